@@ -1,0 +1,116 @@
+# `make help` lists what there is. Everything that is made lies in .venv and .build; only the demo and the Debian
+# packages it names on the way reach further.
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+NEED_ROOT := demo demo-clean test integration molecule bench
+ifneq ($(shell id -u),0)
+ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
+$(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
+endif
+endif
+
+# The first Python that runs (a pyenv shim may not) and that ansible-core supports.
+PYTHON = $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$(shell $(python) -c \
+  'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $(python))))
+
+BUILD := $(CURDIR)/.build
+TREE := .build/collections/ansible_collections/linux/namespaces
+SCRIPTS := .ci/run molecule/nspawn-instance tests/sanity tests/setup-os-packages
+
+# Tools keep their caches and settings in the checkout, not in the home directory.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_HOME := $(BUILD)/ansible
+export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
+export XDG_CACHE_HOME := $(BUILD)/cache
+
+PLAY := ANSIBLE_REMOTE_TMP=$(BUILD)/ansible/tmp ansible-playbook
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: setup
+setup: .venv/ready-for-test $(TREE) ## the virtual environment with everything the tests need
+
+.PHONY: demo
+demo: .venv/ready-for-demo $(TREE) ## nginx on this host in its own mount namespace and root file system
+	@tests/setup-os-packages demo
+	$(PLAY) linux.namespaces.nginx
+	$(PLAY) linux.namespaces.show
+
+.PHONY: demo-clean
+demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
+	$(PLAY) linux.namespaces.nginx -e nginx_state=absent
+
+PARTS := lint sanity unit integration molecule
+.PHONY: test
+test: setup ## every check and test: lint sanity unit integration molecule
+	@failed=; durations=; \
+	for part in $(PARTS); do \
+	  echo "== $$part"; before=$$SECONDS; \
+	  $(MAKE) $$part || failed+=" $$part"; \
+	  durations+=" $$part $$((SECONDS - before))s"; \
+	done; \
+	echo "== durations:$$durations"; \
+	[ -z "$$failed" ] && echo "== all passed" || { echo "== failed:$$failed"; exit 1; }
+
+.PHONY: lint
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+	PYTHONPATH=plugins/module_utils lint-imports --cache-dir .build/import-linter
+	yamllint --strict .
+	ansible-lint --offline --strict
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
+	antsibull-changelog lint
+	shellcheck $(SCRIPTS)
+
+.PHONY: sanity
+sanity: setup
+	tests/sanity
+
+.PHONY: unit
+unit: setup
+	pytest tests/unit
+
+.PHONY: integration
+integration: setup
+	pytest tests/integration
+
+.PHONY: molecule
+molecule: setup
+	@tests/setup-os-packages molecule
+	molecule test --all
+
+.PHONY: bench
+bench: setup ## what a task costs, beside ansible.builtin.ping
+	pytest -s tests/bench
+
+.PHONY: clean
+clean: ## remove .venv and .build, with the test hosts that may still run
+	@for host in .build/testhosts/instances/*/; do \
+	  [ ! -d "$$host" ] || molecule/nspawn-instance stop "$$(basename "$$host")" .build/testhosts/instances; \
+	done
+	rm -rf --one-file-system .venv .build .ansible
+
+# The stamps lie in the environment, so that they go with it. An environment half made is completed.
+.venv/ready-for-demo: requirements.txt
+	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 to 3.13 found: install Debian's python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/setup-os-packages venv
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+.venv/ready-for-test: .venv/ready-for-demo tests/requirements.txt
+	@echo "installing tests/requirements.txt into .venv"
+	@pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@
+
+# Ansible and mypy find a collection only below a directory named ansible_collections.
+$(TREE):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
