@@ -24,6 +24,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_HOME := $(BUILD)/ansible
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 export XDG_CACHE_HOME := $(BUILD)/cache
+export VIRTUAL_ENV := $(CURDIR)/.venv
 
 PLAY := ANSIBLE_REMOTE_TMP=$(BUILD)/ansible/tmp ansible-playbook
 
@@ -64,7 +65,7 @@ lint: setup
 	PYTHONPATH=plugins/module_utils lint-imports --cache-dir .build/import-linter
 	yamllint --strict .
 	ansible-lint --offline --strict
-	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
+	HOME=$(BUILD)/home antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
 	antsibull-changelog lint
 	shellcheck $(SCRIPTS)
 
@@ -83,7 +84,7 @@ integration: setup
 .PHONY: molecule
 molecule: setup
 	@tests/setup-os-packages molecule
-	molecule test --all
+	molecule test --all --no-command-borders
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping

@@ -22,14 +22,15 @@ def is_importable() -> bool:
 def provide() -> None:
     """Put packages without files into sys.modules, the last of which looks into the checkout."""
     root = str(pathlib.Path(__file__).resolve().parents[1])
-    parent = None
-    for name, path in (("ansible_collections", []), ("ansible_collections.linux", []), (NAME, [root])):
-        package = sys.modules.setdefault(name, types.ModuleType(name))
-        if not hasattr(package, "__path__"):
-            package.__path__ = path
-        if parent is not None:
-            setattr(parent, name.rpartition(".")[2], package)
-        parent = package
+    paths = {"ansible_collections": [], "ansible_collections.linux": [], NAME: [root]}
+    for name, path in paths.items():
+        if name in sys.modules:
+            continue
+        package = sys.modules[name] = types.ModuleType(name)
+        package.__path__ = path
+        parent, _dot, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, package)
 
 
 if not is_importable():

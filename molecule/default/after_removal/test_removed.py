@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The test host after the role removed what it made: nothing is left."""
+
+from __future__ import annotations
+
+
+def test_no_process_is_left(host):
+    assert host.process.filter(comm="nginx") == []
+
+
+def test_no_file_is_left(host):
+    for path in ("/etc/linux-namespaces/web.json", "/run/linux-namespaces/web"):
+        assert not host.file(path).exists, path
+
+
+def test_no_mount_is_left(host):
+    mounted = [mount.path for mount in host.mount_point.get_mountpoints()]
+    assert [path for path in mounted if path.startswith("/run/linux-namespaces/")] == []
+
+
+def test_every_process_lives_in_a_namespace_of_the_system(host):
+    """A mount namespace that no unit of systemd accounts for would be one that the role left behind."""
+    own = host.check_output("readlink /proc/1/ns/mnt")
+    for line in host.check_output("lsns --type mnt --noheadings --output NS,PID,COMMAND").splitlines():
+        namespace, pid, command = line.split(None, 2)
+        if f"mnt:[{namespace}]" != own:
+            unit = host.check_output("cat /proc/%s/cgroup", pid)
+            assert "/system.slice/systemd-" in unit, command
