@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests against the kernel share.
+
+They run in a mount namespace of their own, in which /run is empty and changes of /etc are thrown
+away at the end, and whose mounts are shared, as on hosts with systemd. For the collection that is
+"the host". So a failed or killed test run leaves no mount, pin or definition behind, and two test
+runs on one machine do not see each other's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from module_server import Server
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
+    mounts,
+    namespaces,
+)
+
+CLONE_NEWNS = 0x00020000
+# Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
+OLDER_KERNELS = {
+    "newest": {},
+    "no mount_setattr": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"},
+}
+Result = dict[str, t.Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_host() -> None:
+    """The mount namespace that the tests take for the host's."""
+    if os.geteuid() != 0:
+        pytest.exit("the integration tests need root: they make namespaces and mounts", 1)
+    namespaces.unshare(CLONE_NEWNS)
+    mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+    mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
+    changes = pathlib.Path("/run/tests/etc")
+    for name in ("upper", "work"):
+        (changes / name).mkdir(parents=True)
+    layers = f"lowerdir=/etc,upperdir={changes}/upper,workdir={changes}/work"
+    mounts.mount("tests", "/etc", fstype="overlay", data=layers)
+    mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
+
+
+@pytest.fixture(scope="session")
+def server() -> t.Iterator[Server]:
+    with Server() as running:
+        yield running
+
+
+def _names_below(path: str) -> list[str]:
+    return sorted(str(found) for found in pathlib.Path(path).rglob("*"))
+
+
+def host_state() -> dict[str, list[str]]:
+    """What a test must leave as it found it."""
+    return {
+        "mounts": pathlib.Path("/proc/self/mountinfo").read_text().splitlines(),
+        "net namespaces": _names_below("/run/netns"),
+        "pins": _names_below("/run/linux-namespaces"),
+        "definitions": _names_below("/etc/linux-namespaces"),
+        "units": _names_below("/etc/systemd/system"),
+    }
+
+
+@pytest.fixture(autouse=True)
+def host_unchanged() -> t.Iterator[None]:
+    """Fail the test that leaves a mount, a pin, a definition or a unit on the host."""
+    before = host_state()
+    yield
+    after = host_state()
+    for what, there in after.items():
+        assert there == before[what], f"the test changed the host's {what}"
+
+
+class RunModule(t.Protocol):
+    def __call__(
+        self,
+        name: str,
+        args: dict[str, t.Any],
+        *,
+        check: bool = False,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+    ) -> Result: ...
+
+
+@pytest.fixture(scope="session")
+def run_module(server: Server) -> RunModule:
+    """Run a module as Ansible does: ``run_module("ns_mount", {...}, check=True)`` is its result.
+
+    A failure is a result too ("failed": True). With ``user``, a uid, it runs as that user.
+    """
+
+    def run(
+        name: str,
+        args: dict[str, t.Any],
+        *,
+        check: bool = False,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+    ) -> Result:
+        arguments = {**args, "_ansible_check_mode": check, "_ansible_diff": True}
+        return server.run(name, arguments, env=env or {}, user=user)
+
+    return run
+
+
+class Converge(t.Protocol):
+    def __call__(
+        self, name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None
+    ) -> Result: ...
+
+
+@pytest.fixture(scope="session")
+def converge(run_module: RunModule) -> Converge:
+    """Run a module that must succeed, and return its result.
+
+    Check mode must predict it without changing the host, and a second run change nothing.
+    """
+
+    def run(name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None) -> Result:
+        before = host_state()
+        predicted = run_module(name, args, check=True, env=env)
+        assert not predicted.get("failed"), predicted
+        assert host_state() == before
+        done = run_module(name, args, env=env)
+        assert not done.get("failed"), done
+        assert predicted["changed"] == done["changed"], (predicted, done)
+        assert predicted["actions"] == done["actions"]
+        again = run_module(name, args, env=env)
+        assert not again.get("failed"), again
+        assert again["actions"] == []
+        assert again["changed"] is False
+        return done
+
+    return run
+
+
+class Unshared(t.NamedTuple):
+    """A process in namespaces of its own that does nothing; ``pid`` as the host sees it."""
+
+    pid: int
+
+    def run(self, *argv: str, check: bool = True) -> str:
+        """Run a command in all of its namespaces and its root; return what it prints."""
+        words = ["nsenter", "--target", str(self.pid), "--all", "--root", "--wd=/", "--", *argv]
+        done = subprocess.run(words, check=False, capture_output=True, text=True)
+        assert not check or done.returncode == 0, (argv, done.stderr)
+        return done.stdout
+
+    def mountinfo(self) -> list[str]:
+        """The lines of its mount table."""
+        return pathlib.Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
+
+    def mounted_on(self, path: str) -> list[str]:
+        """The lines of its mount table for ``path`` (without characters that are escaped)."""
+        return [line for line in self.mountinfo() if line.split(" ")[4] == path]
+
+
+class UnsharedProcess(t.Protocol):
+    def __call__(
+        self, kinds: t.Collection[str] = ("mnt",), *, options: t.Sequence[str] = ()
+    ) -> Unshared: ...
+
+
+_LONG_NAMES = {"mnt": "mount"}
+
+
+@pytest.fixture
+def unshared_process() -> t.Iterator[UnsharedProcess]:
+    """Start a process in new namespaces of these kinds, with unshare(1); it ends with the test.
+
+    Its mounts are private. ``options`` are further words for unshare(1), as --map-root-user.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            kinds: t.Collection[str] = ("mnt",), *, options: t.Sequence[str] = ()
+        ) -> Unshared:
+            words = [f"--{_LONG_NAMES.get(kind, kind)}" for kind in kinds]
+            forks = {"pid", "time"} & set(kinds)
+            if forks:
+                words += ["--fork", "--kill-child"]
+            if "pid" in kinds and "mnt" in kinds:
+                words.append("--mount-proc")
+            ready, tell = os.pipe()
+            argv = ["unshare", *words, *options, "sh", "-c", "echo; exec sleep infinity"]
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=tell)
+            stack.callback(_end, process)
+            os.close(tell)
+            with open(ready, "rb") as pipe:
+                assert pipe.readline() == b"\n", f"{argv} failed"
+            return Unshared(_only_child(process.pid) if forks else process.pid)
+
+        yield start
+
+
+def _only_child(pid: int) -> int:
+    (child,) = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def wait_until(question: t.Callable[[], bool], *, seconds: float = 5.0) -> bool:
+    """Ask again and again for up to that long; the last answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if question():
+            return True
+        time.sleep(0.01)
+    return question()
+
+
+@pytest.fixture(params=list(OLDER_KERNELS))
+def kernel(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment for run_module: this kernel, and it without its newer calls."""
+    return OLDER_KERNELS[request.param]
