@@ -25,6 +25,7 @@ import traceback
 import typing as t
 
 MODULES = "ansible_collections.linux.namespaces.plugins.modules"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
 
 
@@ -37,7 +38,9 @@ class Server:
         listener.listen(64)
         self._address = listener.getsockname()
         argv = [sys.executable, __file__, str(listener.fileno())]
-        self._process = subprocess.Popen(argv, pass_fds=[listener.fileno()])
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(CHECKOUT / ".build/pycache")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._process = subprocess.Popen(argv, pass_fds=[listener.fileno()], env=environment)
         listener.close()
 
     def run(
@@ -136,8 +139,7 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
 
 
 def _make_importable() -> None:
-    path = pathlib.Path(__file__).resolve().parents[1] / "conftest.py"
-    spec = importlib.util.spec_from_file_location("checkout", path)
+    spec = importlib.util.spec_from_file_location("checkout", CHECKOUT / "tests/conftest.py")
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
