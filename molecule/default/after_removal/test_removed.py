@@ -19,9 +19,10 @@ def test_no_mount_is_left(host):
 
 
 def test_every_process_lives_in_a_namespace_of_the_system(host):
-    """A mount namespace that no unit of systemd accounts for would be one that the role left behind."""
+    """A mount namespace that no unit of systemd accounts for is one that the role left behind."""
     own = host.check_output("readlink /proc/1/ns/mnt")
-    for line in host.check_output("lsns --type mnt --noheadings --output NS,PID,COMMAND").splitlines():
+    listed = host.check_output("lsns --type mnt --noheadings --output NS,PID,COMMAND")
+    for line in listed.splitlines():
         namespace, pid, command = line.split(None, 2)
         if f"mnt:[{namespace}]" != own:
             unit = host.check_output("cat /proc/%s/cgroup", pid)
