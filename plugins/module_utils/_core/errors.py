@@ -1,0 +1,73 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The two kinds of failure: the kernel said no, or the request was refused before it was asked.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+import typing as t
+
+
+class KernelError(OSError):
+    """A system call failed.
+
+    ``call`` is its name, ``errno`` its number, ``arguments`` what it was given (for people),
+    ``log`` what the kernel wrote about it (file-system contexts do, fsopen(2)).
+    """
+
+    def __init__(
+        self, call: str, errno: int, arguments: t.Mapping[str, t.Any] | None = None, log: str = ""
+    ) -> None:
+        super().__init__(errno, os.strerror(errno))
+        self.call = call
+        self.arguments = dict(arguments or {})
+        self.log = log
+
+    @property
+    def errno_name(self) -> str:
+        """The errno as manual pages write it: ``EINVAL``."""
+        return errno_names.errorcode.get(self.errno or 0, str(self.errno))
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        # Errors cross the pipe from the process that entered a namespace.
+        return (KernelError, (self.call, self.errno, self.arguments, self.log), self.__dict__)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.call}({shown}): {self.errno_name}: {self.strerror}"
+
+
+class Refused(Exception):
+    """The request cannot be carried out, known before anything was changed.
+
+    ``reason`` says what is wrong, ``hint`` what to do about it, ``facts`` goes into the result.
+    """
+
+    def __init__(self, reason: str, hint: str = "", **facts: t.Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return (Refused, (self.reason, self.hint), self.__dict__)
+
+
+class StepFailed(Exception):
+    """A named step of a plan failed: ``step``, why (``cause``), and what is known about it."""
+
+    def __init__(self, step: str, cause: OSError, reason: str = "", hint: str = "") -> None:
+        super().__init__(step)
+        self.step = step
+        self.cause = cause
+        self.reason = reason
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return (StepFailed, (self.step, self.cause, self.reason, self.hint))

@@ -1,0 +1,124 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Why a call failed: the cause, found by looking at the system, and what to do about it.
+
+One errno of mount(2) or pivot_root(2) has many causes (the ERRORS sections of their manual
+pages); each function here looks for each of them and answers (reason, hint).
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import typing as t
+
+from . import paths
+from .errors import KernelError
+from .inside import Inside
+from .mounts.compare import WantedMount
+from .syscalls import files
+
+Answer = t.Tuple[str, str]
+
+
+def mount(error: OSError, inside: Inside | None, wanted: WantedMount | None) -> Answer:
+    """The cause of a failed mount, remount or unmount of ``wanted``.
+
+    ``inside`` is the target's view, None when the failed call was made on the host.
+    """
+    call = error.call if isinstance(error, KernelError) else ""
+    log = error.log if isinstance(error, KernelError) else ""
+    if log:
+        return f"the kernel says: {log}", "Correct the file-system options in opts."
+    if call == "fsopen" and error.errno == errno.ENODEV and wanted is not None:
+        return _unknown_filesystem(wanted.fstype)
+    if call == "umount2" and error.errno == errno.EBUSY:
+        return (
+            "the mount is in use",
+            "End the processes that use it (a file open in it, or their working directory).",
+        )
+    if error.errno == errno.EPERM:
+        return (
+            "the caller has no CAP_SYS_ADMIN over the target, or the kernel forbids this change",
+            "Run the task as root (become: true).",
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) and wanted is not None and inside is not None:
+        if not inside.exists(wanted.path):
+            return f"{wanted.path} does not exist in the target", "Add X-mount.mkdir to opts."
+    return "", ""
+
+
+def new_root(inside: Inside, fd: int, path: str, *, put_old: int = -1) -> Answer:
+    """Why the open file ``fd`` cannot become the root, or ("", "") when it can.
+
+    The rows of pivot_root(2), ERRORS, most of which are one EINVAL.
+    """
+    place = files.place_of(fd)
+    root = files.place_of(inside.root)
+    table = {row.id: row for row in inside.mounts()}
+    if not paths.is_directory(fd):
+        return f"new_root {path} is not a directory (ENOTDIR)", "Name a mounted directory."
+    if not root.is_mount_root:
+        return (
+            "the current root is not a mount point: its process is in a chroot (EINVAL)",
+            "Name a target whose root is a mount.",
+        )
+    if place.mount_id == root.mount_id:
+        what = "is the root already" if place.is_mount_root else "lies on the current root mount"
+        return (
+            f"new_root {path} {what} and is not a mount point of its own (EBUSY)",
+            f"Mount something on {path} first: the new root itself, or a bind of {path} onto it.",
+        )
+    if not place.is_mount_root:
+        return (
+            f"new_root {path} is not a mount point (EINVAL)",
+            f"Mount something on {path} first: the new root itself, or a bind of {path} onto it.",
+        )
+    row, root_row = table[place.mount_id], table[root.mount_id]
+    if root_row.fstype == "rootfs":
+        return (
+            "the current root is the initial RAM file system, which cannot be moved (EINVAL)",
+            "Start the target from a mounted root (switch_root(8)).",
+        )
+    parent = table.get(row.parent)
+    for mount_row, what in ((row, "new_root"), (parent, "what new_root is mounted on")):
+        if mount_row is not None and "shared" in mount_row.propagation:
+            return (
+                f"{what} is a shared mount: {mount_row.path} (EINVAL)",
+                f"Make it private first: ns_mount path={mount_row.path} state=remounted "
+                "propagation=private.",
+            )
+    if put_old >= 0:
+        old_place = files.place_of(put_old)
+        old_row = table.get(old_place.mount_id)
+        if old_place.is_mount_root and old_row is not None and "shared" in old_row.propagation:
+            return (
+                f"put_old is a shared mount: {old_row.path} (EINVAL)",
+                "Name a plain directory below new_root.",
+            )
+    return "", ""
+
+
+def pivot_root(error: OSError, inside: Inside, path: str, put_old: str) -> Answer:
+    """The cause of a failed pivot to ``path``."""
+    if error.errno == errno.EPERM:
+        return (
+            "the caller has no CAP_SYS_ADMIN in the user namespace that owns the target",
+            "Run the task as root (become: true).",
+        )
+    with contextlib.ExitStack() as stack:
+        fd = stack.enter_context(inside.opened(path))
+        old = stack.enter_context(inside.opened(put_old)) if put_old else -1
+        return new_root(inside, fd, path, put_old=old)
+
+
+def _unknown_filesystem(fstype: str) -> Answer:
+    with open("/proc/filesystems", encoding="utf-8") as table:
+        known = [line.split()[-1] for line in table if line.strip()]
+    return (
+        f"the kernel knows no file-system type {fstype!r}",
+        f"Load its module (modprobe {fstype}), or use one of: {', '.join(sorted(known))}.",
+    )

@@ -1,0 +1,99 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The file system as a process sees it that has joined a target's mount namespace.
+
+Everything is found by descriptor, inside the target's root; the host's /proc, opened before,
+answers for /proc, since the target's may be missing or a lie.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from . import mount_table, paths
+from .errors import KernelError, Refused
+from .layout import Layout
+from .syscalls import files
+
+
+def open_host_proc() -> int:
+    """The host's /proc, to be opened before a target is entered, for Inside."""
+    return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class Inside:
+    """The view. Create it in the process that has joined the target."""
+
+    def __init__(self, host_proc: int, layout: Layout) -> None:
+        self._self_fd = os.open(
+            "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
+        )
+        self._host_proc = host_proc
+        self.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.layout = layout.settled(files.unique_mount_id(self.root))
+
+    def mounts(self) -> list[mount_table.Mount]:
+        """The mount table, as read now."""
+        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._host_proc)
+        with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
+            return mount_table.parse(table.read())
+
+    @contextlib.contextmanager
+    def base(self, path: str) -> t.Iterator[tuple[int, str]]:
+        """The root for resolving ``path``, and the path from there. Raises Refused."""
+        name = self.layout.now(path)
+        base = self.layout.base_of(name)
+        if base == "/":
+            yield self.root, name
+            return
+        with paths.opened_in(self.root, base) as base_fd:
+            if not files.place_of(base_fd).is_mount_root:
+                # Resolving below the host's directory instead would write to the host.
+                raise Refused(
+                    f"{path} lies below {base}, where the definition mounts something, but "
+                    "nothing is mounted there now",
+                    f"Run the task that mounts {base} first.",
+                )
+            yield base_fd, name[len(base) :] or "/"
+
+    @contextlib.contextmanager
+    def opened(self, path: str, *, flags: int = os.O_PATH) -> t.Iterator[int]:
+        """Open what ``path`` names now, resolved inside its root.
+
+        Raises KernelError, Refused.
+        """
+        with self.base(path) as (base_fd, rest):
+            fd = paths.open_in(base_fd, rest, flags=flags | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def exists(self, path: str) -> bool:
+        """Whether ``path`` names something. Raises KernelError, Refused."""
+        try:
+            with self.opened(path):
+                return True
+        except KernelError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise
+
+    def name(self, fd: int) -> str:
+        """A name of ``fd`` for the calls that take only a path: mount(2), umount2(2), pivot_root(2).
+
+        It is "N" with the host's /proc/self/fd as the working directory, so it is good until
+        the working directory changes, and no link inside the target can turn it elsewhere.
+        """
+        os.fchdir(self._self_fd)
+        return str(fd)
+
+    def path_of(self, fd: int) -> str:
+        """The path of the open file, from the root of the target. Raises OSError."""
+        return os.readlink(str(fd), dir_fd=self._self_fd)

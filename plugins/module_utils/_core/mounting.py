@@ -1,0 +1,400 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What ns_mount does: observe, plan, apply, record.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import resource
+import typing as t
+
+from . import definition as definitions
+from . import explain, mount_table, paths, pins, spawn, steps
+from .errors import KernelError, Refused
+from .inside import Inside, open_host_proc
+from .layout import Layout
+from .mounts import attach
+from .mounts.compare import Observed, Source, WantedMount
+from .mounts.plan import Action, plan, surplus_below
+from .syscalls import files
+from .targets import Handles, Target
+
+# Which namespace a file system shows depends on where it is mounted from.
+_BELONGS_TO = {
+    "proc": "pid",
+    "sysfs": "net",
+    "mqueue": "ipc",
+    "cgroup": "cgroup",
+    "cgroup2": "cgroup",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A checked request of ns_mount: see its documentation for the options."""
+
+    target: Target
+    wanted: tuple[WantedMount, ...]
+    exclusive_below: str = ""
+    persistent: bool | None = None
+    lock_timeout: float = 60.0
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What was (or in check mode: would be) done, and the mounts at the wanted paths."""
+
+    actions: list[str]
+    before: dict[str, str]
+    after: dict[str, str]
+    mounts: list[mount_table.Mount]
+    persistent: bool
+
+
+def checked(wanted: WantedMount) -> WantedMount:
+    """``wanted`` with clean paths, when it makes sense by itself. Raises Refused."""
+    path = paths.checked_absolute(wanted.path, option="path")
+    asked = wanted.options
+    src = wanted.src
+    if wanted.state == "mounted":
+        if asked.bind:
+            if wanted.fstype not in ("", "none", "bind"):
+                raise Refused(
+                    f"a bind on {path} has no file-system type of its own, not {wanted.fstype!r}",
+                    "Leave fstype out.",
+                )
+            if not src:
+                raise Refused(f"the bind on {path} needs src")
+            src = paths.checked_absolute(src, option="src")
+        elif not wanted.fstype:
+            raise Refused(
+                f"the mount on {path} needs fstype",
+                "Give fstype, or add bind to opts.",
+            )
+    return dataclasses.replace(wanted, path=path, src=src)
+
+
+def run(request: Request, *, check: bool) -> Outcome:
+    """Bring the target's mounts to what is wanted; in check mode only say how.
+
+    Raises Refused before anything was changed, StepFailed for the step that failed.
+    """
+    _check_paths_differ(request.wanted)
+    name = request.target.namespace
+    if request.persistent and name is None:
+        raise Refused(
+            f"a mount in {request.target} cannot be persistent: it has no definition",
+            "Use a named namespace, or leave persistent out.",
+        )
+    if name is None or check:
+        return _run(request, check=check)
+    if not request.target.exists():
+        request.target.open()  # says that it does not exist, before a lock is made for it
+    with pins.locked(name, timeout=request.lock_timeout):
+        return _run(request, check=check)
+
+
+def _check_paths_differ(wanted: t.Sequence[WantedMount]) -> None:
+    seen: set[str] = set()
+    for mount in wanted:
+        if mount.path in seen:
+            raise Refused(
+                f"{mount.path} is named twice", "Mounts are never stacked: name each path once."
+            )
+        seen.add(mount.path)
+
+
+def _run(request: Request, *, check: bool) -> Outcome:
+    name = request.target.namespace
+    definition = definitions.load(name) if name is not None else None
+    layout = definition.layout if definition is not None else Layout()
+    # What this list mounts is a root for what it mounts below, from the first run on.
+    own = tuple(mount.path for mount in request.wanted if mount.state == "mounted")
+    layout = layout._replace(mounted=layout.mounted + own)
+    persistent = bool(
+        definition is not None and definition.persistent and request.persistent is not False
+    )
+    to_come = check and not request.target.exists()
+    host_mounts = _host_mounts()
+    sources = _host_sources(request.wanted, host_mounts, may_be_missing=check)
+    recorded = _recorded(request.wanted, definition)
+    with contextlib.ExitStack() as stack:
+        host_proc = open_host_proc()
+        stack.callback(os.close, host_proc)
+        handles = None if to_come else stack.enter_context(_open(request))
+        devices = frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
+
+        def look() -> tuple[list[Action], list[Observed]]:
+            inside = Inside(host_proc, layout)
+            return _look(inside, request, sources, recorded, devices)
+
+        if handles is None:
+            observed = [Observed(exists=True) for _mount in request.wanted]
+            actions = plan(
+                request.wanted, observed, layout=layout, sources=sources, recorded=recorded
+            )
+        else:
+            actions, observed = spawn.call(look, joins=handles)
+        after_definition = _recorded_after(definition, request.wanted, persistent=persistent)
+        names = [action.name for action in actions]
+        names += _record_names(definition, after_definition, request.wanted)
+        mounts = [seen.mount for seen in observed if seen.mount is not None]
+        if not check:
+            if actions:
+                assert handles is not None
+                mounts = _apply(request, actions, handles, host_proc, layout, host_mounts)
+            if after_definition is not None and after_definition != definition:
+                steps.run("record the mounts", lambda: definitions.save(after_definition))
+    return Outcome(
+        actions=names,
+        before=_described(request.wanted, observed, ()),
+        after=_described(request.wanted, observed, actions),
+        mounts=mounts,
+        persistent=persistent,
+    )
+
+
+def _open(request: Request) -> Handles:
+    """Open what has to be joined: the mount namespace, and those that the mounts depend on."""
+    needed = {"mnt", "user"}
+    needed |= {_BELONGS_TO[each.fstype] for each in request.wanted if each.fstype in _BELONGS_TO}
+    return request.target.open(needs="mnt").only(needed)
+
+
+def _host_mounts() -> list[mount_table.Mount]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        return mount_table.parse(table.read())
+
+
+def _host_sources(
+    wanted: t.Sequence[WantedMount],
+    host_mounts: t.Sequence[mount_table.Mount],
+    *,
+    may_be_missing: bool,
+) -> dict[int, Source]:
+    by_id = {mount.id: mount for mount in host_mounts}
+    found = {}
+    for index, mount in enumerate(wanted):
+        if not (mount.needs_host and mount.options.bind):
+            continue
+        try:
+            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            if may_be_missing:
+                continue  # an earlier task of the play would have made it
+            raise Refused(
+                f"src {mount.src} cannot be opened on the host: {error.strerror}",
+                "Create it first, or use src_in: namespace if it is inside the target.",
+            ) from error
+        try:
+            found[index] = attach.source_of(fd, by_id)
+        finally:
+            os.close(fd)
+    return found
+
+
+def _recorded(
+    wanted: t.Sequence[WantedMount], definition: definitions.Definition | None
+) -> dict[int, WantedMount]:
+    if definition is None:
+        return {}
+    found = {}
+    for index, mount in enumerate(wanted):
+        earlier = definition.recorded_mount(mount.path)
+        if earlier is not None:
+            found[index] = earlier
+    return found
+
+
+def _look(
+    inside: Inside,
+    request: Request,
+    sources: dict[int, Source],
+    recorded: dict[int, WantedMount],
+    host_devices: t.Container[str],
+) -> tuple[list[Action], list[Observed]]:
+    table = attach.Table(inside.mounts())
+    observed = []
+    sources = dict(sources)
+    planned: list[str] = []
+    for index, mount in enumerate(request.wanted):
+        try:
+            seen = attach.observe(inside, mount, table, host_devices=host_devices)
+        except Refused:
+            if not planned:
+                raise
+            seen = Observed(exists=True)  # below a mount that this very list makes
+        observed.append(seen)
+        planned.append(mount.path)
+        if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
+            with contextlib.suppress(KernelError, Refused), inside.opened(mount.src) as fd:
+                sources[index] = attach.source_of(fd, table.by_id)
+    surplus: list[str] = []
+    if request.exclusive_below:
+        surplus = _surplus(inside, request, table)
+    actions = plan(
+        request.wanted,
+        observed,
+        layout=inside.layout,
+        sources=sources,
+        recorded=recorded,
+        surplus=surplus,
+    )
+    return actions, observed
+
+
+def _surplus(inside: Inside, request: Request, table: attach.Table) -> list[str]:
+    # What a later mount hides has a path below it too, but cannot be reached any more.
+    with inside.opened(request.exclusive_below) as fd:
+        top = table.by_id[files.place_of(fd).mount_id]
+    reachable = [mount.path for mount in table.descendants(top)]
+    return surplus_below(reachable, request.exclusive_below, request.wanted, inside.layout)
+
+
+def _apply(
+    request: Request,
+    actions: t.Sequence[Action],
+    handles: Handles,
+    host_proc: int,
+    layout: Layout,
+    host_mounts: t.Sequence[mount_table.Mount],
+) -> list[mount_table.Mount]:
+    trees = _build_on_host(request.wanted, actions, host_mounts)
+
+    def change() -> list[mount_table.Mount]:
+        inside = Inside(host_proc, layout)
+        applier = attach.Applier(inside, request.wanted, trees)
+        for action in actions:
+            wanted = request.wanted[action.index] if action.index >= 0 else None
+            steps.run(
+                action.name,
+                lambda action=action: applier.apply(action),
+                explain=lambda error, wanted=wanted: explain.mount(error, inside, wanted),
+            )
+        table = attach.Table(inside.mounts())
+        seen = [
+            attach.observe(inside, mount, table, host_devices=()).mount for mount in request.wanted
+        ]
+        return [mount for mount in seen if mount is not None]
+
+    try:
+        found: list[mount_table.Mount] = spawn.call(change, joins=handles)
+        return found
+    finally:
+        for tree in trees.values():
+            os.close(tree.fd)
+
+
+def _build_on_host(
+    wanted: t.Sequence[WantedMount],
+    actions: t.Sequence[Action],
+    host_mounts: t.Sequence[mount_table.Mount],
+) -> dict[int, attach.Tree]:
+    """The mounts whose source is on the host, detached: they are carried into the target."""
+    by_id = {mount.id: mount for mount in host_mounts}
+    trees: dict[int, attach.Tree] = {}
+    _allow_descriptors(len(actions))
+    try:
+        for action in actions:
+            if not action.needs_source or not wanted[action.index].needs_host:
+                continue
+            mount = wanted[action.index]
+            trees[action.index] = steps.run(
+                action.name,
+                lambda mount=mount: _build_one(mount, by_id),
+                explain=lambda error, mount=mount: explain.mount(error, None, mount),
+            )
+    except BaseException:
+        for tree in trees.values():
+            os.close(tree.fd)
+        raise
+    return trees
+
+
+def _build_one(wanted: WantedMount, by_id: dict[int, mount_table.Mount]) -> attach.Tree:
+    if not wanted.options.bind:
+        return attach.build(wanted)
+    fd = os.open(wanted.src, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return attach.clone(fd, wanted, source=attach.source_of(fd, by_id))
+    finally:
+        os.close(fd)
+
+
+def _allow_descriptors(number: int) -> None:
+    """Each detached mount is an open file: make room for as many as there are actions."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _recorded_after(
+    definition: definitions.Definition | None,
+    wanted: t.Sequence[WantedMount],
+    *,
+    persistent: bool,
+) -> definitions.Definition | None:
+    if definition is None:
+        return None
+    for mount in wanted:
+        if mount.state == "unmounted":
+            definition = definition.without_step("mount", mount.path)
+        elif mount.state == "mounted":
+            step = definitions.mount_step(mount)
+            definition = definition.with_step(step, persistent=persistent)
+    return definition
+
+
+def _record_names(
+    before: definitions.Definition | None,
+    after: definitions.Definition | None,
+    wanted: t.Sequence[WantedMount],
+) -> list[str]:
+    if before is None or after is None:
+        return []
+    names = []
+    for mount in wanted:
+        old, new = before.find("mount", mount.path), after.find("mount", mount.path)
+        if old == new:
+            continue
+        names.append(f"{'record' if new else 'forget'} the mount on {mount.path}")
+    return names
+
+
+def _described(
+    wanted: t.Sequence[WantedMount], observed: t.Sequence[Observed], actions: t.Sequence[Action]
+) -> dict[str, str]:
+    """A line for each wanted path: what is there, or with ``actions`` what will be."""
+    touched = {action.index for action in actions}
+    lines = {}
+    for index, (mount, seen) in enumerate(zip(wanted, observed)):
+        if index in touched:
+            lines[mount.path] = _line_of_wanted(mount)
+        elif seen.mount is None:
+            lines[mount.path] = "not mounted"
+        else:
+            lines[mount.path] = _line_of_mount(seen.mount)
+    if any(action.index < 0 for action in actions):
+        lines.update({action.path: "not mounted" for action in actions if action.index < 0})
+    return lines
+
+
+def _line_of_wanted(wanted: WantedMount) -> str:
+    if wanted.state == "unmounted":
+        return "not mounted"
+    words = [wanted.fstype or "bind", wanted.src or "none", ",".join(wanted.words) or "defaults"]
+    return " ".join([*words, wanted.propagation]).strip()
+
+
+def _line_of_mount(mount: mount_table.Mount) -> str:
+    words = [mount.fstype, mount.src or "none", ",".join((*mount.flags, *mount.options))]
+    return " ".join([*words, mount.propagation])

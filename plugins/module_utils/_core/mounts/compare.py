@@ -1,0 +1,267 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Whether a mount that is there is the one that is wanted, and what differs if not.
+
+Pure: works on the mount table's records and on identities that were read before.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .. import mount_table
+from ..syscalls import mounts as calls
+from . import options
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+
+# What the kernel does not show because it is the default.
+_UNSHOWN = {
+    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
+    "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
+    "proc": {"hidepid": "off", "gid": "0"},
+}
+_HIDEPID = {"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
+# Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
+# takes a new one. What is not listed is changed in place.
+_NEEDS_NEW = {
+    "overlay": {"*"},
+    "tmpfs": {"mode", "uid", "gid"},
+}
+_GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand")
+
+
+class Identity(t.NamedTuple):
+    """Which file something is: what a bind's source and its mount have in common."""
+
+    device: int
+    inode: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedMount:
+    """One mount as it should be. ``path`` is where, as given; the rest as in ns_mount."""
+
+    path: str
+    src: str = ""
+    fstype: str = ""
+    words: tuple[str, ...] = ()
+    propagation: str = ""
+    src_in: str = "host"
+    state: str = "mounted"
+
+    @property
+    def options(self) -> options.Options:
+        """The words, understood. Raises Refused."""
+        return options.parse(self.words)
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether its source is looked up on the host, before the target is entered.
+
+        A bind's, an overlay's directories, a device or an image. All others have no source
+        in the file system, and must be made inside to belong to the target's namespaces.
+        """
+        if self.src_in != "host" or self.state != "mounted":
+            return False
+        return self.options.bind or self.fstype == "overlay" or self.src.startswith("/")
+
+
+class Source(t.NamedTuple):
+    """What is known of a bind's source before it is mounted."""
+
+    identity: Identity
+    attributes: int
+    is_directory: bool = True
+
+
+class Observed(t.NamedTuple):
+    """What is at a path: does it exist, the topmost mount there, and how many lie below that.
+
+    ``mount`` is None where the path is no mount point. ``stacked`` counts mounts stacked
+    directly beneath the topmost one at the same path; ``children`` are mounted below it.
+    ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
+    to change it would change the host.
+    """
+
+    exists: bool
+    is_directory: bool = True
+    mount: mount_table.Mount | None = None
+    identity: Identity | None = None
+    stacked: int = 0
+    children: tuple[mount_table.Mount, ...] = ()
+    is_hosts: bool = False
+
+
+class Differences(t.NamedTuple):
+    """What has to change about a mount, by how it can be changed.
+
+    ``replace`` are reasons for which only a new mount helps; ``attributes`` are the bits the
+    mount should have, or None; ``reconfigure`` are options to change in place.
+    """
+
+    replace: tuple[str, ...] = ()
+    attributes: int | None = None
+    reconfigure: tuple[tuple[str, str | None], ...] = ()
+    propagation: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.replace or self.attributes is not None or self.reconfigure or self.propagation
+        )
+
+
+def differences(
+    wanted: WantedMount,
+    observed: Observed,
+    *,
+    source: Source | None = None,
+    recorded: WantedMount | None = None,
+) -> Differences:
+    """What differs between the topmost mount at a path and the wanted one.
+
+    Compared are: the file-system type; the source (for binds the file that is shown, by device
+    and inode); the mount's flags, those not asked for at their default (for binds: the
+    source's); the file-system options that were asked for; the propagation if asked for. An
+    option that the kernel does not show counts as equal when it is the default or when
+    ``recorded`` was made with it.
+    """
+    mount = observed.mount
+    if mount is None:
+        return Differences(replace=("not mounted",))
+    asked = wanted.options
+    reasons: list[str] = []
+    reconfigure: tuple[tuple[str, str | None], ...] = ()
+    if wanted.state == "remounted":
+        base = options.attributes_of(mount.flags)
+        reconfigure = _changed_options(mount.fstype, asked, mount, recorded)
+    elif asked.bind:
+        base = source.attributes if source else 0
+        if source is None or source.identity != observed.identity:
+            reasons.append("source")
+    else:
+        base = 0
+        if observed.is_hosts:
+            reasons.append("it is the host's own")
+        elif mount.fstype != wanted.fstype and mount.fstype.partition(".")[0] != wanted.fstype:
+            reasons.append("fstype")
+        elif mount.src != (wanted.src or "none"):
+            reasons.append("src")
+        else:
+            reconfigure = _changed_options(wanted.fstype, asked, mount, recorded)
+            fixed = _NEEDS_NEW.get(wanted.fstype, set())
+            reasons += [f"option {key}" for key, _value in reconfigure if {"*", key} & fixed]
+    if reasons:
+        return Differences(replace=tuple(reasons))
+    expected = base & ~asked.attr_clr | asked.attr_set
+    attributes = None
+    if options.attributes_of(mount.flags) != expected:
+        attributes = expected
+    elif asked.recursive and any(
+        options.attributes_of(child.flags) & asked.attr_set != asked.attr_set
+        for child in observed.children
+    ):
+        attributes = expected
+    if not asked.bind and attributes is not None and wanted.state == "mounted":
+        # ro and rw of mount(8) hold for the file system as well as for the mount.
+        if asked.read_only and "ro" not in mount.options:
+            reconfigure += (("ro", None),)
+        elif not expected & calls.MOUNT_ATTR_RDONLY and "ro" in mount.options:
+            reconfigure += (("rw", None),)
+    return Differences(
+        attributes=attributes,
+        reconfigure=reconfigure,
+        propagation=wanted.propagation if _propagation_differs(wanted, observed) else "",
+    )
+
+
+def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
+    assert observed.mount is not None
+    if not wanted.propagation:
+        return False
+    affected = [observed.mount]
+    word = wanted.propagation
+    if word not in ("private", "slave", "shared", "unbindable"):
+        word = word[1:]  # rprivate, rslave, rshared, runbindable
+        affected += observed.children
+    for mount in affected:
+        has = mount.propagation
+        # A slave of nothing is private (mount_namespaces(7)): there is nothing to change.
+        if word == "slave" and has not in ("private", "slave"):
+            return True
+        if word == "shared" and "shared" not in has:
+            return True
+        if word in ("private", "unbindable") and has != word:
+            return True
+    return False
+
+
+def _changed_options(
+    fstype: str,
+    asked: options.Options,
+    mount: mount_table.Mount,
+    recorded: WantedMount | None,
+) -> tuple[tuple[str, str | None], ...]:
+    shown = {}
+    for word in mount.options:
+        key, has_value, value = word.partition("=")
+        shown[key] = value if has_value else None
+    unshown = _UNSHOWN.get(fstype, {})
+    made_with = dict(recorded.options.filesystem) if recorded else {}
+    changed = []
+    for key, value in asked.filesystem:
+        if key in _GENERIC and key not in shown:
+            opposite = {"rw": "ro", "async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
+            if key in opposite and opposite[key] not in shown:
+                continue
+        if key in shown:
+            same = normalised(key, value) == normalised(key, shown[key])
+        elif key in unshown:
+            same = normalised(key, value) == normalised(key, unshown[key])
+        else:
+            same = key in made_with and made_with[key] == value
+        if not same:
+            changed.append((key, value))
+    return tuple(changed)
+
+
+def normalised(key: str, value: str | None) -> str | int | None:
+    """A value in the form in which two spellings of it are equal: 10m and 10240k.
+
+    A percentage stays what it is except for "size", where it is turned into bytes.
+    """
+    if value is None:
+        return None
+    if key in ("size", "nr_blocks", "nr_inodes"):
+        return _size(value)
+    if key in ("mode", "ptmxmode", "umask", "fmask", "dmask") and _is_octal(value):
+        return int(value, 8)
+    if key == "hidepid":
+        return _HIDEPID.get(value, value)
+    if value.isdigit():
+        return int(value)
+    return value
+
+
+def _is_octal(text: str) -> bool:
+    return bool(text) and set(text) <= set("01234567")
+
+
+def _size(text: str) -> str | int:
+    number, unit = text.lower(), 1
+    if number.endswith("%"):
+        if not number[:-1].isdigit():
+            return text
+        # mm/shmem.c: the percentage of all memory, in whole pages, rounded up.
+        page = os.sysconf("SC_PAGE_SIZE")
+        share = int(number[:-1]) * os.sysconf("SC_PHYS_PAGES") * page // 100
+        return -(-share // page) * page
+    if number[-1:] in _UNITS:
+        unit = _UNITS[number[-1]]
+        number = number[:-1]
+    return int(number, 0) * unit if number.isdigit() else text

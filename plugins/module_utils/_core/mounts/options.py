@@ -1,0 +1,202 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The words of mount(8) in ``opts``, sorted by who understands them.
+
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import Refused
+from ..syscalls import mounts
+
+# word -> (attribute bits to set, attribute bits to clear). The atime words exclude each other:
+# they share the field MOUNT_ATTR__ATIME, where 0 is relatime (mount_setattr(2)).
+_ATIME = mounts.MOUNT_ATTR__ATIME
+ATTRIBUTE_WORDS: dict[str, tuple[int, int]] = {
+    "ro": (mounts.MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, mounts.MOUNT_ATTR_RDONLY),
+    "nosuid": (mounts.MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, mounts.MOUNT_ATTR_NOSUID),
+    "nodev": (mounts.MOUNT_ATTR_NODEV, 0),
+    "dev": (0, mounts.MOUNT_ATTR_NODEV),
+    "noexec": (mounts.MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, mounts.MOUNT_ATTR_NOEXEC),
+    "nosymfollow": (mounts.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, mounts.MOUNT_ATTR_NOSYMFOLLOW),
+    "nodiratime": (mounts.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, mounts.MOUNT_ATTR_NODIRATIME),
+    "relatime": (mounts.MOUNT_ATTR_RELATIME, _ATIME),
+    "noatime": (mounts.MOUNT_ATTR_NOATIME, _ATIME),
+    "strictatime": (mounts.MOUNT_ATTR_STRICTATIME, _ATIME),
+    "atime": (mounts.MOUNT_ATTR_RELATIME, _ATIME),
+}
+
+# Words for fstab(5) and its readers, which say nothing about the mount itself.
+_IGNORED = frozenset({"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users"})
+_PROPAGATIONS = ("private", "slave", "shared", "unbindable")
+
+
+class Options(t.NamedTuple):
+    """The words of ``opts``, understood.
+
+    ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits, the words after one another, so that
+    the last one wins; ``recursive`` says whether they hold for submounts too. ``filesystem``
+    are (key, value) pairs for the file system, None for a flag. ``make_path`` is the mode of
+    X-mount.mkdir, or None; ``idmap`` the text of X-mount.idmap.
+    """
+
+    attr_set: int = 0
+    attr_clr: int = 0
+    recursive: bool = False
+    bind: bool = False
+    bind_recursive: bool = False
+    filesystem: tuple[tuple[str, str | None], ...] = ()
+    make_path: int | None = None
+    idmap: str = ""
+    loop: bool = False
+
+    @property
+    def read_only(self) -> bool:
+        """Whether ``ro`` was asked for."""
+        return bool(self.attr_set & mounts.MOUNT_ATTR_RDONLY)
+
+
+def split_words(opts: str | t.Iterable[str]) -> list[str]:
+    """The words of ``opts``: a comma string, or a list of such. Quotes protect commas."""
+    texts = [opts] if isinstance(opts, str) else list(opts)
+    words: list[str] = []
+    for text in texts:
+        word, quoted = "", False
+        for character in text:
+            if character == '"':
+                quoted = not quoted
+            elif character == "," and not quoted:
+                words.append(word)
+                word = ""
+            else:
+                word += character
+        if quoted:
+            raise Refused(f"a quote is not closed in the mount options {text!r}")
+        words.append(word)
+    return [word.strip() for word in words if word.strip()]
+
+
+def parse(words: t.Iterable[str]) -> Options:
+    """Understand the words. Raises Refused for one that cannot mean what it says."""
+    attr_set = attr_clr = 0
+    recursive = bind = bind_recursive = loop = False
+    make_path: int | None = None
+    idmap = ""
+    filesystem: dict[str, str | None] = {}
+    for word in words:
+        key, has_value, value = word.partition("=")
+        if key in ATTRIBUTE_WORDS and value in ("", "recursive"):
+            word_set, word_clr = ATTRIBUTE_WORDS[key]
+            attr_set = attr_set & ~word_clr | word_set
+            attr_clr = attr_clr & ~word_set | word_clr
+            recursive = recursive or value == "recursive"
+        elif key in ("bind", "rbind") and not has_value:
+            bind = True
+            bind_recursive = bind_recursive or key == "rbind"
+        elif key == "X-mount.mkdir":
+            make_path = _mode(value or "0755", word)
+        elif key == "X-mount.idmap":
+            idmap = value
+        elif key == "loop":
+            loop = True
+        elif key == "remount":
+            raise Refused("'remount' is not a mount option here", "Use state: remounted.")
+        elif key.lstrip("r") in _PROPAGATIONS or key in _PROPAGATIONS:
+            raise Refused(f"{key!r} is not a mount option here", f"Use propagation: {key}.")
+        elif key.startswith("X-mount."):
+            raise Refused(f"the mount option {key} is not supported")
+        elif key in _IGNORED or key.startswith(("x-", "X-")):
+            continue
+        else:
+            filesystem[key] = value if has_value else None
+    if bind and filesystem:
+        raise Refused(
+            f"a bind mount takes no file-system option: {', '.join(sorted(filesystem))}",
+            "A bind shows a file system that is mounted already; change that mount instead.",
+        )
+    return Options(
+        attr_set=attr_set,
+        attr_clr=attr_clr,
+        recursive=recursive,
+        bind=bind,
+        bind_recursive=bind_recursive,
+        filesystem=tuple(filesystem.items()),
+        make_path=make_path,
+        idmap=idmap,
+        loop=loop,
+    )
+
+
+def _mode(text: str, word: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise Refused(f"the mode in {word!r} is not an octal number up to 7777")
+    return mode
+
+
+_FLAG_BITS = {
+    "ro": mounts.MOUNT_ATTR_RDONLY,
+    "nosuid": mounts.MOUNT_ATTR_NOSUID,
+    "nodev": mounts.MOUNT_ATTR_NODEV,
+    "noexec": mounts.MOUNT_ATTR_NOEXEC,
+    "nosymfollow": mounts.MOUNT_ATTR_NOSYMFOLLOW,
+    "nodiratime": mounts.MOUNT_ATTR_NODIRATIME,
+    "noatime": mounts.MOUNT_ATTR_NOATIME,
+}
+
+
+def attributes_of(flags: t.Collection[str]) -> int:
+    """The MOUNT_ATTR_* bits of the flags in a mount table. No atime word is strictatime."""
+    bits = 0
+    for flag in flags:
+        bits |= _FLAG_BITS.get(flag, 0)
+    if "noatime" not in flags and "relatime" not in flags:
+        bits |= mounts.MOUNT_ATTR_STRICTATIME
+    return bits
+
+
+def words_of(bits: int) -> list[str]:
+    """The words for MOUNT_ATTR_* bits, as a mount table shows them."""
+    words = ["ro" if bits & mounts.MOUNT_ATTR_RDONLY else "rw"]
+    for word in ("nosuid", "nodev", "noexec", "nosymfollow", "nodiratime"):
+        if bits & _FLAG_BITS[word]:
+            words.append(word)
+    atime = bits & _ATIME
+    if atime == mounts.MOUNT_ATTR_NOATIME:
+        words.append("noatime")
+    elif atime == mounts.MOUNT_ATTR_RELATIME:
+        words.append("relatime")
+    return words
+
+
+def classic_flags(bits: int) -> int:
+    """MS_* flags of mount(2) for MOUNT_ATTR_* bits: for kernels before Linux 5.12."""
+    flags = 0
+    for attribute, flag in (
+        (mounts.MOUNT_ATTR_RDONLY, mounts.MS_RDONLY),
+        (mounts.MOUNT_ATTR_NOSUID, mounts.MS_NOSUID),
+        (mounts.MOUNT_ATTR_NODEV, mounts.MS_NODEV),
+        (mounts.MOUNT_ATTR_NOEXEC, mounts.MS_NOEXEC),
+        (mounts.MOUNT_ATTR_NOSYMFOLLOW, mounts.MS_NOSYMFOLLOW),
+        (mounts.MOUNT_ATTR_NODIRATIME, mounts.MS_NODIRATIME),
+    ):
+        if bits & attribute:
+            flags |= flag
+    atime = {
+        mounts.MOUNT_ATTR_NOATIME: mounts.MS_NOATIME,
+        mounts.MOUNT_ATTR_STRICTATIME: mounts.MS_STRICTATIME,
+    }
+    return flags | atime.get(bits & _ATIME, mounts.MS_RELATIME)

@@ -1,0 +1,68 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How a system call is made, and how its failure becomes a KernelError.
+
+Calls added since Linux 5.1 have one number on every architecture and go through syscall(2);
+older numbers differ between architectures, so those go through the C library's symbols.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import typing as t
+
+from ..errors import KernelError
+
+NUMBERS = {
+    "pidfd_send_signal": 424,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "pidfd_open": 434,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+}
+
+# A test makes the listed calls answer ENOSYS, as an older kernel does: "mount_setattr clone3".
+ABSENT_CALLS_VARIABLE = "LINUX_NAMESPACES_ABSENT_CALLS"
+_absent_calls = frozenset(os.environ.get(ABSENT_CALLS_VARIABLE, "").split())
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def invoke(name: str, *values: t.Any, shown: t.Mapping[str, t.Any]) -> int:
+    """Make the system call ``name`` and return its result.
+
+    Integers, bytes (C strings), None (a null pointer) and ctypes references are passed as they
+    are. ``shown`` names the arguments for people. An interrupted call is made again.
+    Raises KernelError.
+    """
+    if name in _absent_calls:
+        raise KernelError(name, errno.ENOSYS, shown)
+    arguments = [ctypes.c_long(value) if isinstance(value, int) else value for value in values]
+    while True:
+        if name in NUMBERS:
+            result = _libc.syscall(ctypes.c_long(NUMBERS[name]), *arguments)
+        else:
+            result = getattr(_libc, name)(*arguments)
+        if result >= 0:
+            return int(result)
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise KernelError(name, number, shown)
+
+
+def to_bytes(path: str) -> bytes:
+    """A path as the kernel takes it. Names that are no text survive (surrogateescape)."""
+    return os.fsencode(path)

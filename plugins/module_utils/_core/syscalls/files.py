@@ -1,0 +1,118 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""System calls on files: openat2(2) and statx(2).
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import typing as t
+
+from ..errors import KernelError
+from .call import invoke, to_bytes
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_IN_ROOT = 0x10
+
+_AT_EMPTY_PATH = 0x1000
+_STATX_MNT_ID = 0x1000  # Linux 5.8
+_STATX_MNT_ID_UNIQUE = 0x4000  # Linux 6.8
+_STATX_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
+_RACES_ALLOWED = 128
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    ]
+
+
+class _Statx(ctypes.Structure):
+    # struct statx (256 bytes); only the fields that are read have names.
+    _fields_ = [
+        ("mask", ctypes.c_uint32),
+        ("blksize", ctypes.c_uint32),
+        ("attributes", ctypes.c_uint64),
+        ("_ids", ctypes.c_uint32 * 4),
+        ("ino", ctypes.c_uint64),
+        ("_sizes", ctypes.c_uint64 * 2),
+        ("attributes_mask", ctypes.c_uint64),
+        ("_times", ctypes.c_uint64 * 8),
+        ("_rdev", ctypes.c_uint32 * 2),
+        ("dev_major", ctypes.c_uint32),
+        ("dev_minor", ctypes.c_uint32),
+        ("mnt_id", ctypes.c_uint64),
+        ("_spare", ctypes.c_uint64 * 13),
+    ]
+
+
+class Place(t.NamedTuple):
+    """Where an open file lies: its mount, and whether it is that mount's root.
+
+    ``mount_id`` is the id in mountinfo; (``device``, ``inode``) tells one file from another.
+    """
+
+    mount_id: int
+    is_mount_root: bool
+    device: int
+    inode: int
+
+
+def openat2(dir_fd: int, path: str, *, flags: int, mode: int = 0, resolve: int = 0) -> int:
+    """openat2(2), Linux 5.6, close-on-exec. A lost race with a rename is tried again.
+
+    Raises KernelError.
+    """
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    for attempt in range(_RACES_ALLOWED):
+        try:
+            return invoke(
+                "openat2",
+                dir_fd,
+                to_bytes(path),
+                ctypes.byref(how),
+                ctypes.sizeof(how),
+                shown={"path": path, "resolve": hex(resolve)},
+            )
+        except KernelError as error:
+            # EAGAIN: ".." was walked while something was renamed (openat2(2)).
+            if error.errno != errno.EAGAIN or attempt == _RACES_ALLOWED - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _statx(fd: int, mask: int) -> _Statx:
+    answer = _Statx()
+    invoke("statx", fd, b"", _AT_EMPTY_PATH, mask, ctypes.byref(answer), shown={"fd": fd})
+    return answer
+
+
+def place_of(fd: int) -> Place:
+    """Where the open file ``fd`` lies (statx(2), Linux 5.8). Raises KernelError."""
+    answer = _statx(fd, _STATX_MNT_ID)
+    return Place(
+        mount_id=answer.mnt_id,
+        is_mount_root=bool(answer.attributes & _STATX_ATTR_MOUNT_ROOT),
+        device=os.makedev(answer.dev_major, answer.dev_minor),
+        inode=answer.ino,
+    )
+
+
+def unique_mount_id(fd: int) -> int:
+    """An id of the mount ``fd`` lies on, never given to another one from Linux 6.8 on.
+
+    Before that it is the id in mountinfo, which a later mount can get. Raises KernelError.
+    """
+    answer = _statx(fd, _STATX_MNT_ID_UNIQUE)
+    if answer.mask & _STATX_MNT_ID_UNIQUE:
+        return int(answer.mnt_id)
+    return int(_statx(fd, _STATX_MNT_ID).mnt_id)

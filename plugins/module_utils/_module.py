@@ -1,0 +1,115 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The only bridge between Ansible and the core: shared options, results, and failures.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._core import mount_table
+from ._core.errors import KernelError, Refused, StepFailed
+from ._core.targets import Target
+
+TARGET_OPTIONS: dict[str, t.Any] = {
+    "namespace": {"type": "str"},
+    "pid": {"type": "int"},
+    "namespace_path": {"type": "path"},
+}
+TARGET_EXCLUSIVE = [("namespace", "pid", "namespace_path")]
+
+# How long a run waits for another one that changes the same named namespace, in seconds.
+LOCK_TIMEOUT = 60.0
+
+
+def target_of(params: t.Mapping[str, t.Any]) -> Target:
+    """The target that the options name. Raises Refused."""
+    return Target(params["namespace"], params["pid"], params["namespace_path"]).checked()
+
+
+@contextlib.contextmanager
+def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
+    """Turn every failure below into the one form that a user sees; never a traceback."""
+    try:
+        yield
+    except Refused as error:
+        module.fail_json(
+            msg=sentence(error.reason, error.hint),
+            reason=error.reason,
+            hint=error.hint,
+            **error.facts,
+        )
+    except StepFailed as error:
+        module.fail_json(**failure_of(error.cause, error.step, error.reason, error.hint))
+    except OSError as error:
+        module.fail_json(**failure_of(error))
+    except Exception as error:
+        module.fail_json(
+            msg=f"This is a defect of linux.namespaces: {type(error).__name__}: {error}",
+            exception=traceback.format_exc(),
+        )
+
+
+def failure_of(
+    error: OSError, step: str = "", reason: str = "", hint: str = ""
+) -> dict[str, t.Any]:
+    """The result of a failed call: ``step``, ``syscall``, ``errno``, ``reason``, ``hint``."""
+    kernel = error if isinstance(error, KernelError) else None
+    reason = reason or str(error)
+    result: dict[str, t.Any] = {
+        "msg": sentence(f"{step} failed: {reason}" if step else reason, hint),
+        "reason": reason,
+        "hint": hint,
+        "errno": errno_name(error),
+    }
+    if step:
+        result["step"] = step
+    if kernel is not None:
+        result["syscall"] = kernel.call
+        result["syscall_arguments"] = {key: str(value) for key, value in kernel.arguments.items()}
+    return result
+
+
+def errno_name(error: OSError) -> str:
+    """The errno as manual pages write it."""
+    return KernelError("", error.errno or 0).errno_name
+
+
+def sentence(reason: str, hint: str) -> str:
+    """A message of one or two sentences."""
+    text = reason[:1].upper() + reason[1:]
+    if not text.endswith((".", "!", "?")):
+        text += "."
+    return f"{text} {hint}".strip()
+
+
+def shown_mount(mount: mount_table.Mount) -> dict[str, t.Any]:
+    """A mount as ns_mount and ns_mount_info return it."""
+    return {
+        "id": mount.id,
+        "parent": mount.parent,
+        "path": mount.path,
+        "src": mount.src,
+        "fstype": mount.fstype,
+        "root": mount.root,
+        "device": mount.device,
+        "opts": [*mount.flags, *(word for word in mount.options if word not in ("ro", "rw"))],
+        "propagation": mount.propagation,
+    }
+
+
+def diff_of(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The ``diff`` of a result: the same keys before and after, a line each."""
+    return {"before": _lines(before), "after": _lines(after)}
+
+
+def _lines(values: t.Mapping[str, t.Any]) -> str:
+    return "".join(f"{key}: {values[key]}\n" for key in sorted(values))

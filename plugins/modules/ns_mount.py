@@ -1,0 +1,335 @@
+#!/usr/bin/python
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ns_mount
+short_description: Mount, remount and unmount inside a namespace
+version_added: 0.1.0
+description:
+  - Mounts file systems and binds inside the mount namespace of a target, changes what is mounted there, and unmounts it.
+  - What is there is compared with what is wanted, and only what differs is changed. A mount is never stacked on another
+    one silently.
+  - A new mount is built out of sight, set up, and then moved into place. A mount that has to be replaced is replaced
+    without a moment in which its path is empty, where the kernel can do that (Linux 6.5 and newer).
+  - Without a target it acts on the host's own mount namespace.
+options:
+  path:
+    description:
+      - The absolute path of the mount point, as seen inside the target.
+      - It is resolved inside the target's root. Links in it lead to places inside that root, never out of it.
+      - Below the C(new_root) of a M(linux.namespaces.ns_pivot_root) a path names the same place before and after the
+        pivot, and links below a mount that the namespace's definition made lead where they will lead after it.
+      - Required unless O(mounts) is given.
+    type: str
+  src:
+    description:
+      - What is mounted, such as a device, the source of a bind, or any word for file systems without a source.
+    type: str
+    default: ""
+  fstype:
+    description:
+      - The type of the file system, as in V(/proc/filesystems). Not for binds.
+    type: str
+    default: ""
+  opts:
+    description:
+      - The words of C(mount(8)), as a list or as one string with commas. A value with commas is quoted.
+      - V(bind) and V(rbind) bind O(src). V(ro), V(nosuid), V(nodev), V(noexec), V(noatime), V(nodiratime),
+        V(relatime), V(strictatime), V(nosymfollow) and their opposites are flags of the mount. Flags that are not named
+        are compared as well, at their default, which for a bind is what its source has. With V(=recursive) appended
+        they hold for the submounts of an V(rbind) too.
+      - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
+        file.
+      - Every other word is an option of the file system. It is compared if it was given; V(10m) and V(10240k) are the
+        same. One that the kernel does not show is taken to be as it was recorded in the namespace's definition.
+      - Options that are not given are not compared.
+    type: list
+    elements: str
+    default: []
+  propagation:
+    description:
+      - How mount events travel to and from this mount (C(mount_namespaces(7))). The forms with V(r) hold for everything
+        mounted below as well.
+      - When it is not given it is not compared, and a new mount is private. A bind of the host's is cut off from the
+        host unless it is asked to be a slave or shared.
+      - A slave of nothing is private and needs no change.
+    type: str
+    choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
+  src_in:
+    description:
+      - Where O(src) of a bind, the directories of an overlay, and a device are looked up.
+      - V(host) binds something of the host into the target, also when the target has another root.
+    type: str
+    choices: [host, namespace]
+    default: host
+  state:
+    description:
+      - V(mounted) is one mount as described on O(path).
+      - V(remounted) changes flags and options of the mount that is there, whatever it is. Its type and source do not
+        matter. Only the mount itself becomes read-only with V(ro), not a file system that others may use too.
+      - V(unmounted) is nothing mounted on O(path). What is mounted below it is unmounted first.
+    type: str
+    choices: [mounted, remounted, unmounted]
+    default: mounted
+  mounts:
+    description:
+      - Many mounts in one task, made in this order. Later ones may lie below earlier ones.
+      - Mutually exclusive with O(path).
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: See O(path).
+        type: str
+        required: true
+      src:
+        description: See O(src).
+        type: str
+        default: ""
+      fstype:
+        description: See O(fstype).
+        type: str
+        default: ""
+      opts:
+        description: See O(opts).
+        type: list
+        elements: str
+        default: []
+      propagation:
+        description: See O(propagation).
+        type: str
+        choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
+      src_in:
+        description: See O(src_in).
+        type: str
+        choices: [host, namespace]
+        default: host
+      state:
+        description: See O(state).
+        type: str
+        choices: [mounted, remounted, unmounted]
+        default: mounted
+  exclusive_below:
+    description:
+      - Unmounts what is mounted below this path and was not asked for in the same task.
+    type: str
+  persistent:
+    description:
+      - Whether the mount is recorded in the definition of the named namespace, from which it is made again after a
+        reboot. By default it is, when the namespace is persistent.
+      - A target without a name has no definition.
+    type: bool
+extends_documentation_fragment:
+  - linux.namespaces._attributes
+  - linux.namespaces._attributes.actiongroup_namespaces
+  - linux.namespaces._target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - Linux 5.10 or newer
+author:
+  - linux.namespaces contributors (@linux-namespaces)
+seealso:
+  - module: linux.namespaces.ns_mount_info
+  - module: linux.namespaces.ns_namespace
+  - module: linux.namespaces.ns_pivot_root
+"""
+
+EXAMPLES = r"""
+---
+- name: Mount a tmpfs of 10 MB inside the namespace web
+  linux.namespaces.ns_mount:
+    namespace: web
+    path: /mnt
+    src: tmpfs
+    fstype: tmpfs
+    opts: size=10m
+
+- name: Show a directory of the host read-only inside the namespace web
+  linux.namespaces.ns_mount:
+    namespace: web
+    path: /srv
+    src: /usr/share
+    opts: [bind, ro, nosuid, nodev]
+
+- name: Make many mounts at once, and unmount whatever else is mounted below /mnt
+  linux.namespaces.ns_mount:
+    namespace: web
+    exclusive_below: /mnt
+    mounts:
+      - path: /mnt
+        src: tmpfs
+        fstype: tmpfs
+      - path: /mnt/proc
+        src: proc
+        fstype: proc
+        opts: nosuid,nodev,noexec,X-mount.mkdir
+      - path: /mnt/null
+        src: /dev/null
+        opts: bind,X-mount.mkdir
+
+- name: Unmount it again
+  linux.namespaces.ns_mount:
+    namespace: web
+    path: /mnt
+    state: unmounted
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, step by step.
+  returned: success
+  type: list
+  elements: str
+  sample: ["mount tmpfs on /mnt", "record the mount on /mnt"]
+mounts:
+  description: The mounts at the given paths, as the kernel shows them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The id of the mount, as in V(/proc/PID/mountinfo).
+      type: int
+      sample: 412
+    parent:
+      description: The id of the mount that it is mounted on.
+      type: int
+      sample: 388
+    path:
+      description: The mount point, from the root of the target.
+      type: str
+      sample: /mnt
+    src:
+      description: What is mounted.
+      type: str
+      sample: tmpfs
+    fstype:
+      description: The type of the file system.
+      type: str
+      sample: tmpfs
+    root:
+      description: The part of the file system that is mounted.
+      type: str
+      sample: /
+    device:
+      description: The device number of the file system.
+      type: str
+      sample: "0:61"
+    opts:
+      description: The flags of the mount and the options of the file system.
+      type: list
+      elements: str
+      sample: [rw, relatime, size=10240k]
+    propagation:
+      description: One of V(private), V(slave), V(shared), V(unbindable), V(shared,slave).
+      type: str
+      sample: private
+persistent:
+  description: Whether the mounts are recorded in the definition of a named namespace.
+  returned: success
+  type: bool
+  sample: true
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import mounting
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import compare, options
+from ansible_collections.linux.namespaces.plugins.module_utils._core.paths import checked_absolute
+
+PROPAGATIONS = [
+    "private",
+    "slave",
+    "shared",
+    "unbindable",
+    "rprivate",
+    "rslave",
+    "rshared",
+    "runbindable",
+]
+MOUNT_OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "str"},
+    "src": {"type": "str", "default": ""},
+    "fstype": {"type": "str", "default": ""},
+    "opts": {"type": "list", "elements": "str", "default": []},
+    "propagation": {"type": "str", "choices": PROPAGATIONS},
+    "src_in": {"type": "str", "choices": ["host", "namespace"], "default": "host"},
+    "state": {
+        "type": "str",
+        "choices": ["mounted", "remounted", "unmounted"],
+        "default": "mounted",
+    },
+}
+
+
+def wanted_of(params: t.Mapping[str, t.Any]) -> compare.WantedMount:
+    return mounting.checked(
+        compare.WantedMount(
+            path=params["path"],
+            src=params["src"],
+            fstype=params["fstype"],
+            words=tuple(options.split_words(params["opts"])),
+            propagation=params["propagation"] or "",
+            src_in=params["src_in"],
+            state=params["state"],
+        )
+    )
+
+
+def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
+    listed = params["mounts"] if params["mounts"] is not None else [params]
+    if params["mounts"] is None and params["path"] is None:
+        raise Refused("give path, or mounts")
+    below = params["exclusive_below"]
+    return mounting.Request(
+        target=_module.target_of(params),
+        wanted=tuple(wanted_of(each) for each in listed),
+        exclusive_below=checked_absolute(below, option="exclusive_below") if below else "",
+        persistent=params["persistent"],
+        lock_timeout=_module.LOCK_TIMEOUT,
+    )
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec={
+            **MOUNT_OPTIONS,
+            **_module.TARGET_OPTIONS,
+            "mounts": {
+                "type": "list",
+                "elements": "dict",
+                "options": {**MOUNT_OPTIONS, "path": {"type": "str", "required": True}},
+            },
+            "exclusive_below": {"type": "str"},
+            "persistent": {"type": "bool"},
+        },
+        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, ("path", "mounts")],
+        supports_check_mode=True,
+    )
+    with _module.failures_reported(module):
+        outcome = mounting.run(request_of(module.params), check=module.check_mode)
+        module.exit_json(
+            changed=bool(outcome.actions),
+            actions=outcome.actions,
+            mounts=[_module.shown_mount(mount) for mount in outcome.mounts],
+            persistent=outcome.persistent,
+            diff=_module.diff_of(outcome.before, outcome.after),
+        )
+
+
+if __name__ == "__main__":
+    main()
