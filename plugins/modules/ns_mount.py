@@ -304,7 +304,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
     )
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **MOUNT_OPTIONS,

@@ -86,15 +86,13 @@ persistent:
   sample: true
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import pivoting
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **_module.TARGET_OPTIONS,

@@ -28,7 +28,7 @@ from .mounts.compare import WantedMount
 DIRECTORY = "/etc/linux-namespaces"
 VERSION = 1
 
-Step = t.Dict[str, t.Any]
+Step = dict[str, t.Any]
 
 
 @dataclasses.dataclass
@@ -238,10 +238,9 @@ def _read(path: str) -> dict[str, t.Any] | None:
 
 def _write(path: str, content: dict[str, t.Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=True) + "\n"
-    with contextlib.suppress(FileNotFoundError):
-        with open(path, encoding="utf-8") as old:
-            if old.read() == text:
-                return
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as old:
+        if old.read() == text:
+            return
     beside = f"{path}.new"
     fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(fd, "w", encoding="utf-8") as record:

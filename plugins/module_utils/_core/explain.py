@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import typing as t
 
 from . import paths
 from .errors import KernelError
@@ -21,7 +20,7 @@ from .inside import Inside
 from .mounts.compare import WantedMount
 from .syscalls import files
 
-Answer = t.Tuple[str, str]
+Answer = tuple[str, str]
 
 
 def mount(error: OSError, inside: Inside | None, wanted: WantedMount | None) -> Answer:
@@ -88,8 +87,10 @@ def new_root(inside: Inside, fd: int, path: str, *, put_old: int = -1) -> Answer
         if mount_row is not None and "shared" in mount_row.propagation:
             return (
                 f"{what} is a shared mount: {mount_row.path} (EINVAL)",
-                f"Make it private first: ns_mount path={mount_row.path} state=remounted "
-                "propagation=private.",
+                (
+                    f"Make it private first: ns_mount path={mount_row.path} state=remounted "
+                    "propagation=private."
+                ),
             )
     if put_old >= 0:
         old_place = files.place_of(put_old)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import resource
 import typing as t
@@ -272,11 +273,11 @@ def _apply(
         inside = Inside(host_proc, layout)
         applier = attach.Applier(inside, request.wanted, trees)
         for action in actions:
-            wanted = request.wanted[action.index] if action.index >= 0 else None
+            wanted = request.wanted[action.position] if action.position >= 0 else None
             steps.run(
                 action.name,
-                lambda action=action: applier.apply(action),
-                explain=lambda error, wanted=wanted: explain.mount(error, inside, wanted),
+                functools.partial(applier.apply, action),
+                explain=functools.partial(explain.mount, inside=inside, wanted=wanted),
             )
         table = attach.Table(inside.mounts())
         seen = [
@@ -303,13 +304,13 @@ def _build_on_host(
     _allow_descriptors(len(actions))
     try:
         for action in actions:
-            if not action.needs_source or not wanted[action.index].needs_host:
+            if not action.needs_source or not wanted[action.position].needs_host:
                 continue
-            mount = wanted[action.index]
-            trees[action.index] = steps.run(
+            mount = wanted[action.position]
+            trees[action.position] = steps.run(
                 action.name,
-                lambda mount=mount: _build_one(mount, by_id),
-                explain=lambda error, mount=mount: explain.mount(error, None, mount),
+                functools.partial(_build_one, mount, by_id),
+                explain=functools.partial(explain.mount, inside=None, wanted=mount),
             )
     except BaseException:
         for tree in trees.values():
@@ -374,7 +375,7 @@ def _described(
     wanted: t.Sequence[WantedMount], observed: t.Sequence[Observed], actions: t.Sequence[Action]
 ) -> dict[str, str]:
     """A line for each wanted path: what is there, or with ``actions`` what will be."""
-    touched = {action.index for action in actions}
+    touched = {action.position for action in actions}
     lines = {}
     for index, (mount, seen) in enumerate(zip(wanted, observed)):
         if index in touched:
@@ -383,8 +384,8 @@ def _described(
             lines[mount.path] = "not mounted"
         else:
             lines[mount.path] = _line_of_mount(seen.mount)
-    if any(action.index < 0 for action in actions):
-        lines.update({action.path: "not mounted" for action in actions if action.index < 0})
+    if any(action.position < 0 for action in actions):
+        lines.update({action.path: "not mounted" for action in actions if action.position < 0})
     return lines
 
 

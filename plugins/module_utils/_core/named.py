@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import time
@@ -226,7 +227,7 @@ def _changes(wanted: Wanted, *, anew: bool) -> list[_Change]:
             )
         )
     for kind in surplus:
-        changes.append(_Change(f"drop {kind}", lambda kind=kind: _drop(name, kind)))
+        changes.append(_Change(f"drop {kind}", functools.partial(_drop, name, kind)))
     kept = [kind for kind in pinned if kind in wanted.kinds]
     if kept:
         changes += _live_changes(wanted, kept)
@@ -305,7 +306,7 @@ def _live_changes(wanted: Wanted, kept: t.Sequence[str]) -> list[_Change]:
             changes.append(
                 _Change(
                     f"set {key} to {value}",
-                    inside(lambda key=key, value=value: sysctls.write(key, value)),
+                    inside(functools.partial(sysctls.write, key, value)),
                 )
             )
     return changes
@@ -353,20 +354,22 @@ def _create(wanted: Wanted, missing: t.Sequence[str], pinned: t.Mapping[str, int
             wanted.id_maps.write(pid)
 
     offsets = "".join(f"{clock} {seconds} 0\n" for clock, seconds in wanted.time_offsets)
-    with _open(name, [kind for kind in ("user",) if kind in pinned]) as handles:
-        with spawn.held(
+    with (
+        _open(name, [kind for kind in ("user",) if kind in pinned]) as handles,
+        spawn.held(
             setup,
             joins=handles if handles.names else None,
             creates=missing,
             time_offsets=offsets,
             prepare=map_ids,
             afterwards=holder.become if "pid" in missing else None,
-        ) as pid:
-            # The user namespace first: what a later run adds is to belong to it.
-            for kind in missing:
-                if kind == "pid":
-                    holder.note(name, pid)
-                steps.run(f"pin {kind}", lambda kind=kind: pins.pin(name, kind, pid))
+        ) as pid,
+    ):
+        # The user namespace first: what a later run adds is to belong to it.
+        for kind in missing:
+            if kind == "pid":
+                holder.note(name, pid)
+            steps.run(f"pin {kind}", functools.partial(pins.pin, name, kind, pid))
 
 
 def _forget_pivots(name: str) -> None:

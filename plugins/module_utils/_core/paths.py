@@ -82,10 +82,9 @@ def make_directories(root_fd: int, path: str, *, mode: int = 0o755) -> None:
         except KernelError as error:
             if error.errno != errno.ENOENT:
                 raise
-        with opened_in(root_fd, "/".join(parts[: depth - 1])) as above:
-            with _named("mkdirat", here):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(parts[depth - 1], mode, dir_fd=above)
+        with opened_in(root_fd, "/".join(parts[: depth - 1])) as above, _named("mkdirat", here):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(parts[depth - 1], mode, dir_fd=above)
 
 
 def make_file(root_fd: int, path: str) -> None:

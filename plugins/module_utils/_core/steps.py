@@ -21,7 +21,7 @@ from .errors import StepFailed
 KILL_VARIABLE = "LINUX_NAMESPACES_KILL_BEFORE"
 
 # Looks at the system after a failure and answers (reason, hint), each possibly empty.
-Explain = t.Callable[[OSError], t.Tuple[str, str]]
+Explain = t.Callable[[OSError], tuple[str, str]]
 
 
 def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = None) -> t.Any:

@@ -19,10 +19,20 @@ from .errors import KernelError, Refused
 # ipc/ipc_sysctl.c; of fs/, those of ipc/mq_sysctl.c; user/ is per user namespace (4.9).
 _IPC = frozenset(
     "kernel." + name
-    for name in (
-        "shmall shmmax shmmni shm_rmid_forced shm_next_id msgmax msgmni msgmnb msg_next_id "
-        "auto_msgmni sem sem_next_id"
-    ).split()
+    for name in [
+        "shmall",
+        "shmmax",
+        "shmmni",
+        "shm_rmid_forced",
+        "shm_next_id",
+        "msgmax",
+        "msgmni",
+        "msgmnb",
+        "msg_next_id",
+        "auto_msgmni",
+        "sem",
+        "sem_next_id",
+    ]
 )
 
 

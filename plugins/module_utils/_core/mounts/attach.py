@@ -17,7 +17,7 @@ import stat
 import typing as t
 
 from .. import mount_table, paths
-from ..errors import KernelError, Refused
+from ..errors import KernelError
 from ..inside import Inside
 from ..syscalls import files
 from ..syscalls import mounts as calls
@@ -197,11 +197,11 @@ class Applier:
         if action.verb == "unmount":
             self._unmount(action.path)
             return
-        wanted = self._wanted[action.index]
+        wanted = self._wanted[action.position]
         if action.verb == "attach":
-            self._attach(action.index, wanted)
+            self._attach(action.position, wanted)
         elif action.verb == "replace":
-            self._replace(action.index, wanted)
+            self._replace(action.position, wanted)
         elif action.verb == "unstack":
             self._unstack(wanted)
         else:

@@ -21,7 +21,7 @@ from . import options
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
 
 # What the kernel does not show because it is the default.
-_UNSHOWN = {
+_UNSHOWN: dict[str, dict[str, str | None]] = {
     "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
     "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
     "proc": {"hidepid": "off", "gid": "0"},
@@ -29,7 +29,7 @@ _UNSHOWN = {
 _HIDEPID = {"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
 # Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
 # takes a new one. What is not listed is changed in place.
-_NEEDS_NEW = {
+_NEEDS_NEW: dict[str, set[str]] = {
     "overlay": {"*"},
     "tmpfs": {"mode", "uid", "gid"},
 }
@@ -160,11 +160,12 @@ def differences(
         return Differences(replace=tuple(reasons))
     expected = base & ~asked.attr_clr | asked.attr_set
     attributes = None
-    if options.attributes_of(mount.flags) != expected:
-        attributes = expected
-    elif asked.recursive and any(
-        options.attributes_of(child.flags) & asked.attr_set != asked.attr_set
-        for child in observed.children
+    if options.attributes_of(mount.flags) != expected or (
+        asked.recursive
+        and any(
+            options.attributes_of(child.flags) & asked.attr_set != asked.attr_set
+            for child in observed.children
+        )
     ):
         attributes = expected
     if not asked.bind and attributes is not None and wanted.state == "mounted":
@@ -207,10 +208,10 @@ def _changed_options(
     mount: mount_table.Mount,
     recorded: WantedMount | None,
 ) -> tuple[tuple[str, str | None], ...]:
-    shown = {}
+    shown: dict[str, str | None] = {}
     for word in mount.options:
-        key, has_value, value = word.partition("=")
-        shown[key] = value if has_value else None
+        name, has_value, text = word.partition("=")
+        shown[name] = text if has_value else None
     unshown = _UNSHOWN.get(fstype, {})
     made_with = dict(recorded.options.filesystem) if recorded else {}
     changed = []

@@ -19,15 +19,15 @@ from .compare import Differences, Observed, Source, WantedMount, differences
 
 
 class Action(t.NamedTuple):
-    """One change. ``name`` is for people; ``index`` tells which wanted mount it is about.
+    """One change. ``name`` is for people; ``position`` tells which wanted mount it is about.
 
-    ``index`` is -1 for a mount that nobody asked for, below ``exclusive_below``.
+    ``position`` is -1 for a mount that nobody asked for, below ``exclusive_below``.
     """
 
     name: str
     verb: str
     path: str
-    index: int = -1
+    position: int = -1
     differences: Differences = Differences()
 
     @property
@@ -106,6 +106,7 @@ def _plan_one(
                 f"{path} is the root of the namespace and differs in {', '.join(found.replace)}",
                 "The root cannot be replaced under a running namespace: remove the namespace "
                 "and run the play again.",
+                recreate=True,
             )
         reasons = "" if verb == "attach" else f" (differs: {', '.join(found.replace)})"
         what = "mount" if verb == "attach" else "replace with"
