@@ -3,14 +3,106 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+@pytest.fixture
+def nginx(host):
+    """The pid of nginx: the process of its own session, which its workers are children of."""
+    masters = [process for process in host.process.filter(comm="nginx") if process.sess == process.pid]
+    assert len(masters) == 1
+    return masters[0].pid
+
+
+def module(host, name, **arguments):
+    words = json.dumps(arguments)
+    return host.ansible(f"linux.namespaces.{name}", words, check=False)
+
 
 def test_host_booted_completely(host):
     assert host.check_output("systemctl is-system-running") == "running"
 
 
-def test_host_has_pure_cgroup_v2(host):
-    assert host.mount_point("/sys/fs/cgroup").filesystem == "cgroup2"
+def test_serves(host):
+    page = host.check_output("python3 -c %s", PRINT_PAGE)
+    assert "namespace web" in page
 
 
-def test_archive_is_read_only(host):
-    assert "ro" in host.mount_point("/srv/nginx-rootfs.tar").options
+PRINT_PAGE = (
+    "import urllib.request; "
+    "print(urllib.request.urlopen('http://127.0.0.1:8080/').read().decode())"
+)
+
+
+def test_mount_namespace_differs_from_the_hosts(host, nginx):
+    assert ns(host, nginx, "mnt") != ns(host, 1, "mnt")
+
+
+def ns(host, pid, kind):
+    link = host.check_output("readlink /proc/%s/ns/%s", str(pid), kind)
+    return int(link.partition("[")[2].rstrip("]"))
+
+
+def test_shares_the_other_namespaces_with_the_host(host, nginx):
+    for kind in sorted(set(KINDS) - {"mnt"}):
+        assert ns(host, nginx, kind) == ns(host, 1, kind), kind
+
+
+def test_root_differs_from_the_hosts(host, nginx):
+    inside = host.check_output("stat --dereference --format=%%d:%%i /proc/%s/root/", str(nginx))
+    assert inside != host.check_output("stat --format=%%d:%%i /")
+
+
+def test_mount_table_of_the_host_gains_only_pins(host):
+    mounted = [mount.path for mount in host.mount_point.get_mountpoints()]
+    ours = [path for path in mounted if "linux-namespaces" in path]
+    assert ours == ["/run/linux-namespaces", "/run/linux-namespaces/web/mnt"]
+    assert not [mount for mount in host.mount_point.get_mountpoints() if mount.filesystem == "overlay"
+                and mount.path != "/"]
+
+
+def test_old_root_cannot_be_reached_inside(host, nginx):
+    inside = host.check_output("cat /proc/%s/mountinfo", str(nginx)).splitlines()
+    root = next(line.split() for line in host.check_output("cat /proc/1/mountinfo").splitlines()
+                if line.split()[4] == "/")
+    assert [line for line in inside if line.split()[2:4] == root[2:4]] == []
+    marker = host.check_output("cat /etc/hostname")
+    assert marker == "ns-bookworm"
+    assert host.run("chroot /proc/%s/root cat /etc/hostname", str(nginx)).stdout.strip() != marker
+
+
+def test_has_no_descriptor_of_the_host_but_the_standard_ones(host, nginx):
+    """What nginx has open itself lies on mounts of its own namespace."""
+    for number in host.check_output("ls /proc/%s/fd", str(nginx)).split():
+        if int(number) <= 2:
+            continue
+        link = host.check_output("readlink /proc/%s/fd/%s", str(nginx), number)
+        assert link.startswith(("socket:", "anon_inode:", "pipe:", "/var/log/nginx/")), link
+
+
+def test_has_no_helper_beside_it(host, nginx):
+    own = ns(host, nginx, "mnt")
+    listed = host.check_output("lsns --type mnt --noheadings --output NS,NPROCS").splitlines()
+    counts = {int(line.split()[0]): int(line.split()[1]) for line in listed}
+    workers = [process for process in host.process.filter(comm="nginx") if process.pid != nginx]
+    assert workers
+    assert counts[own] == 1 + len(workers)
+    assert host.process.get(pid=nginx).ppid == 1
+
+
+def test_ns_info_has_the_ids_of_the_kernel(host, nginx):
+    found = module(host, "ns_info", pid=nginx)["namespaces"]
+    assert {each["kind"]: each["id"] for each in found} == {
+        kind: ns(host, nginx, kind) for kind in KINDS
+    }
+
+
+def test_ns_info_knows_the_name_and_the_pin(host, nginx):
+    (found,) = module(host, "ns_info", namespace="web")["namespaces"]
+    assert found["id"] == ns(host, nginx, "mnt")
+    assert found["name"] == "web"
+    assert "/run/linux-namespaces/web/mnt" in found["pins"]

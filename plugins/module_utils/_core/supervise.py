@@ -1,0 +1,167 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Finding out whether a program that was started is up, and whether it still runs.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+import time
+import typing as t
+
+from . import nsfs
+from .errors import KernelError
+from .syscalls import processes
+
+_PAUSE = 0.01
+
+
+class Running(t.NamedTuple):
+    """A process, told from a later one with the same pid by when it started.
+
+    ``start`` is in clock ticks since boot (proc_pid_stat(5)).
+    """
+
+    pid: int
+    start: int
+
+
+def identify(pid: int) -> Running:
+    """The process ``pid``, which must be there. Raises ProcessLookupError."""
+    facts = nsfs.process_facts(pid)
+    if facts is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return Running(pid, facts.start)
+
+
+def is_alive(process: Running) -> bool:
+    """Whether it runs: it is there, it is the same, and it is no zombie."""
+    facts = nsfs.process_facts(process.pid)
+    return facts is not None and facts.start == process.start and facts.state not in "ZX"
+
+
+def send(process: Running, number: int) -> bool:
+    """Send a signal; False when the process has ended. Raises KernelError."""
+    try:
+        pidfd = processes.pidfd_open(process.pid)
+    except KernelError as error:
+        if error.errno == errno.ESRCH:
+            return False
+        raise
+    try:
+        if not is_alive(process):  # the pid may be another's: the pidfd holds it from here on
+            return False
+        processes.pidfd_send_signal(pidfd, number)
+        return True
+    except KernelError as error:
+        if error.errno == errno.ESRCH:
+            return False
+        raise
+    finally:
+        os.close(pidfd)
+
+
+def wait_for_end(process: Running, *, timeout: float) -> bool:
+    """Wait up to ``timeout`` seconds; True when it has ended. Raises KernelError."""
+    try:
+        pidfd = processes.pidfd_open(process.pid)
+    except KernelError as error:
+        if error.errno == errno.ESRCH:
+            return True
+        raise
+    try:
+        if not is_alive(process):
+            return True
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)  # readable from its end on (pidfd_open(2))
+        return bool(poller.poll(timeout * 1000))
+    finally:
+        os.close(pidfd)
+
+
+def session_of(process: Running) -> list[Running]:
+    """The living processes of the session that ``process`` led, itself left out.
+
+    What a program starts stays in its session unless it takes pains to leave it (setsid(2)).
+    """
+    found = []
+    for pid in nsfs.all_pids():
+        facts = nsfs.process_facts(pid)
+        if facts is None or facts.session != process.pid or facts.state in "ZX":
+            continue
+        # A later session with the same number was started by a later leader.
+        leader = nsfs.process_facts(process.pid)
+        if leader is not None and leader.start != process.start:
+            return []
+        if pid != process.pid and facts.start >= process.start:
+            found.append(Running(pid, facts.start))
+    return found
+
+
+def stop(process: Running, *, number: int, timeout: float) -> bool:
+    """End a process and its session: with signal ``number``, then after ``timeout`` s by force.
+
+    Returns whether force was needed. Raises KernelError, TimeoutError.
+    """
+    forced = False
+    if not _heeds(process, number):
+        number = signal.SIGKILL
+    if send(process, number):
+        # A stopped process acts on no signal but this one and SIGKILL (signal(7)).
+        send(process, signal.SIGCONT)
+        if not wait_for_end(process, timeout=timeout):
+            forced = True
+            send(process, signal.SIGKILL)
+            if not wait_for_end(process, timeout=timeout):
+                raise TimeoutError(f"process {process.pid} does not end after SIGKILL")
+    deadline = time.monotonic() + timeout
+    while left := session_of(process):
+        for member in left:
+            send(member, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes {[member.pid for member in left]} do not end")
+        time.sleep(_PAUSE)
+    return forced
+
+
+def _heeds(process: Running, number: int) -> bool:
+    """Whether a signal that ends processes does anything to this one.
+
+    The init of a pid namespace gets only the signals it has a handler for (pid_namespaces(7)).
+    """
+    try:
+        with open(f"/proc/{process.pid}/status", encoding="utf-8", errors="replace") as status:
+            fields = dict(line.partition(":")[::2] for line in status)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    pids = fields.get("NSpid", "").split()
+    caught = int(fields.get("SigCgt", "0").strip(), 16)
+    is_init = len(pids) > 1 and pids[-1] == "1"
+    return not is_init or bool(caught >> (number - 1) & 1)
+
+
+def wait_until(is_up: t.Callable[[], bool], process: Running, *, timeout: float) -> bool:
+    """Ask ``is_up`` again and again; False when the process ended or the time was up."""
+    deadline = time.monotonic() + timeout
+    while not is_up():
+        if not is_alive(process) or time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return is_alive(process)
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether somebody accepts TCP connections there, from the caller's network namespace."""
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False

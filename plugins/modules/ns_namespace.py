@@ -1,0 +1,274 @@
+#!/usr/bin/python
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ns_namespace
+short_description: Create, change and remove named namespaces
+version_added: 0.1.0
+description:
+  - Keeps kernel namespaces alive under a name, as C(ip netns) does for network namespaces, but of all eight kinds.
+  - A named namespace is one or more namespaces of different kinds. They live without a process in them, by pins below
+    V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps.
+  - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a reboot.
+options:
+  name:
+    description:
+      - The name. It has up to 64 letters, digits, V(_), V(.) and V(-), the first a letter or digit.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) creates or changes it. V(absent) removes it with everything that is kept for it.
+      - The namespaces end when no process lives in them, and their mounts with them.
+    type: str
+    choices: [present, absent]
+    default: present
+  kinds:
+    description:
+      - The kinds of namespace that it has. Kinds can be added and dropped later, except V(user), which owns the others.
+    type: list
+    elements: str
+    choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
+    default: [mnt]
+  propagation:
+    description:
+      - How mount events travel between the host and a new mount namespace.
+      - V(private) is not at all. V(slave) shows new mounts of the host inside. V(shared) shows them both ways.
+        V(unchanged) leaves the mounts as they were copied.
+      - Cannot be changed later without O(recreate).
+    type: str
+    choices: [private, slave, shared, unchanged]
+    default: private
+  hostname:
+    description:
+      - The host name inside. Needs the kind V(uts).
+    type: str
+  domainname:
+    description:
+      - The NIS domain name inside. Needs the kind V(uts).
+    type: str
+  id_map:
+    description:
+      - Which ids outside the ids inside a new user namespace are. Needs the kind V(user).
+      - V(auto) takes the ranges of the caller in V(/etc/subuid) and V(/etc/subgid). V(root) maps root inside to the caller,
+        V(current) the caller to itself.
+      - Or a dictionary with the lists C(uid) and C(gid), whose entries have the numbers C(inside), C(outside) and C(count).
+      - By default it is V(root).
+      - Cannot be changed later without O(recreate).
+    type: raw
+  loopback:
+    description:
+      - Whether the interface lo of a network namespace is up.
+    type: bool
+    default: true
+  sysctl:
+    description:
+      - Kernel parameters of the network, ipc and user namespaces. One that belongs to no namespace is refused, since it
+        would change the host.
+    type: dict
+    default: {}
+  time_offsets:
+    description:
+      - By how many seconds the clocks of a new time namespace differ from the host's. Needs the kind V(time).
+      - Cannot be changed later without O(recreate).
+    type: dict
+    suboptions:
+      monotonic:
+        description: The offset of C(CLOCK_MONOTONIC).
+        type: int
+      boottime:
+        description: The offset of C(CLOCK_BOOTTIME).
+        type: int
+  persistent:
+    description:
+      - Whether it is there again after a reboot.
+    type: bool
+    default: true
+  recreate:
+    description:
+      - Remove a namespace first that differs in what cannot be changed.
+    type: bool
+    default: false
+  force:
+    description:
+      - Kill the processes that live in a namespace which is to be removed. Without it such a namespace is not removed, and
+        the processes are listed.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - linux.namespaces._attributes
+  - linux.namespaces._attributes.actiongroup_namespaces
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - Linux 5.10 or newer
+author:
+  - linux.namespaces contributors (@linux-namespaces)
+seealso:
+  - module: linux.namespaces.ns_mount
+  - module: linux.namespaces.ns_pivot_root
+  - module: linux.namespaces.ns_setns_run
+  - module: linux.namespaces.ns_service
+  - module: linux.namespaces.ns_info
+"""
+
+EXAMPLES = r"""
+---
+- name: Have a mount namespace named shop
+  linux.namespaces.ns_namespace:
+    name: shop
+
+- name: Give it a network, a host name and a clock of its own as well
+  linux.namespaces.ns_namespace:
+    name: shop
+    kinds: [mnt, net, uts, time]
+    hostname: shop
+    sysctl:
+      net.ipv4.ip_forward: 1
+    time_offsets:
+      boottime: 3600
+
+- name: Remove it, whatever runs in it
+  linux.namespaces.ns_namespace:
+    name: shop
+    state: absent
+    force: true
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, step by step.
+  returned: success
+  type: list
+  elements: str
+  sample: ["create mnt, net", "show web to ip netns", "record namespace web"]
+namespace:
+  description: The named namespace afterwards.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: web
+    kinds:
+      description: The id and the pin of each kind that it has.
+      type: dict
+      sample:
+        mnt:
+          id: 4026532177
+          path: /run/linux-namespaces/web/mnt
+    processes:
+      description: The processes that live in it.
+      type: list
+      elements: dict
+      sample:
+        - pid: 4242
+          uid: 0
+          command: "nginx: master process"
+    persistent:
+      description: Whether it is there again after a reboot.
+      type: bool
+      sample: true
+    root:
+      description: The C(new_root) that it was pivoted to, or V(/).
+      type: str
+      sample: /srv/web
+processes:
+  description: The processes that keep it from being removed.
+  returned: when it is not removed because of them
+  type: list
+  elements: dict
+  sample:
+    - pid: 4242
+      command: "nginx: master process"
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import named
+from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
+
+ARGUMENTS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": ["mnt"]},
+    "propagation": {
+        "type": "str",
+        "choices": ["private", "slave", "shared", "unchanged"],
+        "default": "private",
+    },
+    "hostname": {"type": "str"},
+    "domainname": {"type": "str"},
+    "id_map": {"type": "raw"},
+    "loopback": {"type": "bool", "default": True},
+    "sysctl": {"type": "dict", "default": {}},
+    "time_offsets": {
+        "type": "dict",
+        "options": {"monotonic": {"type": "int"}, "boottime": {"type": "int"}},
+    },
+    "persistent": {"type": "bool", "default": True},
+    "recreate": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+}
+
+
+def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
+    offsets = params["time_offsets"] or {}
+    return named.Wanted(
+        name=params["name"],
+        kinds=tuple(dict.fromkeys(params["kinds"])),
+        propagation=params["propagation"],
+        hostname=params["hostname"],
+        domainname=params["domainname"],
+        id_map=params["id_map"],
+        loopback=params["loopback"],
+        sysctl=tuple((key, str(text)) for key, text in params["sysctl"].items()),
+        time_offsets=tuple(
+            (clock, offsets[clock]) for clock in ("monotonic", "boottime") if offsets.get(clock)
+        ),
+        persistent=params["persistent"],
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    with _module.failures_reported(module):
+        params = module.params
+        if params["state"] == "absent":
+            outcome = named.absent(
+                params["name"],
+                check=module.check_mode,
+                force=params["force"],
+                timeout=_module.LOCK_TIMEOUT,
+            )
+        else:
+            outcome = named.present(
+                wanted_of(params),
+                check=module.check_mode,
+                recreate=params["recreate"],
+                force=params["force"],
+                timeout=_module.LOCK_TIMEOUT,
+            )
+        module.exit_json(
+            changed=bool(outcome.actions),
+            actions=outcome.actions,
+            namespace=outcome.namespace,
+            diff=_module.diff_of(outcome.before, outcome.after),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+#!/usr/bin/python
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ns_service
+short_description: Keep a program running in a named namespace
+version_added: 0.1.0
+description:
+  - Starts, stops, reloads and restarts a program in the namespaces of a named namespace.
+  - The process that runs is the program itself. Nothing stays resident beside it, and of the host's open files it has
+    only standard input, which is empty, and standard output and error, which go to a file.
+  - A program whose options changed is restarted with V(started). One that has ended is started again.
+  - When the program ended and left processes behind, as a killed nginx leaves its workers, they are ended before it is
+    started again.
+options:
+  name:
+    description:
+      - The name of the service, unique in its namespace.
+    type: str
+    required: true
+  namespace:
+    description:
+      - The name of a namespace made with M(linux.namespaces.ns_namespace).
+    type: str
+    required: true
+  argv:
+    description:
+      - The program, by its path inside, and its arguments. It has to stay in the foreground.
+      - Without it the program is the one that the service was last started with.
+    type: list
+    elements: str
+  state:
+    description:
+      - V(started) and V(stopped) change what is otherwise.
+      - V(restarted) always restarts. V(reloaded) always reloads, and starts a program that does not run.
+      - V(absent) stops it and removes its output and all that is known of it.
+    type: str
+    choices: [started, stopped, restarted, reloaded, absent]
+    default: started
+  supervisor:
+    description:
+      - What keeps the program running.
+      - V(none) starts it and lets go of it. It is not started again by itself when it ends.
+      - V(auto) takes what the host has.
+    type: str
+    choices: [auto, none]
+    default: auto
+  kinds:
+    description:
+      - The kinds of namespace that the program gets new ones of, instead of those of O(namespace).
+    type: list
+    elements: str
+    choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
+    default: []
+  user:
+    description:
+      - The user that the program runs as, by name or uid, as known inside.
+    type: str
+  group:
+    description:
+      - Its group, by name or gid. By default that of the user.
+    type: str
+  capabilities:
+    description:
+      - The capabilities that the program keeps; all others are taken from it. By default it has what its user has.
+    type: list
+    elements: str
+  no_new_privs:
+    description:
+      - Whether the program and its children can never gain privileges, by setuid files for instance.
+    type: bool
+    default: false
+  environment:
+    description:
+      - The environment of the program, which has only C(PATH) otherwise.
+    type: dict
+    default: {}
+  chdir:
+    description:
+      - The working directory, inside.
+    type: str
+    default: /
+  limits:
+    description:
+      - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile), as a number or as
+        V(soft:hard). V(unlimited) is no limit.
+    type: dict
+    default: {}
+  reload:
+    description:
+      - How the program is told to read its configuration again.
+    type: dict
+    suboptions:
+      signal:
+        description: A signal that the program is sent.
+        type: str
+      argv:
+        description: A program that is run in the same namespaces.
+        type: list
+        elements: str
+  stop_signal:
+    description:
+      - The signal that ends the program.
+    type: str
+    default: TERM
+  stop_timeout:
+    description:
+      - How long it may take to end, in seconds. Then it is killed.
+    type: float
+    default: 10
+  ready:
+    description:
+      - How the program is known to be up. A task that starts it fails with its last output when it is not up in time.
+    type: dict
+    suboptions:
+      port:
+        description: A TCP port that accepts connections, in the network namespace of the program.
+        type: int
+      address:
+        description: The address of that port.
+        type: str
+        default: 127.0.0.1
+      file:
+        description: A file that appears, inside.
+        type: str
+      timeout:
+        description: How long it may take, in seconds.
+        type: float
+        default: 30
+extends_documentation_fragment:
+  - linux.namespaces._attributes
+  - linux.namespaces._attributes.actiongroup_namespaces
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details:
+      - V(restarted) and V(reloaded) act each time.
+requirements:
+  - Linux 5.10 or newer
+author:
+  - linux.namespaces contributors (@linux-namespaces)
+seealso:
+  - module: linux.namespaces.ns_namespace
+  - module: linux.namespaces.ns_setns_run
+"""
+
+EXAMPLES = r"""
+---
+- name: Run a program in the namespace web
+  linux.namespaces.ns_service:
+    namespace: web
+    name: idle
+    argv: [/bin/sleep, infinity]
+
+- name: Stop it
+  linux.namespaces.ns_service:
+    namespace: web
+    name: idle
+    state: stopped
+
+- name: Forget it
+  linux.namespaces.ns_service:
+    namespace: web
+    name: idle
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, step by step.
+  returned: success
+  type: list
+  elements: str
+  sample: [start service nginx]
+service:
+  description: The service afterwards.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: nginx
+    namespace:
+      description: The named namespace that it runs in.
+      type: str
+      sample: web
+    state:
+      description: V(started), V(stopped) or V(absent).
+      type: str
+      sample: started
+    pid:
+      description: The process that is the program, V(null) where none runs.
+      type: int
+      sample: 4242
+    log:
+      description: The file on the host that its output goes to.
+      type: str
+      sample: /var/log/linux-namespaces/web/nginx.log
+    argv:
+      description: The program and its arguments.
+      type: list
+      elements: str
+      sample: [/usr/sbin/nginx, -g, daemon off;]
+log:
+  description: The last lines that the program wrote.
+  returned: when it did not come up
+  type: str
+  sample: "bind() to 127.0.0.1:8080 failed (98: Address already in use)"
+"""
+
+import resource
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import launch, service
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+ARGUMENTS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "argv": {"type": "list", "elements": "str"},
+    "state": {
+        "type": "str",
+        "choices": ["started", "stopped", "restarted", "reloaded", "absent"],
+        "default": "started",
+    },
+    "supervisor": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
+    "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
+    "user": {"type": "str"},
+    "group": {"type": "str"},
+    "capabilities": {"type": "list", "elements": "str"},
+    "no_new_privs": {"type": "bool", "default": False},
+    "environment": {"type": "dict", "default": {}},
+    "chdir": {"type": "str", "default": "/"},
+    "limits": {"type": "dict", "default": {}},
+    "reload": {
+        "type": "dict",
+        "options": {"signal": {"type": "str"}, "argv": {"type": "list", "elements": "str"}},
+        "mutually_exclusive": [("signal", "argv")],
+    },
+    "stop_signal": {"type": "str", "default": "TERM"},
+    "stop_timeout": {"type": "float", "default": 10},
+    "ready": {
+        "type": "dict",
+        "options": {
+            "port": {"type": "int"},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "file": {"type": "str"},
+            "timeout": {"type": "float", "default": 30},
+        },
+        "mutually_exclusive": [("port", "file")],
+    },
+}
+
+
+def program_of(params: t.Mapping[str, t.Any]) -> launch.Program | None:
+    if params["argv"] is None:
+        return None
+    return launch.Program(
+        argv=tuple(params["argv"]),
+        environment={
+            "PATH": PATH,
+            **{key: str(text) for key, text in params["environment"].items()},
+        },
+        chdir=params["chdir"],
+        user=params["user"],
+        group=params["group"],
+        capabilities=None if params["capabilities"] is None else tuple(params["capabilities"]),
+        no_new_privs=params["no_new_privs"],
+        limits={name: limit_of(name, text) for name, text in params["limits"].items()},
+        umask=0o022,
+    ).checked()
+
+
+def limit_of(name: str, text: object) -> tuple[int, int]:
+    soft, colon, hard = str(text).partition(":")
+    numbers = [
+        resource.RLIM_INFINITY if word == "unlimited" else int(word) if word.isdigit() else -2
+        for word in (soft, hard if colon else soft)
+    ]
+    if -2 in numbers:
+        raise Refused(f"the limit {name}={text} is no number", "Such as 1024, or 1024:unlimited.")
+    return numbers[0], numbers[1]
+
+
+def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
+    reload_by = params["reload"] or {}
+    ready = params["ready"] or {}
+    return service.Wanted(
+        namespace=params["namespace"],
+        name=params["name"],
+        state=params["state"],
+        program=program_of(params),
+        kinds=tuple(params["kinds"]),
+        reload_signal=reload_by.get("signal") or "",
+        reload_argv=tuple(reload_by.get("argv") or ()),
+        stop_signal=params["stop_signal"],
+        stop_timeout=params["stop_timeout"],
+        ready=service.Ready(
+            port=ready.get("port"),
+            address=ready.get("address") or "127.0.0.1",
+            file=ready.get("file") or "",
+            timeout=ready.get("timeout") or 30,
+        ),
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    with _module.failures_reported(module):
+        outcome = service.run(
+            wanted_of(module.params),
+            check=module.check_mode,
+            lock_timeout=_module.LOCK_TIMEOUT,
+        )
+        module.exit_json(
+            changed=bool(outcome.actions),
+            actions=outcome.actions,
+            service=outcome.service,
+            diff=_module.diff_of(outcome.before, outcome.after),
+        )
+
+
+if __name__ == "__main__":
+    main()
