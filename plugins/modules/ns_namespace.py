@@ -198,7 +198,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import named
+from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, named
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -225,6 +225,15 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
+def id_maps_of(params: t.Mapping[str, t.Any]) -> id_maps.IdMaps | None:
+    value = params["id_map"]
+    if value is None:
+        if "user" not in params["kinds"]:
+            return None
+        value = "root"
+    return id_maps.parse(value, id_maps.Caller.of_this_process())
+
+
 def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
     offsets = params["time_offsets"] or {}
     return named.Wanted(
@@ -233,7 +242,7 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
         propagation=params["propagation"],
         hostname=params["hostname"],
         domainname=params["domainname"],
-        id_map=params["id_map"],
+        id_maps=id_maps_of(params),
         loopback=params["loopback"],
         sysctl=tuple((key, str(text)) for key, text in params["sysctl"].items()),
         time_offsets=tuple(

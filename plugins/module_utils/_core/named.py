@@ -18,7 +18,7 @@ import time
 import typing as t
 
 from . import definition as definitions
-from . import holder, kinds, network, nsfs, pins, spawn, steps, sysctls
+from . import credentials, holder, kinds, network, nsfs, pins, spawn, steps, sysctls
 from .errors import Refused
 from .id_maps import IdMaps
 from .syscalls import mounts, namespaces, processes
@@ -334,6 +334,8 @@ def _create(wanted: Wanted, missing: t.Sequence[str], pinned: t.Mapping[str, int
         holder.end(name)
 
     def setup() -> None:
+        if "user" in missing:
+            credentials.become_root()
         if "mnt" in missing:
             if wanted.propagation != "unchanged":
                 flags = mounts.MS_REC | _PROPAGATION[wanted.propagation]
