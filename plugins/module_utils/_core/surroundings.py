@@ -1,0 +1,261 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a program finds around it in new namespaces: host name, lo, mounts, /proc, its root.
+
+Runs in the process that lives in them. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import functools
+import os
+import resource
+import stat
+import typing as t
+
+from . import explain, mount_table, network, pins, steps
+from .errors import KernelError, Refused
+from .inside import Inside
+from .layout import Layout
+from .mounts import attach
+from .mounts.compare import Source, WantedMount
+from .mounts.plan import plan
+from .syscalls import mounts as calls
+from .syscalls import namespaces
+
+PROC = WantedMount(path="/proc", src="proc", fstype="proc", words=("nosuid", "nodev", "noexec"))
+_PROPAGATION = {
+    "private": calls.MS_PRIVATE,
+    "slave": calls.MS_SLAVE,
+    "shared": calls.MS_SHARED,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What is arranged before a program starts.
+
+    ``root`` is the directory that becomes its root, as the process sees it before; ``mounts``
+    are made in it, in their order. ``propagation`` is that of all mounts in a new mount
+    namespace: private, slave, shared, or unchanged; empty where the namespace is not new and
+    nothing may be changed in it. ``mount_proc`` mounts a proc of the own pid namespace;
+    None does so where the root has a directory for it. ``loopback`` brings lo up.
+    """
+
+    root: str = ""
+    mounts: tuple[WantedMount, ...] = ()
+    propagation: str = ""
+    hostname: str = ""
+    mount_proc: bool | None = False
+    loopback: bool = False
+
+    def checked(self) -> Surroundings:
+        """These surroundings when they can be arranged. Raises Refused."""
+        if self.root and self.propagation in ("shared", "unchanged"):
+            raise Refused(
+                f"a new root and propagation: {self.propagation} exclude each other",
+                "pivot_root(2) takes no root whose mounts are shared: use private or slave.",
+            )
+        if (self.root or self.mounts or self.mount_proc) and not self.propagation:
+            raise Refused(
+                "a root, mounts and a proc of its own need a new mount namespace",
+                "Add mnt to kinds.",
+            )
+        return self
+
+    def all_mounts(self) -> list[WantedMount]:
+        """The mounts with the one of proc before them, if that is wanted."""
+        has_own = any(mount.path == PROC.path for mount in self.mounts)
+        wants = self.mount_proc is not False and not has_own
+        return [*([PROC] if wants else []), *self.mounts]
+
+
+def arrange(
+    wanted: Surroundings, host_proc: int, *, copy_of_host: bool, may_make_paths: bool = True
+) -> list[str]:
+    """Arrange them in the namespaces of the caller; return the names of the steps taken.
+
+    ``host_proc`` is an open /proc. ``copy_of_host`` says that the mount namespace is a new
+    copy of the host's. Without ``may_make_paths`` nothing is made in a file system that others
+    see, and a mount whose place is missing is left out. Raises StepFailed, Refused.
+    """
+    done: list[str] = []
+
+    def step(name: str, action: t.Callable[[], t.Any]) -> None:
+        steps.run(name, action)
+        done.append(name)
+
+    if wanted.hostname:
+        name = wanted.hostname
+        step(f"set the host name {name}", lambda: namespaces.sethostname(name))
+    if wanted.loopback:
+        step("set lo up", lambda: network.set_loopback(up=True))
+    if not wanted.propagation:
+        return done
+    if wanted.propagation != "unchanged":
+        # First of all: in a peer group with the host's, each mount below would appear there.
+        flags = calls.MS_REC | _PROPAGATION[wanted.propagation]
+        steps.run(
+            f"make all mounts {wanted.propagation}", lambda: calls.mount("none", "/", flags=flags)
+        )
+    if copy_of_host:
+        pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
+    return done + _Mounting(wanted, host_proc, may_make_paths=may_make_paths).run()
+
+
+class _Mounting:
+    """Making the mounts: as ns_mount does, but that nothing which was copied is taken away."""
+
+    def __init__(self, wanted: Surroundings, host_proc: int, *, may_make_paths: bool) -> None:
+        self._wanted = wanted
+        self._mounts = wanted.all_mounts()
+        self._host_proc = host_proc
+        self._may_make_paths = may_make_paths
+        self._trees: dict[int, attach.Tree] = {}
+        self._sources: dict[int, Source] = {}
+
+    def run(self) -> list[str]:
+        done = []
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _make_room(len(self._mounts))
+        try:
+            copied = {mount.device for mount in self._table().values()}
+            # Before the pivot: sources are the host's, and a user namespace may mount proc and
+            # sysfs only as long as it sees the host's (mount_namespaces(7)).
+            for position in range(len(self._mounts)):
+                self._build(position)
+            if self._wanted.root:
+                root = self._wanted.root
+                done.append(f"pivot into {root}")
+                steps.run(done[-1], lambda: pivot_into(root))
+            inside = Inside(self._host_proc, Layout())
+            for position, mount in enumerate(self._mounts):
+                if self._has_place(inside, mount):
+                    done += self._make(inside, position, copied)
+        finally:
+            for tree in self._trees.values():
+                os.close(tree.fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return done
+
+    def _build(self, position: int) -> None:
+        mount = self._mounts[position]
+        if mount.state != "mounted" or (mount.options.bind and mount.src_in != "host"):
+            return
+        self._trees[position] = steps.run(
+            _mount_step(mount),
+            lambda: self._built(position, mount),
+            explain=functools.partial(explain.mount, inside=None, wanted=mount),
+        )
+
+    def _built(self, position: int, mount: WantedMount) -> attach.Tree:
+        if not mount.options.bind:
+            return attach.build(mount)
+        try:
+            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refused(
+                f"src {mount.src} cannot be opened on the host: {error.strerror}",
+                "Create it first, or use src_in: namespace if it is inside the root.",
+            ) from error
+        try:
+            self._sources[position] = attach.source_of(fd, self._table())
+            return attach.clone(fd, mount, source=self._sources[position])
+        finally:
+            os.close(fd)
+
+    def _table(self) -> dict[int, mount_table.Mount]:
+        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._host_proc)
+        with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
+            return {mount.id: mount for mount in mount_table.parse(table.read())}
+
+    def _has_place(self, inside: Inside, mount: WantedMount) -> bool:
+        if mount is PROC:
+            return _may_take_proc(required=self._wanted.mount_proc is True)
+        return self._may_make_paths or inside.exists(mount.path)
+
+    def _make(self, inside: Inside, position: int, copied: t.Container[str]) -> list[str]:
+        mount = self._mounts[position]
+        if mount.options.bind and mount.src_in == "namespace":
+            with contextlib.suppress(KernelError), inside.opened(mount.src) as fd:
+                self._sources[position] = attach.source_of(fd, self._table())
+        table = attach.Table(inside.mounts())
+        actions = plan(
+            [mount],
+            [attach.observe(inside, mount, table, host_devices=copied)],
+            layout=Layout(),
+            sources={0: self._sources[position]} if position in self._sources else {},
+            recorded={},
+        )
+        done = []
+        for action in actions:
+            # What was copied into a user namespace is locked there: it is covered, not replaced.
+            if action.verb == "replace":
+                action = action._replace(verb="attach", name=_mount_step(mount))
+            trees = {0: self._trees.pop(position)} if position in self._trees else {}
+            applier = attach.Applier(inside, [mount], trees)
+            steps.run(
+                action.name,
+                functools.partial(applier.apply, action),
+                explain=functools.partial(explain.mount, inside=inside, wanted=mount),
+            )
+            done.append(action.name)
+        return done
+
+
+def _mount_step(mount: WantedMount) -> str:
+    what = f"bind of {mount.src}" if mount.options.bind else mount.fstype
+    return f"mount {what} on {mount.path}"
+
+
+def _may_take_proc(*, required: bool) -> bool:
+    """Whether /proc is a directory. A link there leads writes of tools astray (CVE-2019-19921)."""
+    try:
+        mode = os.lstat("/proc").st_mode
+    except OSError:
+        mode = 0
+    if stat.S_ISDIR(mode):
+        return True
+    if not mode and not required:
+        return False
+    raise Refused(
+        f"/proc of the program's root is {'no directory' if mode else 'missing'}",
+        "Make it a directory there, or set mount_proc: false.",
+    )
+
+
+def pivot_into(root: str) -> None:
+    """Make the directory ``root`` the root of the caller's mount namespace; the old one is gone.
+
+    What is mounted below it comes along. Raises KernelError.
+    """
+    place = _open_directory(root)
+    # pivot_root(2) takes a mount point only: a copy of the tree, laid over itself, is one.
+    tree = calls.open_tree(place, "", recursive=True)
+    calls.move_mount(tree, place)
+    os.fchdir(tree)
+    os.close(tree)
+    os.close(place)
+    calls.pivot_root(".", ".")
+    calls.umount(".", flags=calls.MNT_DETACH)
+    os.chdir("/")
+
+
+def _open_directory(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError("open", error.errno or errno.EIO, {"path": path}) from error
+
+
+def _make_room(number: int) -> None:
+    """Each detached mount is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number + 64:
+        most = number + 64 if hard == resource.RLIM_INFINITY else min(number + 64, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
