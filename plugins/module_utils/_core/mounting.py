@@ -27,15 +27,6 @@ from .mounts.plan import Action, plan, surplus_below
 from .syscalls import files
 from .targets import Handles, Target
 
-# Which namespace a file system shows depends on where it is mounted from.
-_BELONGS_TO = {
-    "proc": "pid",
-    "sysfs": "net",
-    "mqueue": "ipc",
-    "cgroup": "cgroup",
-    "cgroup2": "cgroup",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -130,11 +121,12 @@ def _run(request: Request, *, check: bool) -> Outcome:
         host_proc = open_host_proc()
         stack.callback(os.close, host_proc)
         handles = None if to_come else stack.enter_context(_open(request))
+        own_kinds = handles.names if handles is not None else ()
         devices = frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
 
         def look() -> tuple[list[Action], list[Observed]]:
             inside = Inside(host_proc, layout)
-            return _look(inside, request, sources, recorded, devices)
+            return _look(inside, request, sources, recorded, devices, own_kinds)
 
         if handles is None:
             observed = [Observed(exists=True) for _mount in request.wanted]
@@ -165,7 +157,7 @@ def _run(request: Request, *, check: bool) -> Outcome:
 def _open(request: Request) -> Handles:
     """Open what has to be joined: the mount namespace, and those that the mounts depend on."""
     needed = {"mnt", "user"}
-    needed |= {_BELONGS_TO[each.fstype] for each in request.wanted if each.fstype in _BELONGS_TO}
+    needed |= {attach.SHOWS[each.fstype] for each in request.wanted if each.fstype in attach.SHOWS}
     return request.target.open(needs="mnt").only(needed)
 
 
@@ -220,6 +212,7 @@ def _look(
     sources: dict[int, Source],
     recorded: dict[int, WantedMount],
     host_devices: t.Container[str],
+    own_kinds: t.Container[str],
 ) -> tuple[list[Action], list[Observed]]:
     table = attach.Table(inside.mounts())
     observed = []
@@ -227,7 +220,7 @@ def _look(
     planned: list[str] = []
     for index, mount in enumerate(request.wanted):
         try:
-            seen = attach.observe(inside, mount, table, host_devices=host_devices)
+            seen = attach.observe(inside, mount, table, host_devices=host_devices, locks=locks)
         except Refused:
             if not planned:
                 raise

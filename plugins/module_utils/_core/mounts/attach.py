@@ -42,6 +42,14 @@ _ALL_ATTRIBUTES = (
 )
 # Each mount of these is a file system of its own: one that the host has too was copied from it
 # with its mount namespace, and belongs to the host.
+# Those with an entry in SHOWS show one namespace of that kind, wherever they are mounted.
+SHOWS = {
+    "proc": "pid",
+    "sysfs": "net",
+    "mqueue": "ipc",
+    "cgroup": "cgroup",
+    "cgroup2": "cgroup",
+}
 _INSTANCES = ("tmpfs", "ramfs", "proc", "devpts", "overlay")
 
 
@@ -73,9 +81,18 @@ class Table:
 
 
 def observe(
-    inside: Inside, wanted: WantedMount, table: Table, *, host_devices: t.Container[str]
+    inside: Inside,
+    wanted: WantedMount,
+    table: Table,
+    *,
+    host_devices: t.Container[str],
+    own_kinds: t.Container[str] = (),
 ) -> Observed:
-    """What is at the place of ``wanted`` now. Raises KernelError, Refused."""
+    """What is at the place of ``wanted`` now.
+
+    ``host_devices`` are the file systems of the host, ``own_kinds`` the kinds of namespace that
+    the target has of its own. Raises KernelError, Refused.
+    """
     try:
         with inside.opened(wanted.path) as fd:
             status = os.fstat(fd)
@@ -88,15 +105,35 @@ def observe(
             return Observed(exists=False)
         raise
     mount = table.by_id[place.mount_id]
+    lower = table.stacked_under(mount)
+    if "user" in own_kinds:
+        # What came with a user namespace is locked: it stays at the bottom for ever.
+        while lower and lower[-1].device in host_devices:
+            del lower[-1]
     return Observed(
         exists=True,
         is_directory=is_directory,
         mount=mount,
         identity=Identity(place.device, place.inode),
-        stacked=len(table.stacked_under(mount)),
+        stacked=len(lower),
         children=tuple(table.descendants(mount)) if _looks_below(wanted) else (),
-        is_hosts=mount.fstype in _INSTANCES and mount.device in host_devices,
+        is_hosts=_is_hosts(mount, host_devices, own_kinds),
     )
+
+
+def _is_hosts(
+    mount: mount_table.Mount, host_devices: t.Container[str], own_kinds: t.Container[str]
+) -> bool:
+    """Whether it came with the copy of the host's mount namespace, and still is the host's."""
+    if mount.fstype in _INSTANCES:
+        return mount.device in host_devices
+    if SHOWS.get(mount.fstype) not in own_kinds:
+        return False
+    if mount.fstype.startswith("cgroup"):
+        # One file system for all; what lies outside of the own cgroup namespace has a root
+        # above its own (cgroup_namespaces(7)).
+        return mount.root.startswith("/..")
+    return mount.device in host_devices
 
 
 def _looks_below(wanted: WantedMount) -> bool:
@@ -258,14 +295,29 @@ class Applier:
         tree = self._built(index, wanted)
         try:
             with self._inside.opened(wanted.path) as top:
-                beneath = self._slide_beneath(tree.fd, top)
+                # A locked one came with the user namespace, and can only be covered.
+                locked = self._is_locked(top)
+                beneath = not locked and self._slide_beneath(tree.fd, top)
             if not beneath:
-                self._detach_all(wanted.path)
+                if not locked:
+                    self._detach_all(wanted.path)
                 with self._inside.opened(wanted.path) as target:
                     calls.move_mount(tree.fd, target)
             self._settle(wanted, tree)
         finally:
             os.close(tree.fd)
+
+    def _is_locked(self, top: int) -> bool:
+        """Whether the mount may not be taken away (mount_namespaces(7), MNT_LOCKED).
+
+        Nothing tells but umount2(2) itself: with MNT_EXPIRE it refuses a locked one, and the
+        first time does nothing to any other.
+        """
+        try:
+            calls.umount(self._inside.name(top), flags=calls.MNT_EXPIRE)
+        except KernelError as error:
+            return error.errno == errno.EINVAL
+        return False
 
     def _slide_beneath(self, tree: int, top: int) -> bool:
         """Put ``tree`` under the mount ``top`` and take that away: the path is never empty."""

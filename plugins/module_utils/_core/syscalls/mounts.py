@@ -38,6 +38,7 @@ MS_STRICTATIME = 1 << 24
 
 # umount2(2)
 MNT_DETACH = 2
+MNT_EXPIRE = 4
 UMOUNT_NOFOLLOW = 8
 
 # mount_setattr(2), fsmount(2)
