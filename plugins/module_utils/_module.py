@@ -101,9 +101,16 @@ def shown_mount(mount: mount_table.Mount) -> dict[str, t.Any]:
         "fstype": mount.fstype,
         "root": mount.root,
         "device": mount.device,
-        "opts": [*mount.flags, *(word for word in mount.options if word not in ("ro", "rw"))],
+        "opts": options_of(mount),
         "propagation": mount.propagation,
     }
+
+
+def options_of(mount: mount_table.Mount) -> list[str]:
+    """All words of a mount, as findmnt(8) joins them: ``ro`` when either half says so."""
+    writable = "ro" not in mount.options
+    flags = [flag if writable or flag != "rw" else "ro" for flag in mount.flags]
+    return [*flags, *(word for word in mount.options if word not in ("ro", "rw"))]
 
 
 def diff_of(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -10,6 +10,7 @@ runs on one machine do not see each other's.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import signal
@@ -24,12 +25,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from module_server import Server
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
     namespaces,
 )
 
 CLONE_NEWNS = 0x00020000
+NS_GET_ID = 0x8008B70D  # Linux 6.18
 # Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
 OLDER_KERNELS = {
     "newest": {},
@@ -38,13 +42,55 @@ OLDER_KERNELS = {
 Result = dict[str, t.Any]
 
 
+def _unshare_as_the_oldest() -> None:
+    """Leave for a mount namespace that counts as older than all that are made later.
+
+    Only a younger one can be pinned. Linux 6.18 takes the one with the lower number for the older,
+    and every CPU counts for itself: so do it on the one whose numbers are the lowest.
+    """
+    cpus = os.sched_getaffinity(0)
+    try:
+        lowest = min(cpus, key=_next_number)
+        os.sched_setaffinity(0, {lowest})
+        namespaces.unshare(CLONE_NEWNS)
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def _let_go_of_the_real_host() -> None:
+    """Copies of its pins would keep its namespaces alive, and be found by tests."""
+    table = pathlib.Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    for mount in reversed(mount_table.parse(table)):
+        if mount.fstype == "nsfs" or mount.path.startswith("/run/"):
+            with contextlib.suppress(KernelError):  # below another one that is gone already
+                mounts.umount(mount.path, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+
+
+def _next_number(cpu: int) -> int:
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.sched_setaffinity(0, {cpu})
+        namespaces.unshare(CLONE_NEWNS)
+        number = bytearray(8)
+        with contextlib.suppress(OSError):  # a kernel without numbers
+            fcntl.ioctl(os.open("/proc/self/ns/mnt", os.O_RDONLY), NS_GET_ID, number)
+        os.write(writer, number)
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        number = pipe.read()
+    os.wait()
+    return int.from_bytes(number, sys.byteorder)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_host() -> None:
     """The mount namespace that the tests take for the host's."""
     if os.geteuid() != 0:
         pytest.exit("the integration tests need root: they make namespaces and mounts", 1)
-    namespaces.unshare(CLONE_NEWNS)
+    _unshare_as_the_oldest()
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+    _let_go_of_the_real_host()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
     changes = pathlib.Path("/run/tests/etc")
     for name in ("upper", "work"):
@@ -216,6 +262,24 @@ def _only_child(pid: int) -> int:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+@pytest.fixture
+def ip_netns() -> t.Iterator[t.Callable[[str], str]]:
+    """Make a net namespace with `ip netns add NAME`; its path. It is removed with the test."""
+    directory = pathlib.Path("/run/netns")
+    was_there = directory.exists()
+
+    def add(name: str) -> str:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        return str(directory / name)
+
+    yield add
+    for name in _names_below(str(directory)):
+        subprocess.run(["ip", "netns", "del", pathlib.Path(name).name], check=True)
+    if directory.exists() and not was_there:
+        mounts.umount(str(directory), flags=mounts.MNT_DETACH)
+        directory.rmdir()
 
 
 def wait_until(question: t.Callable[[], bool], *, seconds: float = 5.0) -> bool:

@@ -18,6 +18,8 @@ from . import kinds
 from .errors import KernelError, Refused
 from .syscalls import namespaces
 
+_CHUNK = 65536
+
 
 def id_of(fd: int) -> int:
     """The id of the open namespace file: the number in /proc/PID/ns/* and in lsns(8)."""
@@ -104,9 +106,11 @@ def process_facts(pid: int) -> ProcessFacts | None:
 def _read_at(directory: int, name: str) -> bytes:
     fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
-        chunks = []
-        while chunk := os.read(fd, 65536):
-            chunks.append(chunk)
-        return b"".join(chunks)
+        content = chunk = os.read(fd, _CHUNK)
+        # These files are read whole when the buffer is large enough: a short read was the last.
+        while len(chunk) == _CHUNK:
+            chunk = os.read(fd, _CHUNK)
+            content += chunk
+        return content
     finally:
         os.close(fd)
