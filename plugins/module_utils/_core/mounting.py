@@ -220,7 +220,9 @@ def _look(
     planned: list[str] = []
     for index, mount in enumerate(request.wanted):
         try:
-            seen = attach.observe(inside, mount, table, host_devices=host_devices, locks=locks)
+            seen = attach.observe(
+                inside, mount, table, host_devices=host_devices, own_kinds=own_kinds
+            )
         except Refused:
             if not planned:
                 raise
