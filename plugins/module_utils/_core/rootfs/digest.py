@@ -1,0 +1,114 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a root file system came from: its digest, kept in attributes of its directory.
+
+They go with the directory when it is renamed, are not in its listing, and only root of the host
+can set them (trusted.*, xattr(7)); inside a user namespace it is user.*.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import typing as t
+
+from ..errors import Refused
+
+_PREFIXES = ("trusted.linux_namespaces.", "user.linux_namespaces.")
+_WRITTEN = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_CHUNK = 1 << 20
+
+
+class Marker(t.NamedTuple):
+    """``digest`` is "sha256:..." of the source; ``source`` what else is known of it."""
+
+    digest: str
+    source: dict[str, t.Any]
+
+
+def checked(digest: str) -> str:
+    """``digest`` in lower case, when it can be one. Raises Refused."""
+    digest = digest.lower()
+    if not _WRITTEN.match(digest):
+        raise Refused(f"digest must be sha256: and 64 hexadecimal digits, not {digest!r}")
+    return digest
+
+
+def of_file(fd: int) -> str:
+    """The digest of the content of the open file, wherever its offset is. Raises OSError."""
+    digest = hashlib.sha256()
+    position = 0
+    while chunk := os.pread(fd, _CHUNK, position):
+        digest.update(chunk)
+        position += len(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def of_specification(specification: t.Mapping[str, t.Any]) -> str:
+    """The digest of what describes a root that is made, not unpacked."""
+    text = json.dumps(specification, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def stamp(fd: int) -> dict[str, int]:
+    """What tells that the open file is the one of an earlier run, without reading it."""
+    status = os.fstat(fd)
+    return {
+        "device": status.st_dev,
+        "inode": status.st_ino,
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+    }
+
+
+def read(fd: int) -> Marker | None:
+    """The marker of the open directory, or None where it has none. Raises OSError."""
+    for prefix in _PREFIXES:
+        try:
+            digest = os.getxattr(fd, f"{prefix}digest").decode("ascii", "replace")
+            source = json.loads(os.getxattr(fd, f"{prefix}source"))
+        except ValueError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
+                continue
+            raise
+        if _WRITTEN.match(digest) and isinstance(source, dict):
+            return Marker(digest, source)
+    return None
+
+
+def write(fd: int, marker: Marker) -> None:
+    """Set the marker of the open directory; the digest last, since it is what counts.
+
+    Raises OSError.
+    """
+    source = json.dumps(marker.source, sort_keys=True).encode()
+    for prefix in _PREFIXES:
+        try:
+            os.setxattr(fd, f"{prefix}source", source)
+            os.setxattr(fd, f"{prefix}digest", marker.digest.encode())
+        except OSError as error:
+            # trusted.* is for root of the host; a tmpfs has user.* since Linux 6.6.
+            if prefix == _PREFIXES[-1] or error.errno not in (errno.EPERM, errno.ENOTSUP):
+                raise
+        else:
+            return
+
+
+def remove(fd: int) -> None:
+    """Remove the marker of the open directory; fine where it has none. Raises OSError."""
+    for prefix in _PREFIXES:
+        for name in ("digest", "source"):
+            try:
+                os.removexattr(fd, prefix + name)
+            except OSError as error:
+                if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
+                    raise

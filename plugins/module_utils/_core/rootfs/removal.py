@@ -1,0 +1,79 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Removing a directory with all that it holds, however deep, and never through a mount.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from ..errors import KernelError
+from ..syscalls import files
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def remove(parent_fd: int, name: str) -> None:
+    """Remove the directory ``name`` in the open directory; fine where it is missing.
+
+    Raises KernelError: EXDEV at a mount point, which is left alone with what holds it.
+    """
+    try:
+        top = files.openat2(parent_fd, name, flags=_FLAGS, resolve=files.RESOLVE_NO_XDEV)
+    except KernelError as error:
+        if error.errno == errno.ENOENT:
+            return
+        raise
+    try:
+        empty(top, except_for=())
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=parent_fd)
+
+
+def empty(top_fd: int, *, except_for: tuple[str, ...]) -> None:
+    """Remove what the open directory holds, apart from these names. Raises KernelError, OSError.
+
+    Directories are moved to the top before they are emptied, so that neither the depth of a
+    hostile tree nor its paths can get too long for us.
+    """
+    number = 0
+    while True:
+        waiting = []
+        for name in os.listdir(top_fd):
+            if name not in except_for and not _unlinked(top_fd, name):
+                waiting.append(name)
+        if not waiting:
+            return
+        for name in waiting:
+            fd = files.openat2(top_fd, name, flags=_FLAGS, resolve=files.RESOLVE_NO_XDEV)
+            try:
+                for inner in os.listdir(fd):
+                    if _unlinked(fd, inner):
+                        continue
+                    while True:
+                        number += 1
+                        with contextlib.suppress(FileExistsError):
+                            os.mkdir(f".removed-{number}", dir_fd=top_fd)
+                            break
+                    os.rename(inner, f".removed-{number}", src_dir_fd=fd, dst_dir_fd=top_fd)
+            finally:
+                os.close(fd)
+            os.rmdir(name, dir_fd=top_fd)
+
+
+def _unlinked(dir_fd: int, name: str) -> bool:
+    """Unlink the name unless it is a directory; whether it was unlinked. Raises OSError."""
+    try:
+        os.unlink(name, dir_fd=dir_fd)
+    except IsADirectoryError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True

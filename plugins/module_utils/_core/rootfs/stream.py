@@ -1,0 +1,112 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Reading a tar stream from a descriptor, in constant memory, with a limit.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ..errors import Refused
+
+_BUFFER = 1 << 20
+
+
+class Stream:
+    """Bytes from the open file or pipe ``fd``, which it does not close.
+
+    ``limit`` is how many bytes may come out of it, 0 for any number: with it a small archive
+    that unpacks without end is refused. ``name`` is what errors call it.
+    """
+
+    def __init__(self, fd: int, *, name: str, limit: int = 0) -> None:
+        self._fd = fd
+        self._name = name
+        self._limit = limit
+        self._view = memoryview(bytearray(_BUFFER))
+        self._start = 0
+        self._end = 0
+        self._read = 0
+
+    @property
+    def position(self) -> int:
+        """How many bytes were taken so far."""
+        return self._read - (self._end - self._start)
+
+    def _fill(self) -> int:
+        """Read more behind what is buffered, moving that to the front; 0 at the end."""
+        kept = self._end - self._start
+        if self._start:
+            self._view[:kept] = bytes(self._view[self._start : self._end])
+            self._start, self._end = 0, kept
+        number = os.readv(self._fd, [self._view[kept:]])
+        self._end += number
+        self._read += number
+        if self._limit and self._read > self._limit and self.position > self._limit:
+            raise self._over_limit()
+        return number
+
+    def _over_limit(self) -> Refused:
+        return Refused(
+            f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
+            "Raise size_limit if the archive is what it should be.",
+        )
+
+    def _check_limit(self, number: int) -> None:
+        if self._limit and self.position + number > self._limit:
+            raise self._over_limit()
+
+    def take(self, number: int) -> bytes:
+        """The next ``number`` bytes (at most a buffer full), or b"" at the end.
+
+        Raises Refused when the stream ends within them, or goes over the limit.
+        """
+        self._check_limit(number)
+        while self._end - self._start < number:
+            if not self._fill():
+                if self._start == self._end:
+                    return b""
+                raise self.truncated()
+        start = self._start
+        self._start += number
+        return bytes(self._view[start : self._start])
+
+    def truncated(self) -> Refused:
+        """What to raise where more was to come."""
+        return Refused(
+            f"{self._name} is cut short: it ends after {self._read} bytes, before its end mark",
+            "Make or fetch it again.",
+        )
+
+    def copy(self, target_fd: int, number: int) -> None:
+        """Write the next ``number`` bytes to ``target_fd``. Raises Refused, OSError."""
+        for chunk in self._chunks(number):
+            while chunk:
+                chunk = chunk[os.write(target_fd, chunk) :]
+
+    def skip(self, number: int) -> None:
+        """Read the next ``number`` bytes for nothing. Raises Refused, OSError."""
+        for _chunk in self._chunks(number):
+            pass
+
+    def _chunks(self, number: int) -> t.Iterator[memoryview]:
+        self._check_limit(number)
+        while number:
+            if self._start == self._end and not self._fill():
+                raise self.truncated()
+            size = min(number, self._end - self._start)
+            chunk = self._view[self._start : self._start + size]
+            self._start += size
+            number -= size
+            yield chunk
+
+    def drain(self) -> None:
+        """Read to the end. Raises Refused, OSError."""
+        self._start = self._end
+        while self._fill():
+            self._start = self._end

@@ -1,0 +1,248 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Reading the entries of a tar stream: ustar, GNU and PAX (tar(5), pax(1)).
+
+Names are bytes, as the kernel takes them. Owners are numbers: the names in an archive are those
+of another system. Nothing is kept of an entry once the next one is read.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import struct
+import typing as t
+
+from ..errors import Refused
+from . import sparse
+from .stream import Stream
+
+BLOCK = 512
+FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = (
+    b"0", b"1", b"2", b"3", b"4", b"5", b"6",
+)  # fmt: skip
+
+KIND_NAMES = {
+    FILE: "file",
+    LINK: "hard link",
+    SYMLINK: "symbolic link",
+    CHARACTER: "character device",
+    BLOCK_DEVICE: "block device",
+    DIRECTORY: "directory",
+    FIFO: "fifo",
+}
+DEVICES = (CHARACTER, BLOCK_DEVICE)
+
+# Extended headers hold names and attributes; what the kernel takes of those is far less.
+_EXTENDED_LIMIT = 1 << 20
+_ZEROS = bytes(BLOCK)
+_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s66s8s8s155s12s")
+_FILES = (b"0", b"\0", b"7", b"S")
+_DIRECTORIES = (DIRECTORY, b"D")
+_WITHOUT_DATA = (LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
+_XATTR = b"SCHILY.xattr."
+
+
+class Entry(t.NamedTuple):
+    """One entry; ``kind`` is FILE, LINK (a hard link), SYMLINK, and so on.
+
+    ``size`` is that of the file and ``stored`` how many bytes of the stream hold it: in
+    ``pieces``, (offset, length) each, where the file has holes. ``time`` is in nanoseconds,
+    ``device`` (major, minor).
+    """
+
+    name: bytes
+    kind: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    time: int
+    target: bytes
+    device: tuple[int, int]
+    xattrs: dict[str, bytes]
+    stored: int
+    pieces: tuple[tuple[int, int], ...] | None
+
+
+_NO_XATTRS: dict[str, bytes] = {}
+
+
+class Reader:
+    """The entries of ``stream``, one after the other; ``name`` is what errors call it."""
+
+    def __init__(self, stream: Stream, *, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._globals: dict[bytes, bytes] = {}
+        self._left = 0  # of the last entry's data, with padding, what is not read yet
+
+    def damaged(self, why: str) -> Refused:
+        """What to raise where the stream is no good tar archive."""
+        return Refused(
+            f"{self._name} is no tar archive, or damaged: {why}, at byte {self._stream.position}",
+            "Make or fetch it again.",
+        )
+
+    def copy_data(self, entry: Entry, target_fd: int) -> None:
+        """Write the data of the entry just read to ``target_fd``. Raises Refused, OSError."""
+        self._left -= entry.stored
+        if entry.pieces is None:
+            self._stream.copy(target_fd, entry.stored)
+        else:
+            sparse.write(entry.pieces, entry.size, self._stream, target_fd)
+
+    def next(self) -> Entry | None:
+        """The next entry, or None at the end mark. Raises Refused."""
+        if self._left:
+            self._stream.skip(self._left)
+            self._left = 0
+        long: dict[bytes, bytes] = {}
+        while True:
+            block = self._stream.take(BLOCK)
+            if not block:
+                raise self._stream.truncated()
+            if block == _ZEROS:
+                return None
+            fields = _HEADER.unpack(block)
+            self._check_sum(block, fields[6])
+            kind = fields[7]
+            if kind not in b"xgLKXV":
+                return self._entry(block, fields, long)
+            size = self._number(fields[4])
+            if not 0 <= size <= _EXTENDED_LIMIT:
+                raise self.damaged(f"an extended header of {size} bytes")
+            text = self._stream.take(-(-size // BLOCK) * BLOCK)[:size] if size else b""
+            if kind in b"xX":
+                long.update(self._pax(text))
+            elif kind == b"g":
+                self._globals.update(self._pax(text))
+            elif kind != b"V":  # V is the label of a volume
+                long[b"path" if kind == b"L" else b"linkpath"] = text.partition(b"\0")[0]
+
+    def _entry(self, block: bytes, fields: tuple[bytes, ...], long: dict[bytes, bytes]) -> Entry:
+        (name, mode, uid, gid, size, time, _sum, kind, target, magic, _names,
+         major, minor, prefix, _rest) = fields  # fmt: skip
+        name = name.partition(b"\0")[0]
+        if magic == b"ustar\0" and prefix[0]:
+            name = prefix.partition(b"\0")[0] + b"/" + name
+        if kind in _FILES:
+            # Before POSIX a directory was a file whose name ends with a slash.
+            kind = DIRECTORY if name[-1:] == b"/" and b"path" not in long else FILE
+        elif kind in _DIRECTORIES:
+            kind = DIRECTORY
+        elif kind not in _WITHOUT_DATA:
+            raise self.damaged(f"an entry of the unknown type {kind!r}")
+        number = self._number
+        entry = Entry(
+            name=name,
+            kind=kind,
+            mode=number(mode) & 0o7777,
+            uid=number(uid),
+            gid=number(gid),
+            size=number(size),
+            time=number(time) * 1_000_000_000,
+            target=target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b"",
+            device=(number(major), number(minor)) if kind in DEVICES else (0, 0),
+            xattrs=_NO_XATTRS,
+            stored=0,
+            pieces=None,
+        )
+        if self._globals:
+            long = {**self._globals, **long}
+        if long:
+            entry = self._extended(entry, long)
+        if entry.size < 0:
+            raise self.damaged(f"a size of {entry.size} bytes")
+        stored = 0 if fields[7] in _WITHOUT_DATA else entry.size
+        if fields[7] == b"S":
+            pieces, full = sparse.gnu_map(block, lambda: self._stream.take(BLOCK), self.damaged)
+            entry = entry._replace(pieces=pieces, size=full)
+        self._left = -(-stored // BLOCK) * BLOCK
+        if kind == FILE and sparse.is_pax(long):
+            before = self._stream.position
+            pieces, full = sparse.pax_map(long, lambda: self._stream.take(BLOCK), self.damaged)
+            taken = self._stream.position - before
+            stored, self._left = stored - taken, self._left - taken
+            entry = entry._replace(pieces=pieces, size=full)
+        if entry.pieces is not None:
+            sparse.check(entry.pieces, entry.size, stored, self.damaged)
+        return entry._replace(stored=stored) if stored else entry
+
+    def _extended(self, entry: Entry, long: dict[bytes, bytes]) -> Entry:
+        """The entry with what the extended headers before it say."""
+        changes: dict[str, t.Any] = {}
+        for key, value in long.items():
+            if key == b"path":
+                changes["name"] = value
+            elif key == b"linkpath":
+                changes["target"] = value
+            elif key in (b"size", b"uid", b"gid"):
+                changes[key.decode()] = self._decimal(value)
+            elif key == b"mtime":
+                changes["time"] = self._nanoseconds(value)
+            elif key.startswith(_XATTR):
+                name = key[len(_XATTR) :].decode("utf-8", "surrogateescape")
+                changes.setdefault("xattrs", {})[name] = value
+        if long.get(b"GNU.sparse.name"):
+            changes["name"] = long[b"GNU.sparse.name"]
+        return entry._replace(**changes)
+
+    def _check_sum(self, block: bytes, field: bytes) -> None:
+        wanted = self._number(field)
+        # The sum is taken with the field itself as eight spaces (POSIX).
+        if sum(block) - sum(field) + 256 == wanted:
+            return
+        # Old tars of Sun's summed signed characters.
+        signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
+        if signed + 256 != wanted:
+            raise self.damaged("the sum of a header is wrong")
+
+    def _number(self, field: bytes) -> int:
+        """A number as octal digits, or in binary where the first byte says so (GNU)."""
+        try:
+            return int(field.rstrip(b"\0 ") or b"0", 8)
+        except ValueError:
+            pass
+        if field[0] in (0x80, 0xFF):
+            number = int.from_bytes(field[1:], "big")
+            number -= 1 << (8 * (len(field) - 1)) if field[0] == 0xFF else 0
+            if -(1 << 63) <= number < 1 << 63:
+                return number
+        try:
+            # What follows the first null byte is left over from another entry.
+            return int(field.partition(b"\0")[0].strip() or b"0", 8)
+        except ValueError:
+            raise self.damaged(f"{field!r} is no number") from None
+
+    def _decimal(self, text: bytes) -> int:
+        if not text.isdigit() or len(text) > 18:
+            raise self.damaged(f"{text[:40]!r} is no number")
+        return int(text)
+
+    def _nanoseconds(self, text: bytes) -> int:
+        whole, _point, part = text.partition(b".")
+        sign = -1 if whole[:1] == b"-" else 1
+        digits = self._decimal(whole.lstrip(b"-") or b"0")
+        return sign * (
+            digits * 1_000_000_000 + self._decimal((part + bytes(9).replace(b"\0", b"0"))[:9])
+        )
+
+    def _pax(self, text: bytes) -> dict[bytes, bytes]:
+        """The records of an extended header: "LENGTH KEY=VALUE\\n", the length being of all that."""
+        records: dict[bytes, bytes] = {}
+        position = 0
+        while position < len(text) and text[position]:
+            space = text.find(b" ", position, position + 20)
+            length = self._decimal(text[position:space]) if space > 0 else 0
+            record = text[space + 1 : position + length]
+            key, equals, value = record.partition(b"=")
+            if not equals or position + length > len(text) or record[-1:] != b"\n":
+                raise self.damaged("an extended header is no list of records")
+            if key in sparse.REPEATED and sparse.MAP in records:
+                records[sparse.MAP] += b"," + value[:-1]
+            else:
+                records[sparse.MAP if key in sparse.REPEATED else key] = value[:-1]
+            position += length
+        return records

@@ -1,0 +1,331 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Unpacking a tar stream into a directory that becomes the root of the process doing it.
+
+Whatever names and links an archive holds, chroot(2) keeps them inside: an absolute link leads to
+the new root, ".." stops at it, and a program of the archive's is never run. A name that asks to
+leave is refused even so, since no honest archive has one.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import struct
+import typing as t
+
+from ..errors import KernelError, Refused
+from . import tar
+from .stream import Stream
+
+# The first are this collection's own; the others tell overlayfs to look elsewhere.
+_FOREIGN_XATTRS = ("trusted.linux_namespaces.", "user.linux_namespaces.", "trusted.overlay.")
+_TIME = struct.Struct("=Iqq")
+_PROGRESS_BYTES = 32 << 20
+_NOBODY = 0xFFFFFFFF  # to chown(2): leave it as it is
+_NODES = {
+    tar.CHARACTER: stat.S_IFCHR,
+    tar.BLOCK_DEVICE: stat.S_IFBLK,
+    tar.FIFO: stat.S_IFIFO,
+}
+_CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
+
+Progress = t.Callable[[str], None]
+
+
+class Rules(t.NamedTuple):
+    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip."""
+
+    size_limit: int = 0
+    device_nodes: str = "keep"
+
+    @property
+    def lasting(self) -> dict[str, t.Any]:
+        """The rules by which the same archive makes another root, where not the default."""
+        return {"device_nodes": "skip"} if self.device_nodes == "skip" else {}
+
+
+DEFAULT = Rules()
+
+
+class Unpacked(t.NamedTuple):
+    """What was unpacked: entries, bytes of the stream, and what could not be kept."""
+
+    entries: int
+    size: int
+    warnings: list[str]
+
+
+def enter(directory_fd: int) -> None:
+    """Make the open directory the root of this process, for good. Raises Refused, KernelError."""
+    try:
+        os.fchdir(directory_fd)
+        os.chroot(".")
+    except PermissionError as error:
+        raise Refused(
+            "unpacking takes root: owners, modes and device nodes are set",
+            "Run the task as root (become: true).",
+        ) from error
+    except OSError as error:
+        raise KernelError("chroot", error.errno or errno.EIO, {"fd": directory_fd}) from error
+    os.umask(0)
+
+
+def unpack(fd: int, *, name: str, rules: Rules, progress: Progress) -> Unpacked:
+    """Unpack the tar stream from ``fd``; the process must have called enter() before.
+
+    ``name`` is what errors call the archive. Raises Refused where the archive is not to be
+    trusted or damaged, KernelError where the kernel said no.
+    """
+    stream = Stream(fd, name=name, limit=rules.size_limit)
+    return _Unpacking(stream, name, rules).run(progress)
+
+
+class _Unpacking:
+    def __init__(self, stream: Stream, name: str, rules: Rules) -> None:
+        self._stream = stream
+        self._name = name
+        self._rules = rules
+        self._reader = tar.Reader(stream, name=name)
+        self._warnings: dict[str, int] = {}
+        # Below a directory with that bit, what is made takes over its group.
+        self._setgid_seen = False
+        self._makers: dict[bytes, t.Callable[[tar.Entry, bytes], None]] = {
+            tar.FILE: self._file,
+            tar.DIRECTORY: self._directory,
+            tar.SYMLINK: self._symlink,
+            tar.LINK: self._link,
+            tar.CHARACTER: self._node,
+            tar.BLOCK_DEVICE: self._node,
+            tar.FIFO: self._node,
+        }
+
+    def run(self, progress: Progress) -> Unpacked:
+        entries = 0
+        next_report = _PROGRESS_BYTES
+        root = None
+        # Making something in a directory changes its time, so those are set last. They wait in
+        # a file without a name: memory does not grow with the archive.
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        with open(os.open(b".times", flags, 0o600), "w+b") as times:
+            os.unlink(b".times")
+            while True:
+                entry = self._reader.next()
+                if entry is None:
+                    break
+                entries += 1
+                path = self._checked(entry)
+                if not path:
+                    root = entry
+                    continue
+                try:
+                    self._make(entry, path)
+                except OSError as error:
+                    raise self._explained(error, entry, path) from error
+                if entry.kind == tar.DIRECTORY:
+                    seconds, nanoseconds = divmod(entry.time, 1_000_000_000)
+                    times.write(_TIME.pack(len(path), seconds, nanoseconds) + path)
+                if self._stream.position >= next_report:
+                    next_report = self._stream.position + _PROGRESS_BYTES
+                    progress(f"unpacked {self._stream.position >> 20} MB, {entries} entries")
+            self._stream.drain()
+            times.seek(0)
+            _set_times(times)
+            # Last: until then nobody else may look into what is not whole.
+            self._settle_root(root)
+        if not entries:
+            raise self._reader.damaged("it holds nothing")
+        warnings = [f"{text} ({count} entries)" for text, count in self._warnings.items()]
+        return Unpacked(entries, self._stream.position, warnings)
+
+    def _checked(self, entry: tar.Entry) -> bytes:
+        """The path of the entry, from the root that it is unpacked into. Raises Refused."""
+        path = self._inside(entry.name, "an entry")
+        if entry.kind == tar.LINK:
+            self._inside(entry.target, "the target of a hard link")
+        if not path and entry.kind != tar.DIRECTORY:
+            raise self._refused(f"its root is a {tar.KIND_NAMES[entry.kind]}")
+        if not (0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY):
+            raise self._refused(f"{_shown(path)} is owned by {entry.uid}:{entry.gid}")
+        return path
+
+    def _inside(self, name: bytes, what: str) -> bytes:
+        if name[:1] == b"/":
+            raise self._refused(
+                f"{what} has an absolute name: {_shown(name)}",
+                "Make the archive with names from its root on: tar -C ROOT -c .",
+            )
+        if b".." in name and b".." in name.split(b"/"):
+            raise self._refused(f"{what} leads out of it: {_shown(name)}")
+        if b"\0" in name:
+            raise self._refused(f"{what} has a null character in its name: {_shown(name)}")
+        while name[:2] == b"./":
+            name = name[2:].lstrip(b"/")
+        name = name.rstrip(b"/")
+        return b"" if name == b"." else name
+
+    def _refused(self, why: str, hint: str = "") -> Refused:
+        return Refused(
+            f"{self._name} cannot be unpacked: {why}", hint or "Do not trust this archive."
+        )
+
+    def _make(self, entry: tar.Entry, path: bytes) -> None:
+        """Make the entry, and what it needs to be made."""
+        if entry.kind in tar.DEVICES and self._rules.device_nodes == "skip":
+            return
+        make = self._makers[entry.kind]
+        try:
+            make(entry, path)
+        except FileNotFoundError:
+            if not self._make_above(path):
+                raise
+            make(entry, path)
+        except FileExistsError:
+            # The later of two entries with one name counts, as with tar(1).
+            _remove(path)
+            make(entry, path)
+
+    def _make_above(self, path: bytes) -> bool:
+        """Make the missing directories above ``path``; False where none was missing."""
+        made = False
+        parts = path.split(b"/")
+        for depth in range(1, len(parts)):
+            try:
+                os.mkdir(b"/".join(parts[:depth]), 0o755)
+                made = True
+            except FileExistsError:
+                pass
+        return made
+
+    def _file(self, entry: tar.Entry, path: bytes) -> None:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, entry.mode & 0o777)
+        try:
+            if entry.stored or entry.pieces is not None:
+                self._reader.copy_data(entry, fd)
+            self._settle(entry, fd)
+            os.utime(fd, ns=(entry.time, entry.time))
+        finally:
+            os.close(fd)
+
+    def _directory(self, entry: tar.Entry, path: bytes) -> None:
+        try:
+            os.mkdir(path, entry.mode & 0o777)
+        except FileExistsError:
+            # Only a real directory is kept: to tar(1) a link to one is in the way.
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise
+            os.chown(path, entry.uid, entry.gid)
+            os.chmod(path, entry.mode)
+        self._settle(entry, path)
+        self._setgid_seen = self._setgid_seen or bool(entry.mode & stat.S_ISGID)
+
+    def _settle_root(self, entry: tar.Entry | None) -> None:
+        """Set owner, mode, attributes and time of the root; an archive may not have it."""
+        if entry is None:
+            os.chmod(b".", 0o755)
+            return
+        os.chown(b".", entry.uid, entry.gid)
+        if entry.xattrs:
+            self._set_xattrs(entry, b".")
+        os.utime(b".", ns=(entry.time, entry.time))
+        os.chmod(b".", entry.mode)
+
+    def _settle(self, entry: tar.Entry, where: int | bytes) -> None:
+        """Set owner, mode and attributes of what was just made with the mode of the entry.
+
+        The owner goes first: chown(2) clears setuid and security.capability.
+        """
+        special = entry.mode & 0o7000
+        if entry.uid or entry.gid or self._setgid_seen:
+            os.chown(where, entry.uid, entry.gid)
+            special = special or self._setgid_seen
+        if special:
+            os.chmod(where, entry.mode)
+        if entry.xattrs:
+            self._set_xattrs(entry, where)
+
+    def _symlink(self, entry: tar.Entry, path: bytes) -> None:
+        os.symlink(entry.target, path)
+        if entry.uid or entry.gid or self._setgid_seen:
+            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        if entry.xattrs:
+            self._set_xattrs(entry, path)
+        os.utime(path, ns=(entry.time, entry.time), follow_symlinks=False)
+
+    def _link(self, entry: tar.Entry, path: bytes) -> None:
+        os.link(self._inside(entry.target, ""), path, follow_symlinks=False)
+
+    def _node(self, entry: tar.Entry, path: bytes) -> None:
+        os.mknod(path, entry.mode | _NODES[entry.kind], os.makedev(*entry.device))
+        self._settle(entry, path)
+        os.utime(path, ns=(entry.time, entry.time), follow_symlinks=False)
+
+    def _set_xattrs(self, entry: tar.Entry, where: int | bytes) -> None:
+        follow = {} if isinstance(where, int) else {"follow_symlinks": False}
+        for name, value in entry.xattrs.items():
+            if name.startswith(_FOREIGN_XATTRS):
+                continue
+            try:
+                os.setxattr(where, name, value, **follow)
+            except OSError as error:
+                # Without its capabilities a program does not work; the others can be missed.
+                if name == "security.capability" or error.errno not in _CANNOT_KEEP:
+                    raise
+                text = f"the attribute {name} could not be kept: {error.strerror}"
+                self._warnings[text] = self._warnings.get(text, 0) + 1
+
+    def _explained(self, error: OSError, entry: tar.Entry, path: bytes) -> Exception:
+        kind = tar.KIND_NAMES[entry.kind]
+        shown = _shown(path)
+        if error.errno == errno.EPERM and entry.kind in tar.DEVICES:
+            return Refused(
+                f"{self._name} holds the device node {shown}, which may not be made here",
+                "Leave device nodes out with device_nodes: skip, or unpack as root of the host.",
+            )
+        if error.errno == errno.ENAMETOOLONG:
+            return self._refused(
+                f"an entry has a name of {len(entry.name)} bytes, more than the kernel takes:"
+                f" {shown}"
+            )
+        if error.errno == errno.ENOENT and entry.kind == tar.LINK:
+            return self._refused(
+                f"{shown} is a hard link to {_shown(entry.target)}, which it does not hold"
+            )
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.EINVAL,
+                           errno.ENOENT, errno.ENOTEMPTY) or (
+            error.errno == errno.EPERM and entry.kind == tar.LINK
+        ):  # fmt: skip
+            return self._refused(f"the {kind} {shown} cannot be made: {error.strerror}")
+        number = error.errno or errno.EIO
+        return KernelError(f"make the {kind}", number, {"path": shown, "archive": self._name})
+
+
+def _remove(path: bytes) -> None:
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        os.rmdir(path)
+    else:
+        os.unlink(path)
+
+
+def _set_times(records: t.BinaryIO) -> None:
+    while True:
+        header = records.read(_TIME.size)
+        if not header:
+            return
+        length, seconds, nanoseconds = _TIME.unpack(header)
+        path = records.read(length)
+        time = seconds * 1_000_000_000 + nanoseconds
+        with contextlib.suppress(FileNotFoundError):  # a later entry took its place
+            os.utime(path, ns=(time, time), follow_symlinks=False)
+
+
+def _shown(name: bytes) -> str:
+    """A name for people: in quotes, control characters escaped, its end cut off when it is long."""
+    text = repr(name[:200].decode("utf-8", "backslashreplace"))
+    return text + "..." if len(name) > 200 else text

@@ -1,0 +1,303 @@
+#!/usr/bin/python
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ns_rootfs
+short_description: Unpack a root file system, on the host or inside a namespace
+version_added: 0.1.0
+description:
+  - Makes a directory the root file system of something else, from an archive such as C(docker export) writes, or as a
+    Debian bootstrap.
+  - Every root carries the digest of what it came from. The same digest again changes nothing.
+  - A root is built beside its path and renamed into place. When that fails or is killed, the old root stays as it was,
+    and the next run removes what was left beside.
+  - A root that something uses is never changed. The new one takes the name, and the old one is removed by a later run,
+    when nothing uses it any more.
+  - Nothing in an archive can write outside of the new root, whatever its names and links say. Names with V(..),
+    absolute names and hard links to the outside are refused. Links, however, are kept as they are, and names that lead
+    through them end inside the new root.
+  - Owners (by number), modes, extended attributes with file capabilities, hard links, holes, device nodes and times are
+    kept.
+  - Without a target it acts on the host.
+options:
+  path:
+    description:
+      - The absolute path of the root, as seen inside the target. Missing directories above it are made.
+      - It may be a mount point, such as a tmpfs inside of a namespace. The root is then built in a hidden directory on
+        it, which needs as much room again when one root replaces another.
+    type: str
+    required: true
+  archive:
+    description:
+      - The path of a tar archive on the managed host, not compressed or with gzip, xz, zstd or bzip2.
+      - Exactly one of O(archive) and O(bootstrap) is given, unless O(state=absent).
+    type: path
+  bootstrap:
+    description:
+      - Makes a Debian root file system with C(mmdebstrap), which must be installed on the managed host.
+      - The digest is that of these options. Newer packages of the same suite are no change.
+      - Inside a target, the archive that it is unpacked from is kept in V(/var/cache/linux-namespaces).
+    type: dict
+    suboptions:
+      suite:
+        description: The release, such as V(bookworm) or V(stable).
+        type: str
+        required: true
+      packages:
+        description: What to install beside what O(bootstrap.variant) brings.
+        type: list
+        elements: str
+        default: []
+      mirror:
+        description: The address of a mirror. By default that of C(mmdebstrap).
+        type: str
+      variant:
+        description: Which packages there are at least, in the words of C(mmdebstrap).
+        type: str
+        default: minbase
+      components:
+        description: The components of the archive. By default V(main).
+        type: list
+        elements: str
+        default: []
+  digest:
+    description:
+      - The digest that the source must have, V(sha256:) and 64 digits. For an archive it is that of the file.
+      - Another one is refused before anything is unpacked.
+    type: str
+  state:
+    description:
+      - V(present) is the root from the given source.
+      - V(absent) is no root at O(path). It is refused while the root is in use.
+    type: str
+    choices: [present, absent]
+    default: present
+  force:
+    description:
+      - Replaces, or with O(state=absent) removes, also a directory that was not made by this module.
+      - With O(state=absent) a root in use loses its name, and is removed by a later run when nothing uses it any more.
+      - What is mounted below the path is never touched.
+    type: bool
+    default: false
+  size_limit:
+    description:
+      - How much an archive may hold once it is decompressed, such as V(2G). More is refused.
+      - By default only the free space limits it.
+    type: str
+  device_nodes:
+    description:
+      - What to do with device nodes in an archive. V(keep) makes them, and is refused where that is not allowed, as
+        inside of a user namespace. V(skip) leaves them out.
+    type: str
+    choices: [keep, skip]
+    default: keep
+  persistent:
+    description:
+      - Whether the root is recorded in the definition of the named namespace, from which it is unpacked again after a
+        reboot. By default it is, when the namespace is persistent.
+      - The archive must still be there then.
+      - A target without a name has no definition. A root on the host needs none.
+    type: bool
+extends_documentation_fragment:
+  - linux.namespaces._attributes
+  - linux.namespaces._attributes.actiongroup_namespaces
+  - linux.namespaces._target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - Linux 5.10 or newer
+  - mmdebstrap for O(bootstrap), the program of the compression for O(archive)
+author:
+  - linux.namespaces contributors (@linux-namespaces)
+seealso:
+  - module: linux.namespaces.ns_mount
+  - module: linux.namespaces.ns_pivot_root
+"""
+
+EXAMPLES = r"""
+---
+- name: Make a Debian root file system with nginx
+  linux.namespaces.ns_rootfs:
+    path: /srv/web
+    bootstrap:
+      suite: bookworm
+      packages: [nginx]
+
+- name: Unpack what docker export has written
+  linux.namespaces.ns_rootfs:
+    path: /srv/web
+    archive: /srv/images/nginx.tar.gz
+    digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    size_limit: 2G
+
+- name: Unpack it on a tmpfs that only exists inside the namespace web
+  linux.namespaces.ns_rootfs:
+    namespace: web
+    path: /srv/new-root
+    archive: /srv/images/nginx.tar
+
+- name: Remove it
+  linux.namespaces.ns_rootfs:
+    path: /srv/web
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, step by step.
+  returned: success
+  type: list
+  elements: str
+  sample: ["unpack /srv/images/nginx.tar.gz to /srv/web"]
+digest:
+  description:
+    - The digest of the source. In check mode it is empty where the archive has not been read.
+  returned: success
+  type: str
+  sample: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+path:
+  description: The path of the root.
+  returned: success
+  type: str
+  sample: /srv/web
+source:
+  description: What the root comes from. Empty with O(state=absent).
+  returned: success
+  type: str
+  sample: /srv/images/nginx.tar.gz
+persistent:
+  description: Whether the root is recorded in the definition of a named namespace.
+  returned: success
+  type: bool
+  sample: false
+progress:
+  description: What a long run with C(-v) wrote to the system's log meanwhile.
+  returned: success
+  type: list
+  elements: str
+  sample: ["unpacked 32 MB, 1204 entries"]
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source, unpack
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
+    Specification,
+)
+
+SOURCES = ["archive", "bootstrap"]
+OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "str", "required": True},
+    "archive": {"type": "path"},
+    "bootstrap": {
+        "type": "dict",
+        "options": {
+            "suite": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "mirror": {"type": "str"},
+            "variant": {"type": "str", "default": "minbase"},
+            "components": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "digest": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "force": {"type": "bool", "default": False},
+    "size_limit": {"type": "str"},
+    "device_nodes": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
+    "persistent": {"type": "bool"},
+}
+
+
+def source_of(params: t.Mapping[str, t.Any]) -> source.Source | None:
+    if params["state"] == "absent":
+        return None
+    if params["archive"] is not None:
+        return source.Archive(params["archive"])
+    wanted = params["bootstrap"]
+    specification = Specification(
+        suite=wanted["suite"],
+        packages=tuple(wanted["packages"]),
+        mirror=wanted["mirror"] or "",
+        variant=wanted["variant"],
+        components=tuple(wanted["components"]),
+    )
+    return source.Bootstrap(specification.checked())
+
+
+def bytes_of(size: str | None) -> int:
+    if size is None:
+        return 0
+    try:
+        number = int(human_to_bytes(size))
+    except ValueError as error:
+        raise Refused(f"size_limit: {error}", "Write a number of bytes, or as in 2G.") from error
+    if number <= 0:
+        raise Refused(f"size_limit must be more than nothing, not {size}")
+    return number
+
+
+def request_of(params: t.Mapping[str, t.Any]) -> rooting.Request:
+    return rooting.checked(
+        rooting.Request(
+            target=_module.target_of(params),
+            path=params["path"],
+            source=source_of(params),
+            digest=params["digest"] or "",
+            force=params["force"],
+            rules=unpack.Rules(bytes_of(params["size_limit"]), params["device_nodes"]),
+            persistent=params["persistent"],
+            lock_timeout=_module.LOCK_TIMEOUT,
+        )
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={**OPTIONS, **_module.TARGET_OPTIONS},
+        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, SOURCES],
+        required_if=[("state", "present", SOURCES, True)],
+        supports_check_mode=True,
+    )
+    # What lies at the same path on the host is none of the result's business.
+    module.add_path_info = lambda result: result
+    said: list[str] = []
+
+    def progress(text: str) -> None:
+        if module._verbosity >= 1:
+            said.append(text)
+            module.log(text)
+
+    with _module.failures_reported(module):
+        request = request_of(module.params)
+        outcome = rooting.run(request, check=module.check_mode, progress=progress)
+        for warning in outcome.warnings:
+            module.warn(warning)
+        module.exit_json(
+            changed=bool(outcome.actions),
+            actions=outcome.actions,
+            digest=outcome.digest,
+            path=request.path,
+            source=outcome.source,
+            persistent=outcome.persistent,
+            diff=_module.diff_of(outcome.before, outcome.after),
+            progress=said,
+        )
+
+
+if __name__ == "__main__":
+    main()
