@@ -60,6 +60,23 @@ class Definition:
             noted=tuple((pivot["new_root"], pivot["mount"]) for pivot in self.pivoted),
         )
 
+    def within_reach(self, pivoted: t.Collection[str]) -> list[Step]:
+        """The steps whose places can still be reached after the pivots to these new roots.
+
+        What was mounted outside of a new root went with the old one.
+        """
+        found = []
+        for index, step in enumerate(self.all_steps):
+            path = "" if step["do"] == "pivot" else step["path"]
+            for later in self.all_steps[index + 1 :]:
+                if not path or later["do"] != "pivot" or later["new_root"] not in pivoted:
+                    continue
+                new_root = later["new_root"]
+                path = (path[len(new_root) :] or "/") if is_below(path, new_root) else ""
+            if path or step["do"] == "pivot":
+                found.append(step)
+        return found
+
     def find(self, do: str, path: str) -> Step | None:
         """The step of the kind ``do`` at the place that ``path`` names now, or None."""
         index = _index(self.all_steps, do, path)
@@ -194,11 +211,13 @@ def save(definition: Definition) -> None:
     state: dict[str, t.Any] = {"version": VERSION, "name": definition.name}
     if definition.persistent:
         record = dict(state, properties=definition.properties, steps=definition.steps)
-        os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
+        if not os.path.isdir(DIRECTORY):
+            os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
+            _sync(os.path.dirname(DIRECTORY))
         _write(record_path, record)
     else:
         state["properties"] = definition.properties
-        _remove(record_path)
+        forget(definition.name)
     state["steps"] = definition.volatile
     state["pivoted"] = definition.pivoted
     if os.path.isdir(pins.directory(definition.name)):
@@ -207,9 +226,18 @@ def save(definition: Definition) -> None:
 
 def forget(name: str) -> None:
     """Remove the definition that outlives a reboot, and its directory with the last one."""
-    _remove(_record_path(name))
-    with contextlib.suppress(OSError):
+    path = _record_path(name)
+    for leftover in (path, f"{path}.new"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(leftover)
+    try:
         os.rmdir(DIRECTORY)
+    except FileNotFoundError:
+        return
+    except OSError:  # there are others
+        _sync(DIRECTORY)
+    else:
+        _sync(os.path.dirname(DIRECTORY))
 
 
 def has_record(name: str) -> bool:
@@ -248,14 +276,13 @@ def _write(path: str, content: dict[str, t.Any]) -> None:
         record.flush()
         os.fsync(record.fileno())
     os.rename(beside, path)
-    above = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(os.path.dirname(path))
+
+
+def _sync(directory: str) -> None:
+    """Have the names in the directory on disk as well: neither lost nor back after a crash."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(above)  # the new name is on disk as well
+        os.fsync(fd)
     finally:
-        os.close(above)
-
-
-def _remove(path: str) -> None:
-    for leftover in (path, f"{path}.new"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(leftover)
+        os.close(fd)

@@ -41,13 +41,18 @@ class Request:
 
 @dataclasses.dataclass
 class Outcome:
-    """What was (or in check mode: would be) done, and the mounts at the wanted paths."""
+    """What was (or in check mode: would be) done, and the mounts at the wanted paths.
+
+    ``observed`` is what was there before, for each wanted mount; ``planned`` the changes.
+    """
 
     actions: list[str]
     before: dict[str, str]
     after: dict[str, str]
     mounts: list[mount_table.Mount]
     persistent: bool
+    observed: list[Observed]
+    planned: list[Action]
 
 
 def checked(wanted: WantedMount) -> WantedMount:
@@ -151,6 +156,8 @@ def _run(request: Request, *, check: bool) -> Outcome:
         after=_described(request.wanted, observed, actions),
         mounts=mounts,
         persistent=persistent,
+        observed=observed,
+        planned=actions,
     )
 
 

@@ -150,6 +150,23 @@ def absent(name: str, *, check: bool, force: bool = False, timeout: float) -> Ou
         return Outcome(actions, before, {}, describe(name))
 
 
+def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
+    """Take the namespace down; its definition stays, so that it can come back. Say what was done.
+
+    Raises Refused where nothing would bring it back, and as absent() does.
+    """
+    pins.checked_name(name)
+    if not os.path.isdir(pins.directory(name)):
+        return []
+    with contextlib.nullcontext() if check else pins.locked(name, timeout=timeout):
+        if pins.pinned(name) and not definitions.has_record(name):
+            raise Refused(
+                f"namespace {name!r} is not persistent: there is no definition to bring it back",
+                "Remove it with linux.namespaces.ns_namespace, state: absent.",
+            )
+        return _remove(name, check=check, force=force, keep_definition=True)
+
+
 def _is_there(name: str) -> bool:
     return os.path.isdir(pins.directory(name)) or definitions.has_record(name)
 
@@ -329,7 +346,7 @@ def _create(wanted: Wanted, missing: t.Sequence[str], pinned: t.Mapping[str, int
     for kind in missing:
         pins.unpin(name, kind)
     if "mnt" in missing:
-        _forget_pivots(name)
+        _forget_its_past(name)
     if "pid" in missing:
         holder.end(name)
 
@@ -374,10 +391,11 @@ def _create(wanted: Wanted, missing: t.Sequence[str], pinned: t.Mapping[str, int
             steps.run(f"pin {kind}", functools.partial(pins.pin, name, kind, pid))
 
 
-def _forget_pivots(name: str) -> None:
+def _forget_its_past(name: str) -> None:
+    """What ends with a mount namespace: its pivots, and the steps that are not recorded."""
     definition = definitions.load(name)
-    if definition is not None and definition.pivoted:
-        definitions.save(dataclasses.replace(definition, pivoted=[]))
+    if definition is not None and (definition.pivoted or definition.volatile):
+        definitions.save(dataclasses.replace(definition, pivoted=[], volatile=[]))
 
 
 def _drop(name: str, kind: str) -> None:
@@ -388,7 +406,7 @@ def _drop(name: str, kind: str) -> None:
     pins.unpin(name, kind)
 
 
-def _remove(name: str, *, check: bool, force: bool) -> list[str]:
+def _remove(name: str, *, check: bool, force: bool, keep_definition: bool = False) -> list[str]:
     living = processes_inside(name, pins.pinned(name))
     if living and not force:
         listed = ", ".join(f"{process.pid} ({process.command})" for process in living[:10])
@@ -401,7 +419,7 @@ def _remove(name: str, *, check: bool, force: bool) -> list[str]:
     changes = []
     if living:
         changes.append(_Change(f"kill {len(living)} processes", lambda: _kill_all(name)))
-    if definitions.has_record(name):
+    if definitions.has_record(name) and not keep_definition:
         changes.append(
             _Change(f"forget the definition of {name}", lambda: definitions.forget(name))
         )
