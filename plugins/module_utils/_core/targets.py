@@ -202,7 +202,9 @@ class Target(t.NamedTuple):
                 try:
                     fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
                 except FileNotFoundError:
-                    continue  # a kind that this kernel lacks, or the process has ended
+                    if kind in own:  # a zombie lives nowhere: never take that for "with us"
+                        raise gone from None
+                    continue  # a kind that this kernel lacks
                 except PermissionError as error:
                     raise Refused(
                         f"the namespaces of process {pid} may not be opened",
