@@ -59,10 +59,9 @@ EXAMPLES = r"""
   linux.namespaces.ns_info:
     kinds: [net]
 
-- name: List the namespaces that Ansible runs in on the host
+- name: List what is kept under the name web
   linux.namespaces.ns_info:
-    pid: 1
-  register: init
+    namespace: web
 
 - name: Show what lives in mount namespaces of its own
   ansible.builtin.debug:

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +23,11 @@ import time
 import typing as t
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from module_server import Server
+from module_server import CHECKOUT, MODULES, Server
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
@@ -97,6 +101,7 @@ def own_host() -> None:
         (changes / name).mkdir(parents=True)
     layers = f"lowerdir=/etc,upperdir={changes}/upper,workdir={changes}/work"
     mounts.mount("tests", "/etc", fstype="overlay", data=layers)
+    shutil.rmtree("/etc/linux-namespaces", ignore_errors=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 
 
@@ -262,6 +267,35 @@ def _only_child(pid: int) -> int:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+Tasks = list[dict[str, t.Any]]
+
+
+class RunTasks(t.Protocol):
+    def __call__(self, tasks: Tasks, *, cleanup: Tasks) -> None: ...
+
+
+@pytest.fixture
+def run_tasks(tmp_path: pathlib.Path) -> RunTasks:
+    """Run tasks on this host with ansible-playbook, and then ``cleanup`` in any case."""
+
+    def run(tasks: Tasks, *, cleanup: Tasks) -> None:
+        block = {"block": tasks, "always": cleanup}
+        play = {"hosts": "localhost", "gather_facts": False, "tasks": [block]}
+        playbook = tmp_path / "playbook.yml"
+        playbook.write_text(json.dumps([play]))
+        argv = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(playbook)]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=CHECKOUT)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
+
+
+def examples_of(module: str) -> Tasks:
+    """The tasks in the documentation of a module."""
+    found = importlib.import_module(f"{MODULES}.{module}").EXAMPLES
+    return list(yaml.safe_load(found))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
-from conftest import Result, RunModule, UnsharedProcess, wait_until
+from conftest import Result, RunModule, RunTasks, UnsharedProcess, examples_of, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
@@ -277,3 +277,10 @@ def test_only_one_target(run_module: RunModule) -> None:
     result = run_module("ns_info", {"pid": 1, "namespace": "web"})
     assert "mutually exclusive" in result["msg"]
     assert "value of kinds must be one or more of" in run_module("ns_info", {"kinds": ["x"]})["msg"]
+
+
+def test_the_examples_run(run_tasks: RunTasks) -> None:
+    web = {"name": "web", "kinds": ["mnt"]}
+    before = [{"linux.namespaces.ns_namespace": web}]
+    after = [{"linux.namespaces.ns_namespace": {**web, "state": "absent"}}]
+    run_tasks([*before, *examples_of("ns_info")], cleanup=after)

@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
-from conftest import Result, RunModule, Unshared, UnsharedProcess, wait_until
+from conftest import Result, RunModule, RunTasks, Unshared, UnsharedProcess, examples_of, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
@@ -326,3 +326,11 @@ def test_a_zombie(run_module: RunModule) -> None:
             assert "ended" in result["msg"]
     finally:
         zombie.wait()
+
+
+def test_the_examples_run(run_tasks: RunTasks) -> None:
+    web = {"name": "web", "kinds": ["mnt"]}
+    srv = {"namespace": "web", "path": "/srv", "src": "/usr/share", "opts": "bind,ro"}
+    before = [{"linux.namespaces.ns_namespace": web}, {"linux.namespaces.ns_mount": srv}]
+    after = [{"linux.namespaces.ns_namespace": {**web, "state": "absent"}}]
+    run_tasks([*before, *examples_of("ns_mount_info")], cleanup=after)
