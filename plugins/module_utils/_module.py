@@ -16,7 +16,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._core import mount_table
-from ._core.errors import KernelError, Refused, StepFailed
+from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.targets import Target
 
 TARGET_OPTIONS: dict[str, t.Any] = {
@@ -25,6 +25,9 @@ TARGET_OPTIONS: dict[str, t.Any] = {
     "namespace_path": {"type": "path"},
 }
 TARGET_EXCLUSIVE = [("namespace", "pid", "namespace_path")]
+
+# A mount as ns_mount and ns_mount_info return it.
+shown_mount = mount_table.as_data
 
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
@@ -81,36 +84,6 @@ def failure_of(
 def errno_name(error: OSError) -> str:
     """The errno as manual pages write it."""
     return KernelError("", error.errno or 0).errno_name
-
-
-def sentence(reason: str, hint: str) -> str:
-    """A message of one or two sentences."""
-    text = reason[:1].upper() + reason[1:]
-    if not text.endswith((".", "!", "?")):
-        text += "."
-    return f"{text} {hint}".strip()
-
-
-def shown_mount(mount: mount_table.Mount) -> dict[str, t.Any]:
-    """A mount as ns_mount and ns_mount_info return it."""
-    return {
-        "id": mount.id,
-        "parent": mount.parent,
-        "path": mount.path,
-        "src": mount.src,
-        "fstype": mount.fstype,
-        "root": mount.root,
-        "device": mount.device,
-        "opts": options_of(mount),
-        "propagation": mount.propagation,
-    }
-
-
-def options_of(mount: mount_table.Mount) -> list[str]:
-    """All words of a mount, as findmnt(8) joins them: ``ro`` when either half says so."""
-    writable = "ro" not in mount.options
-    flags = [flag if writable or flag != "rw" else "ro" for flag in mount.flags]
-    return [*flags, *(word for word in mount.options if word not in ("ro", "rw"))]
 
 
 def diff_of(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

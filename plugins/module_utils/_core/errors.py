@@ -71,3 +71,20 @@ class StepFailed(Exception):
 
     def __reduce__(self) -> tuple[t.Any, ...]:
         return (StepFailed, (self.step, self.cause, self.reason, self.hint))
+
+
+def in_words(error: Exception) -> str:
+    """The failure as a person reads it: the step, the cause, the remedy, in one line."""
+    if isinstance(error, Refused):
+        return sentence(error.reason, error.hint)
+    if isinstance(error, StepFailed):
+        return sentence(f"{error.step} failed: {error.reason or error.cause}", error.hint)
+    return sentence(str(error), "")
+
+
+def sentence(reason: str, hint: str) -> str:
+    """A message of one or two sentences."""
+    text = reason[:1].upper() + reason[1:]
+    if not text.endswith((".", "!", "?")):
+        text += "."
+    return f"{text} {hint}".strip()

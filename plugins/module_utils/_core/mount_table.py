@@ -49,6 +49,28 @@ class Mount(t.NamedTuple):
         return ",".join(words) or "private"
 
 
+def as_data(mount: Mount) -> dict[str, t.Any]:
+    """The mount as results show it."""
+    return {
+        "id": mount.id,
+        "parent": mount.parent,
+        "path": mount.path,
+        "src": mount.src,
+        "fstype": mount.fstype,
+        "root": mount.root,
+        "device": mount.device,
+        "opts": words_of(mount),
+        "propagation": mount.propagation,
+    }
+
+
+def words_of(mount: Mount) -> list[str]:
+    """All words of a mount, as findmnt(8) joins them: ``ro`` when either half says so."""
+    writable = "ro" not in mount.options
+    flags = [flag if writable or flag != "rw" else "ro" for flag in mount.flags]
+    return [*flags, *(word for word in mount.options if word not in ("ro", "rw"))]
+
+
 def unescape(text: str) -> str:
     r"""Undo the kernel's octal escapes (\040 for a space; a backslash is always \134)."""
     if "\\" not in text:

@@ -59,6 +59,10 @@ class Table:
     def __init__(self, mounts: t.Sequence[mount_table.Mount]) -> None:
         self.mounts = mounts
         self.by_id = {mount.id: mount for mount in mounts}
+        self._on: dict[int, list[mount_table.Mount]] = {}
+        for mount in mounts:
+            if mount.parent != mount.id:
+                self._on.setdefault(mount.parent, []).append(mount)
 
     def stacked_under(self, mount: mount_table.Mount) -> list[mount_table.Mount]:
         """The mounts at the same path beneath ``mount``, from the top down."""
@@ -70,14 +74,14 @@ class Table:
         return found
 
     def descendants(self, mount: mount_table.Mount) -> list[mount_table.Mount]:
-        """What is mounted below ``mount``, a mount after the one it stands on."""
-        inside = {mount.id}
-        found = []
-        for other in self.mounts:
-            if other.parent in inside and other.id != mount.id:
-                inside.add(other.id)
-                found.append(other)
-        return found
+        """What is mounted below ``mount``, a mount after the one it stands on.
+
+        The table lists them by age: a mount can be older than the one that it was moved onto.
+        """
+        found = [mount]
+        for lower in found:
+            found += self._on.get(lower.id, [])
+        return found[1:]
 
 
 def observe(
