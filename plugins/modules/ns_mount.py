@@ -245,49 +245,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils import _module, _mounts
 from ansible_collections.linux.namespaces.plugins.module_utils._core import mounting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import compare, options
 from ansible_collections.linux.namespaces.plugins.module_utils._core.paths import checked_absolute
-
-PROPAGATIONS = [
-    "private",
-    "slave",
-    "shared",
-    "unbindable",
-    "rprivate",
-    "rslave",
-    "rshared",
-    "runbindable",
-]
-MOUNT_OPTIONS: dict[str, t.Any] = {
-    "path": {"type": "str"},
-    "src": {"type": "str", "default": ""},
-    "fstype": {"type": "str", "default": ""},
-    "opts": {"type": "list", "elements": "str", "default": []},
-    "propagation": {"type": "str", "choices": PROPAGATIONS},
-    "src_in": {"type": "str", "choices": ["host", "namespace"], "default": "host"},
-    "state": {
-        "type": "str",
-        "choices": ["mounted", "remounted", "unmounted"],
-        "default": "mounted",
-    },
-}
-
-
-def wanted_of(params: t.Mapping[str, t.Any]) -> compare.WantedMount:
-    return mounting.checked(
-        compare.WantedMount(
-            path=params["path"],
-            src=params["src"],
-            fstype=params["fstype"],
-            words=tuple(options.split_words(params["opts"])),
-            propagation=params["propagation"] or "",
-            src_in=params["src_in"],
-            state=params["state"],
-        )
-    )
 
 
 def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
@@ -297,7 +258,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
     below = params["exclusive_below"]
     return mounting.Request(
         target=_module.target_of(params),
-        wanted=tuple(wanted_of(each) for each in listed),
+        wanted=tuple(_mounts.wanted_mount(each) for each in listed),
         exclusive_below=checked_absolute(below, option="exclusive_below") if below else "",
         persistent=params["persistent"],
         lock_timeout=_module.LOCK_TIMEOUT,
@@ -307,13 +268,9 @@ def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **MOUNT_OPTIONS,
+            **_mounts.MOUNT_OPTIONS,
             **_module.TARGET_OPTIONS,
-            "mounts": {
-                "type": "list",
-                "elements": "dict",
-                "options": {**MOUNT_OPTIONS, "path": {"type": "str", "required": True}},
-            },
+            "mounts": _mounts.LIST_OPTION,
             "exclusive_below": {"type": "str"},
             "persistent": {"type": "bool"},
         },

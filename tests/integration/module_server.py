@@ -10,6 +10,7 @@ Run as a script it is the server; run() is the client.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import importlib.util
 import json
@@ -27,6 +28,7 @@ import typing as t
 MODULES = "ansible_collections.linux.namespaces.plugins.modules"
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
+_PR_SET_DUMPABLE = 4
 
 
 class Server:
@@ -123,6 +125,8 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
             os.setgroups([])
             os.setresgid(*[request["user"]] * 3)
             os.setresuid(*[request["user"]] * 3)
+            # As after the execve(2) of sudo: the files in /proc/self are the user's own.
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode()
         basic._ANSIBLE_PROFILE = "legacy"
         sys.argv = [request["name"]]

@@ -54,8 +54,7 @@ def take_on(identity: Identity, wanted: t.Collection[str] | None) -> None:
     needs_ambient = bool(kept) and uid != 0
     if needs_ambient:
         processes.prctl(processes.PR_SET_KEEPCAPS, 1)
-    _set_ids(identity)
-    _check_ids(identity)
+    _check_ids(_set_ids(identity))
     _effective, permitted, _inheritable = processes.get_capabilities()
     if kept is not None:
         permitted &= kept
@@ -67,13 +66,24 @@ def take_on(identity: Identity, wanted: t.Collection[str] | None) -> None:
             processes.prctl(processes.PR_CAP_AMBIENT, processes.PR_CAP_AMBIENT_RAISE, number)
 
 
-def _set_ids(identity: Identity) -> None:
-    if identity.groups is not None and identity.groups != tuple(sorted(set(os.getgroups()))):
-        _as_kernel_error("setgroups", os.setgroups, list(identity.groups))
+def _set_ids(identity: Identity) -> Identity:
+    """Set the ids; return those that are to be there now."""
+    if identity.groups is not None and set(identity.groups) != set(os.getgroups()):
+        try:
+            _as_kernel_error("setgroups", os.setgroups, list(identity.groups))
+        except KernelError as error:
+            effective, _permitted, _inheritable = processes.get_capabilities()
+            may = effective & capabilities.mask_of(["setgid"])
+            if error.errno != errno.EPERM or not may or not identity.groups_implied:
+                raise
+            # A user namespace whose maker may not set groups denies it inside as well: the
+            # groups that are there are those that the maker has anyway (user_namespaces(7)).
+            identity = identity._replace(groups=None)
     if identity.gid is not None:
         _as_kernel_error("setresgid", os.setresgid, *[identity.gid] * 3)
     if identity.uid is not None:
         _as_kernel_error("setresuid", os.setresuid, *[identity.uid] * 3)
+    return identity
 
 
 def _as_kernel_error(call: str, function: t.Callable[..., None], *values: t.Any) -> None:

@@ -223,6 +223,14 @@ def map_ids(error: OSError) -> Answer:
             ),
             "Run the task as root, or use id_map: root or auto.",
         )
+    if error.errno == errno.EACCES:
+        return (
+            (
+                "the files of this process in /proc are not its own, as after a change of user "
+                "without execve(2)"
+            ),
+            "Run the task by way of sudo or su.",
+        )
     if error.errno == errno.EINVAL:
         return "the kernel does not take these ranges", "An id outside must exist there."
     return "", ""

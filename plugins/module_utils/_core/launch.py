@@ -28,6 +28,7 @@ import typing as t
 from . import (
     capabilities,
     credentials,
+    descendants,
     executable,
     explain_namespaces,
     explain_programs,
@@ -122,13 +123,15 @@ def start(
     prepare: t.Callable[[int], None] | None = None,
     reason_not_to: t.Callable[[], str] | None = None,
     may_make_paths: bool = True,
+    warden: bool = False,
 ) -> Started:
     """Start the program as a child of the caller, in a session of its own.
 
     ``joins``, ``creates``, ``time_offsets`` and ``prepare`` are those of spawn.spawn();
     ``surroundings`` are arranged in the new namespaces. ``reason_not_to`` is called in the
     program's root and working directory; what it answers is raised as NotStarted, unless it is
-    empty. ``may_make_paths`` is that of surroundings.arrange().
+    empty. ``may_make_paths`` is that of surroundings.arrange(). With ``warden`` the child is
+    one (descendants.py), and the program the child of that.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,
     Refused, KernelError for namespaces that cannot be joined or made.
@@ -147,11 +150,17 @@ def start(
             os.setsid()  # no terminal of the caller's to push input into (CVE-2017-5226)
             if "user" in creates:
                 credentials.become_root()
-            copy_of_host = joins is None or "mnt" not in joins.names
+            joined = set(joins.names if joins is not None else ())
             done = arrange(
-                surroundings, host_proc, copy_of_host=copy_of_host, may_make_paths=may_make_paths
+                surroundings,
+                host_proc,
+                own_kinds=joined | set(creates),
+                copy_of_host="mnt" not in joined,
+                may_make_paths=may_make_paths,
             )
             ids = _own_namespaces(host_proc)
+            if warden:
+                descendants.become_warden()
             pipe = _take_streams(streams, report)
             become(
                 program,

@@ -76,11 +76,17 @@ class Surroundings:
 
 
 def arrange(
-    wanted: Surroundings, host_proc: int, *, copy_of_host: bool, may_make_paths: bool = True
+    wanted: Surroundings,
+    host_proc: int,
+    *,
+    own_kinds: t.Collection[str],
+    copy_of_host: bool,
+    may_make_paths: bool = True,
 ) -> list[str]:
     """Arrange them in the namespaces of the caller; return the names of the steps taken.
 
-    ``host_proc`` is an open /proc. ``copy_of_host`` says that the mount namespace is a new
+    ``host_proc`` is an open /proc. ``own_kinds`` are the kinds of namespace that are not the
+    host's; ``copy_of_host`` says that the mount namespace is a new
     copy of the host's. Without ``may_make_paths`` nothing is made in a file system that others
     see, and a mount whose place is missing is left out. Raises StepFailed, Refused.
     """
@@ -105,14 +111,23 @@ def arrange(
         )
     if copy_of_host:
         pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
-    return done + _Mounting(wanted, host_proc, may_make_paths=may_make_paths).run()
+    mounting = _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths)
+    return done + mounting.run()
 
 
 class _Mounting:
     """Making the mounts: as ns_mount does, but that nothing which was copied is taken away."""
 
-    def __init__(self, wanted: Surroundings, host_proc: int, *, may_make_paths: bool) -> None:
+    def __init__(
+        self,
+        wanted: Surroundings,
+        host_proc: int,
+        own_kinds: t.Container[str],
+        *,
+        may_make_paths: bool,
+    ) -> None:
         self._wanted = wanted
+        self._own_kinds = own_kinds
         self._mounts = wanted.all_mounts()
         self._host_proc = host_proc
         self._may_make_paths = may_make_paths
@@ -184,10 +199,16 @@ class _Mounting:
         if mount.options.bind and mount.src_in == "namespace":
             with contextlib.suppress(KernelError), inside.opened(mount.src) as fd:
                 self._sources[position] = attach.source_of(fd, self._table())
-        table = attach.Table(inside.mounts())
+        seen = attach.observe(
+            inside,
+            mount,
+            attach.Table(inside.mounts()),
+            host_devices=copied,
+            own_kinds=self._own_kinds,
+        )
         actions = plan(
             [mount],
-            [attach.observe(inside, mount, table, host_devices=copied)],
+            [seen],
             layout=Layout(),
             sources={0: self._sources[position]} if position in self._sources else {},
             recorded={},

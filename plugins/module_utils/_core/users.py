@@ -37,11 +37,15 @@ class Account(t.NamedTuple):
 
 
 class Identity(t.NamedTuple):
-    """The ids a program runs with. None leaves what the process has."""
+    """The ids a program runs with. None leaves what the process has.
+
+    ``groups_implied`` says that nobody asked for the groups: they follow from the user.
+    """
 
     uid: int | None = None
     gid: int | None = None
     groups: tuple[int, ...] | None = None
+    groups_implied: bool = False
 
 
 class Database(t.Protocol):
@@ -176,8 +180,8 @@ def resolve(
         # The primary group stands in for the one in passwd when another one was asked for.
         own = set(database.groups_of(account)) - {account.gid}
         assert gid is not None
-        return Identity(uid, gid, tuple(sorted(own | {gid})))
-    return Identity(uid, gid, None if gid is None else (gid,))
+        return Identity(uid, gid, tuple(sorted(own | {gid})), groups_implied=True)
+    return Identity(uid, gid, None if gid is None else (gid,), groups_implied=True)
 
 
 def _split(user: str | None, group: str | None) -> tuple[str | None, str | None]:

@@ -1,0 +1,184 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Running a program in the manner of ansible.builtin.command: shared options and the result.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import _module
+from ._core import launch, running
+from ._core.errors import Refused, StepFailed
+
+OPTIONS: dict[str, t.Any] = {
+    "argv": {"type": "list", "elements": "str"},
+    "cmd": {"type": "str"},
+    "chdir": {"type": "path"},
+    "creates": {"type": "path"},
+    "removes": {"type": "path"},
+    "environment": {"type": "dict"},
+    "user": {"type": "str"},
+    "group": {"type": "str"},
+    "groups": {"type": "list", "elements": "str"},
+    "capabilities": {"type": "list", "elements": "str"},
+    "no_new_privs": {"type": "bool", "default": False},
+    "stdin": {"type": "str"},
+    "stdin_add_newline": {"type": "bool", "default": True},
+    "strip_empty_ends": {"type": "bool", "default": True},
+    "timeout": {"type": "float"},
+}
+EXCLUSIVE = [("argv", "cmd")]
+REQUIRED_ONE_OF = [("argv", "cmd")]
+
+
+def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> launch.Program:
+    """The program that OPTIONS describe; ``own_root`` says that its root is not the host's.
+
+    Raises Refused.
+    """
+    return launch.Program(
+        argv=tuple(_argv(params)),
+        environment={**os.environ, **_environment(params["environment"] or {})},
+        chdir=params["chdir"] or ("/" if own_root else _own_directory()),
+        user=params["user"],
+        group=params["group"],
+        groups=None if params["groups"] is None else tuple(params["groups"]),
+        host_users=not own_root,
+        capabilities=None if params["capabilities"] is None else tuple(params["capabilities"]),
+        no_new_privs=params["no_new_privs"],
+    )
+
+
+def _argv(params: t.Mapping[str, t.Any]) -> list[str]:
+    if params["argv"] is not None:
+        words: list[str] = params["argv"]
+    else:
+        try:
+            words = shlex.split(params["cmd"])
+        except ValueError as error:
+            raise Refused(f"cmd cannot be split into words: {error}") from error
+    if not words or not words[0]:
+        raise Refused("no command given")
+    return words
+
+
+def _environment(given: t.Mapping[str, t.Any]) -> dict[str, str]:
+    for name, value in given.items():
+        if not isinstance(value, (str, int, float)):
+            raise Refused(f"environment: the value of {name} must be a text, not {value!r}")
+    return {str(name): str(value) for name, value in given.items()}
+
+
+def _own_directory() -> str:
+    with contextlib.suppress(OSError):
+        here = os.getcwd()
+        if os.access(here, os.X_OK):
+            return here
+    return "/"
+
+
+def stdin_of(params: t.Mapping[str, t.Any]) -> bytes:
+    """What the program gets to read, as ansible.builtin.command gives it."""
+    if not params["stdin"]:
+        return b""
+    return os.fsencode(params["stdin"]) + (b"\n" if params["stdin_add_newline"] else b"")
+
+
+def run(module: AnsibleModule, request_of: t.Callable[[], running.Request]) -> None:
+    """Run what the request says, and leave with the result of the module."""
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "cmd": module.params["argv"] or module.params["cmd"],
+        "rc": None,
+        "stdout": "",
+        "stderr": "",
+        "start": None,
+        "end": None,
+        "delta": None,
+        "msg": "",
+        "actions": [],
+    }
+    with _module.failures_reported(module):
+        try:
+            request = request_of()
+            result["cmd"] = list(request.program.argv)
+            outcome = running.run(request, check=module.check_mode)
+        except StepFailed as error:
+            failure = _module.failure_of(error.cause, error.step, error.reason, error.hint)
+            if failure.get("syscall") == "execve":  # as ansible.builtin.command tells it
+                result["rc"] = error.cause.errno
+            module.fail_json(**{**result, **failure})
+        except Refused as error:
+            error.facts = {**result, **error.facts}
+            del error.facts["msg"]
+            raise
+        result.update(_shown(module, request, outcome))
+        if outcome.timed_out:
+            seconds = module.params["timeout"]
+            result["msg"] = f"timed out after {seconds:g} seconds; everything it started was killed"
+        elif result["rc"] != 0:
+            result["msg"] = "non-zero return code"
+        if result["rc"] != 0 or outcome.timed_out:
+            module.fail_json(**result)
+        module.exit_json(**result)
+
+
+def _shown(
+    module: AnsibleModule, request: running.Request, outcome: running.Outcome
+) -> dict[str, t.Any]:
+    if outcome.skipped_for:
+        return _shown_skip(module, request, outcome)
+    assert outcome.start is not None and outcome.end is not None
+    shown: dict[str, t.Any] = {
+        "changed": True,
+        "actions": outcome.actions,
+        "rc": outcome.status,
+        "stdout": _text(module, outcome.stdout),
+        "stderr": _text(module, outcome.stderr),
+        "start": str(outcome.start),
+        "end": str(outcome.end),
+        "delta": str(outcome.end - outcome.start),
+        "namespaces": outcome.namespaces,
+    }
+    if outcome.signal:
+        shown["signal"] = outcome.signal
+    if outcome.timed_out:
+        shown["timed_out"] = True
+    return shown
+
+
+def _shown_skip(
+    module: AnsibleModule, request: running.Request, outcome: running.Outcome
+) -> dict[str, t.Any]:
+    verb = "Would" if module.check_mode else "Did"
+    shown: dict[str, t.Any] = {"rc": 0}
+    for why, path, fact in (
+        (running.EXISTS, request.unless_exists, "exists"),
+        (running.MISSING, request.only_if_exists, "does not exist"),
+    ):
+        if outcome.skipped_for == why:
+            shown["msg"] = f"{verb} not run command since '{path}' {fact}"
+            shown["stdout"] = f"skipped, since {path} {fact}"
+            return shown
+    shown["msg"] = "Command would have run if not in check mode"
+    shown["actions"] = outcome.actions
+    shown["changed"] = True
+    if request.unless_exists is None and request.only_if_exists is None:
+        # Nobody knows what it would do: neither changed nor unchanged.
+        shown.update(skipped=True, changed=False)
+    return shown
+
+
+def _text(module: AnsibleModule, output: bytes) -> str:
+    text = output.decode("utf-8", "surrogateescape")
+    return text.rstrip("\r\n") if module.params["strip_empty_ends"] else text
