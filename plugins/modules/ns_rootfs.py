@@ -195,10 +195,12 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source, unpack
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import unpack
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
-    Specification,
+    Bootstrap,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
 
 SOURCES = ["archive", "bootstrap"]
 OPTIONS: dict[str, t.Any] = {
@@ -223,20 +225,19 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def source_of(params: t.Mapping[str, t.Any]) -> source.Source | None:
+def source_of(params: t.Mapping[str, t.Any]) -> Source | None:
     if params["state"] == "absent":
         return None
     if params["archive"] is not None:
-        return source.Archive(params["archive"])
+        return Archive(params["archive"]).checked()
     wanted = params["bootstrap"]
-    specification = Specification(
+    return Bootstrap(
         suite=wanted["suite"],
         packages=tuple(wanted["packages"]),
         mirror=wanted["mirror"] or "",
         variant=wanted["variant"],
         components=tuple(wanted["components"]),
-    )
-    return source.Bootstrap(specification.checked())
+    ).checked()
 
 
 def bytes_of(size: str | None) -> int:
@@ -292,9 +293,9 @@ def main() -> None:
             actions=outcome.actions,
             digest=outcome.digest,
             path=request.path,
-            source=outcome.source,
+            source=str(request.source or ""),
             persistent=outcome.persistent,
-            diff=_module.diff_of(outcome.before, outcome.after),
+            diff=_module.diff_of({request.path: outcome.before}, {request.path: outcome.after}),
             progress=said,
         )
 

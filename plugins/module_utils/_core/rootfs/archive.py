@@ -2,131 +2,118 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Opening an archive file as a tar stream, whatever it is compressed with.
+"""A tar archive on the host as the source of a root file system.
 
-The program decompresses in a process of its own, beside the unpacking, as with tar(1).
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import stat
+import threading
 import typing as t
 
+from .. import paths
 from ..errors import Refused
+from . import decompress, digest
+from .source import Config, Progress, Stream
 
 
-class _Format(t.NamedTuple):
-    """A compression: how its files start, the program for it, and Python's module instead."""
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """The archive at ``path``. ``known_digest`` is its digest where that is not of the file."""
 
-    magic: bytes
-    program: str
-    package: str
-    module: str = ""
+    path: str
+    known_digest: str = ""
+    verb: t.ClassVar[str] = "unpack"
+
+    def __str__(self) -> str:
+        return self.path
+
+    def checked(self) -> Archive:
+        """This archive with a clean path. Raises Refused."""
+        return dataclasses.replace(self, path=paths.checked_absolute(self.path, option="archive"))
+
+    @contextlib.contextmanager
+    def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedArchive]:
+        """See Source."""
+        if may_be_missing and not os.path.lexists(self.path):
+            yield OpenedArchive(self, -1)  # an earlier task of the play would have made it
+            return
+        with open_file(self.path) as fd:
+            decompress.needs_program(fd)
+            yield OpenedArchive(self, fd)
 
 
-_FORMATS = (
-    _Format(b"\x1f\x8b", "gzip", "gzip", "gzip"),
-    _Format(b"\xfd7zXZ\0", "xz", "xz-utils", "lzma"),
-    _Format(b"BZh", "bzip2", "bzip2", "bz2"),
-    _Format(b"\x28\xb5\x2f\xfd", "zstd", "zstd"),
-)
-
-
-def open_file(path: str) -> int:
+@contextlib.contextmanager
+def open_file(path: str) -> t.Iterator[int]:
     """Open the archive ``path``. Raises Refused where it is not a readable file."""
     try:
         # O_NONBLOCK: opening a fifo would wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise Refused(
-            f"archive {path} cannot be opened: {error.strerror}",
-            "It must be a file on the managed host; linux.namespaces.ns_rootfs copies nothing there.",
+            f"the archive {path} cannot be opened: {error.strerror}",
+            "It has to be a file on the managed host: copy it there first.",
         ) from error
-    if not os.path.isfile(f"/proc/self/fd/{fd}"):
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Refused(f"the archive {path} is not a file")
+        yield fd
+    finally:
         os.close(fd)
-        raise Refused(f"archive {path} is not a file")
-    return fd
 
 
-def needs_program(fd: int) -> None:
-    """Raises Refused when what the open archive is compressed with cannot be read here."""
-    form = _format_of(fd)
-    if form is not None:
-        _command(form)
+class OpenedArchive:
+    """An archive, opened once: what is hashed is what is unpacked."""
 
+    def __init__(self, archive: Archive, fd: int) -> None:
+        self._archive = archive
+        self._fd = fd
+        self._digest = archive.known_digest
+        self.missing = fd < 0
+        self.facts: dict[str, t.Any] = {"source": str(archive)}
+        self.facts_suffice = not self.missing
+        if not self.missing:
+            self.facts.update(digest.stamp(fd))
 
-class Opened(t.NamedTuple):
-    """An open tar stream. ``verify`` raises Refused unless all of it was good."""
+    def digest(self) -> str:
+        """See Opened."""
+        if not self._digest:
+            self._digest = digest.of_file(self._fd)
+        return self._digest
 
-    fd: int
-    verify: t.Callable[[], None]
+    def aliases(self) -> list[str]:
+        """See Opened."""
+        return []
 
+    def config(self) -> Config:
+        """See Opened."""
+        return {}
 
-@contextlib.contextmanager
-def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
-    """The tar stream in the open archive ``fd``. Raises Refused where it cannot be read here.
+    @contextlib.contextmanager
+    def fill(self, *, on_host: bool, progress: Progress) -> t.Iterator[Stream]:  # noqa: ARG002
+        """See Opened. The digest is taken by a thread, beside the unpacking."""
+        hashing = threading.Thread(target=self.digest, daemon=True)
 
-    Where it turns out damaged only afterwards, that is raised in place of what came of it.
-    """
-    form = _format_of(fd)
-    os.lseek(fd, 0, os.SEEK_SET)
-    if form is None:
-        yield Opened(fd, lambda: None)
-        return
-    with tempfile.TemporaryFile() as complaints:
-        program = subprocess.Popen(
-            _command(form), stdin=fd, stdout=subprocess.PIPE, stderr=complaints
-        )
-        assert program.stdout is not None
+        def finished() -> str:
+            hashing.join()
+            if {**self.facts, **digest.stamp(self._fd)} != self.facts:
+                raise Refused(f"{self._archive} was changed while it was unpacked", "Run it again.")
+            return self._digest
 
-        def verify() -> None:
-            assert program.stdout is not None
-            program.stdout.close()
-            status = program.wait()
-            if status > 0:
-                complaints.seek(0)
-                said = complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
-                raise Refused(
-                    f"{name} is damaged: {said[-1] if said else f'{form.program} ended with {status}'}",
-                    "Make or fetch it again.",
-                )
+        with decompress.opened(self._fd, name=str(self._archive)) as content:
+            yield Stream(
+                name=str(self._archive),
+                fd=content.fd,
+                begin=hashing.start,
+                verify=content.verify,
+                digest=finished,
+            )
 
-        try:
-            yield Opened(program.stdout.fileno(), verify)
-        except Refused:
-            verify()
-            raise
-        finally:
-            program.stdout.close()
-            program.kill()
-            program.wait()
-
-
-def _format_of(fd: int) -> _Format | None:
-    start = os.pread(fd, 8, 0)
-    for form in _FORMATS:
-        if start.startswith(form.magic):
-            return form
-    return None
-
-
-def _command(form: _Format) -> list[str]:
-    program = shutil.which(form.program)
-    if program is not None:
-        return [program, "-dc"]
-    if form.module:
-        code = (
-            f"import shutil, sys, {form.module} as m; "
-            "shutil.copyfileobj(m.open(sys.stdin.buffer), sys.stdout.buffer, 1 << 20)"
-        )
-        return [sys.executable, "-c", code]
-    raise Refused(
-        f"the archive is compressed with {form.program}, which this host does not have",
-        f"Install the Debian package {form.package}.",
-    )
+    def recorded(self) -> dict[str, str]:
+        """See Opened."""
+        return {"archive": self._archive.path}

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import typing as t
+import zlib
 
 from ..errors import Refused
 
@@ -26,10 +27,16 @@ _CHUNK = 1 << 20
 
 
 class Marker(t.NamedTuple):
-    """``digest`` is "sha256:..." of the source; ``source`` what else is known of it."""
+    """What a root was made of and how; see source.Opened for the fields of the source.
+
+    ``options`` are those by which the same source makes another root.
+    """
 
     digest: str
-    source: dict[str, t.Any]
+    facts: dict[str, t.Any]
+    options: dict[str, t.Any]
+    aliases: list[str]
+    config: dict[str, t.Any]
 
 
 def checked(digest: str) -> str:
@@ -73,15 +80,17 @@ def read(fd: int) -> Marker | None:
     for prefix in _PREFIXES:
         try:
             digest = os.getxattr(fd, f"{prefix}digest").decode("ascii", "replace")
-            source = json.loads(os.getxattr(fd, f"{prefix}source"))
-        except ValueError:
-            return None
+            packed = os.getxattr(fd, f"{prefix}source")
         except OSError as error:
             if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
                 continue
             raise
-        if _WRITTEN.match(digest) and isinstance(source, dict):
-            return Marker(digest, source)
+        try:
+            known = json.loads(zlib.decompress(packed))
+            marker = Marker(digest, **known)
+        except (ValueError, TypeError, zlib.error):
+            return None  # of another version of this collection: the root is made again
+        return marker if _WRITTEN.match(digest) else None
     return None
 
 
@@ -90,10 +99,12 @@ def write(fd: int, marker: Marker) -> None:
 
     Raises OSError.
     """
-    source = json.dumps(marker.source, sort_keys=True).encode()
+    known = {key: value for key, value in marker._asdict().items() if key != "digest"}
+    # Packed, since ext4 has room for 4 kB of attributes (xattr(7)).
+    packed = zlib.compress(json.dumps(known, sort_keys=True).encode())
     for prefix in _PREFIXES:
         try:
-            os.setxattr(fd, f"{prefix}source", source)
+            os.setxattr(fd, f"{prefix}source", packed)
             os.setxattr(fd, f"{prefix}digest", marker.digest.encode())
         except OSError as error:
             # trusted.* is for root of the host; a tmpfs has user.* since Linux 6.6.

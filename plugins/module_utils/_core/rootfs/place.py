@@ -93,6 +93,8 @@ class Spot:
 
     def reopen(self) -> None:
         """Look again what the name names. Raises Refused where it is no directory."""
+        if self.parent < 0 or self.is_mount:
+            return
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -122,6 +124,11 @@ class Spot:
     def stage_parent(self) -> int:
         """The open directory that holds it."""
         return self.fd if self.is_mount else self.parent
+
+    @property
+    def stage_path(self) -> str:
+        """The path of that directory, as the kernel knows it."""
+        return f"{self._inside.path_of(self.stage_parent).rstrip('/')}/{self.stage_name}"
 
     def old_names(self) -> list[str]:
         """The names of the roots that were replaced before and are still beside."""

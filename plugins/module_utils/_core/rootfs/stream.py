@@ -47,19 +47,14 @@ class Stream:
         number = os.readv(self._fd, [self._view[kept:]])
         self._end += number
         self._read += number
-        if self._limit and self._read > self._limit and self.position > self._limit:
-            raise self._over_limit()
         return number
-
-    def _over_limit(self) -> Refused:
-        return Refused(
-            f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
-            "Raise size_limit if the archive is what it should be.",
-        )
 
     def _check_limit(self, number: int) -> None:
         if self._limit and self.position + number > self._limit:
-            raise self._over_limit()
+            raise Refused(
+                f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
+                "Raise size_limit if the archive is what it should be.",
+            )
 
     def take(self, number: int) -> bytes:
         """The next ``number`` bytes (at most a buffer full), or b"" at the end.
@@ -110,3 +105,4 @@ class Stream:
         self._start = self._end
         while self._fill():
             self._start = self._end
+            self._check_limit(0)

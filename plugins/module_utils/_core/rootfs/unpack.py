@@ -21,6 +21,7 @@ import typing as t
 
 from ..errors import KernelError, Refused
 from . import tar
+from .source import Progress
 from .stream import Stream
 
 # The first are this collection's own; the others tell overlayfs to look elsewhere.
@@ -34,8 +35,6 @@ _NODES = {
     tar.FIFO: stat.S_IFIFO,
 }
 _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
-
-Progress = t.Callable[[str], None]
 
 
 class Rules(t.NamedTuple):

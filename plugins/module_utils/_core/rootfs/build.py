@@ -1,0 +1,179 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Building a root beside its path and putting it there, and taking one away.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import typing as t
+
+from .. import spawn, steps
+from ..inside import Inside
+from ..layout import Layout
+from ..targets import Handles
+from . import digest, place, removal, unpack, worker
+from .digest import Marker
+from .place import Location, Seen, Spot
+from .source import Progress, Stream
+
+
+class Site(t.NamedTuple):
+    """Where the work is done: a path in a target that was opened.
+
+    ``patience`` is how long to wait for another run that works on the same path, in seconds.
+    """
+
+    path: str
+    handles: Handles
+    host_proc: int
+    layout: Layout
+    patience: float
+
+    def inside(self) -> Inside:
+        """The view of the target, for the process that has joined it."""
+        return Inside(self.host_proc, self.layout)
+
+    def look(self) -> Seen:
+        """What is there. Raises Refused, KernelError."""
+        seen: Seen = spawn.call(lambda: place.look(self.inside(), self.path), joins=self.handles)
+        return seen
+
+
+def build(
+    site: Site,
+    stream: Stream,
+    marker: Marker,
+    *,
+    rules: unpack.Rules,
+    step: str,
+    progress: Progress,
+    config: t.Callable[[], dict[str, t.Any]],
+) -> tuple[Marker, list[str]] | None:
+    """Build what ``stream`` fills and put it into place; its marker, and warnings.
+
+    ``marker`` has no digest yet where that is taken on the way. None: another run, for which
+    this one had to wait, has just made the very same root. Raises StepFailed, Refused.
+    """
+
+    def finished() -> Marker:
+        stream.verify()
+        return marker._replace(digest=stream.digest(), config=config())
+
+    def work(ask: worker.Ask) -> tuple[Marker, list[str]] | None:
+        with Spot(site.inside(), site.path, make=True) as spot:
+            return _build_at(spot, site, stream, marker, rules=rules, step=step, ask=ask)
+
+    built: tuple[Marker, list[str]] | None = worker.call(
+        work,
+        joins=site.handles,
+        answers={
+            "begin": stream.begin,
+            "make": stream.make,
+            "progress": progress,
+            "finished": finished,
+        },
+    )
+    return built
+
+
+def _build_at(
+    spot: Spot,
+    site: Site,
+    stream: Stream,
+    marker: Marker,
+    *,
+    rules: unpack.Rules,
+    step: str,
+    ask: worker.Ask,
+) -> tuple[Marker, list[str]] | None:
+    stage = place.stage(spot, timeout=site.patience)
+    try:
+        spot.reopen()
+        there = digest.read(spot.fd) if spot.fd >= 0 else None
+        if there is not None and marker.digest and there._replace(config={}) == marker:
+            place.unstage(spot)
+            return None
+        warnings: list[str] = []
+
+        def fill() -> Marker:
+            ask("begin")
+            if stream.fd < 0:
+                ask("make", spot.stage_path)
+            else:
+                unpack.enter(stage)
+                unpacked = unpack.unpack(
+                    stream.fd,
+                    name=stream.name,
+                    rules=rules,
+                    progress=functools.partial(ask, "progress"),
+                )
+                warnings.extend(unpacked.warnings)
+            complete: Marker = ask("finished")
+            return complete
+
+        complete = steps.run(step, fill)
+        steps.run(
+            f"put {site.path} into place", functools.partial(place.put, spot, stage, complete)
+        )
+        return complete, warnings
+    except BaseException:
+        with contextlib.suppress(OSError):
+            place.unstage(spot)
+        raise
+    finally:
+        os.close(stage)
+
+
+def remember(site: Site, marker: Marker) -> None:
+    """Set the marker of the root that is there anew. Raises OSError."""
+
+    def write() -> None:
+        with Spot(site.inside(), site.path, make=False) as spot:
+            digest.write(spot.fd, marker)
+
+    spawn.call(write, joins=site.handles)
+
+
+def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
+    """Take the root and what killed runs left from its path; the roots that are old now.
+
+    Raises StepFailed, Refused.
+    """
+
+    def take() -> None:
+        with Spot(site.inside(), site.path, make=False) as spot:
+            if spot.parent < 0 and spot.fd < 0:
+                return
+            stage = place.stage(spot, timeout=site.patience)
+            try:
+                spot.reopen()
+                if spot.is_mount:
+                    place.clear(spot)
+                else:
+                    if spot.fd >= 0:
+                        place.take_away(spot)
+                    place.unstage(spot)
+            finally:
+                os.close(stage)
+
+    spawn.call(lambda: steps.run(step, take), joins=site.handles)
+    return site.look().old
+
+
+def remove_old(site: Site, old: t.Iterable[Location], *, step: str) -> None:
+    """Remove these old roots. Raises StepFailed."""
+    names = [location.path.rpartition("/")[2] for location in old]
+
+    def remove() -> None:
+        with Spot(site.inside(), site.path, make=False) as spot:
+            for name in names:
+                steps.run(step, functools.partial(removal.remove, spot.parent, name))
+
+    spawn.call(remove, joins=site.handles)

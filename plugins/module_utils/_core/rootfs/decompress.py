@@ -1,0 +1,116 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Reading an archive that may be compressed: gzip, xz, bzip2, zstd.
+
+The program decompresses in a process of its own, beside the unpacking, as with tar(1).
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import typing as t
+
+from ..errors import Refused
+
+
+class _Format(t.NamedTuple):
+    """A compression: how its files start, the program for it, and Python's module instead."""
+
+    magic: bytes
+    program: str
+    package: str
+    module: str = ""
+
+
+_FORMATS = (
+    _Format(b"\x1f\x8b", "gzip", "gzip", "gzip"),
+    _Format(b"\xfd7zXZ\0", "xz", "xz-utils", "lzma"),
+    _Format(b"BZh", "bzip2", "bzip2", "bz2"),
+    _Format(b"\x28\xb5\x2f\xfd", "zstd", "zstd"),
+)
+
+
+def needs_program(fd: int) -> None:
+    """Raises Refused when what the open archive is compressed with cannot be read here."""
+    form = _format_of(fd)
+    if form is not None:
+        _command(form)
+
+
+class Opened(t.NamedTuple):
+    """What came out is to be read from ``fd``. ``verify`` raises Refused unless all of it was good."""
+
+    fd: int
+    verify: t.Callable[[], None]
+
+
+@contextlib.contextmanager
+def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
+    """What is in the open archive ``fd``. Raises Refused where it cannot be read here.
+
+    Where it turns out damaged only afterwards, that is raised in place of what came of it.
+    """
+    form = _format_of(fd)
+    os.lseek(fd, 0, os.SEEK_SET)
+    if form is None:
+        yield Opened(fd, lambda: None)
+        return
+    with tempfile.TemporaryFile() as complaints:
+        program = subprocess.Popen(
+            _command(form), stdin=fd, stdout=subprocess.PIPE, stderr=complaints
+        )
+        assert program.stdout is not None
+
+        def verify() -> None:
+            assert program.stdout is not None
+            program.stdout.close()
+            status = program.wait()
+            if status > 0:
+                complaints.seek(0)
+                said = complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
+                raise Refused(
+                    f"{name} is damaged: {said[-1] if said else f'{form.program} ended with {status}'}",
+                    "Make or fetch it again.",
+                )
+
+        try:
+            yield Opened(program.stdout.fileno(), verify)
+        except Refused:
+            verify()
+            raise
+        finally:
+            program.stdout.close()
+            program.kill()
+            program.wait()
+
+
+def _format_of(fd: int) -> _Format | None:
+    start = os.pread(fd, 8, 0)
+    for form in _FORMATS:
+        if start.startswith(form.magic):
+            return form
+    return None
+
+
+def _command(form: _Format) -> list[str]:
+    program = shutil.which(form.program)
+    if program is not None:
+        return [program, "-dc"]
+    if form.module:
+        code = (
+            f"import shutil, sys, {form.module} as m; "
+            "shutil.copyfileobj(m.open(sys.stdin.buffer), sys.stdout.buffer, 1 << 20)"
+        )
+        return [sys.executable, "-c", code]
+    raise Refused(
+        f"the archive is compressed with {form.program}, which this host does not have",
+        f"Install the Debian package {form.package}.",
+    )

@@ -1,0 +1,55 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Archives that are kept so that a root can be made again without its source.
+
+A named namespace that is made anew after a reboot unpacks its root again, when neither a mirror
+nor a registry may be there.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from . import archive, decompress
+from .source import CACHE, Stream
+
+
+def path_of(digest: str) -> str:
+    """The path of the archive that is kept of what has this digest."""
+    return f"{CACHE}/{digest.partition(':')[2]}.tar"
+
+
+@contextlib.contextmanager
+def fill(digest: str, *, make: t.Callable[[str], None]) -> t.Iterator[Stream]:
+    """The archive of what has this digest as a tar stream; ``make(path)`` makes a missing one.
+
+    Raises what that raises.
+    """
+    path = path_of(digest)
+    if not os.path.exists(path):
+        os.makedirs(CACHE, mode=0o700, exist_ok=True)
+        beside = f"{path}.new"
+        try:
+            make(beside)
+            os.rename(beside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)
+    with archive.open_file(path) as fd, decompress.opened(fd, name=path) as content:
+        yield Stream(name=path, fd=content.fd, verify=content.verify, digest=lambda: digest)
+
+
+def forget(path: str) -> None:
+    """Remove a kept archive, and the directory with the last one. Other paths are left alone."""
+    if os.path.dirname(path) != CACHE:
+        return
+    for leftover in (path, f"{path}.new"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(leftover)
+    with contextlib.suppress(OSError):
+        os.rmdir(CACHE)
