@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import shlex
@@ -143,8 +144,8 @@ def _shown(
         "changed": True,
         "actions": outcome.actions,
         "rc": outcome.status,
-        "stdout": _text(module, outcome.stdout),
-        "stderr": _text(module, outcome.stderr),
+        **_texts("stdout", outcome.stdout, strip=module.params["strip_empty_ends"]),
+        **_texts("stderr", outcome.stderr, strip=module.params["strip_empty_ends"]),
         "start": str(outcome.start),
         "end": str(outcome.end),
         "delta": str(outcome.end - outcome.start),
@@ -179,6 +180,12 @@ def _shown_skip(
     return shown
 
 
-def _text(module: AnsibleModule, output: bytes) -> str:
-    text = output.decode("utf-8", "surrogateescape")
-    return text.rstrip("\r\n") if module.params["strip_empty_ends"] else text
+def _texts(name: str, output: bytes, *, strip: bool) -> dict[str, str]:
+    """The output as text, and as it is where it is no text: Ansible takes nothing but UTF-8."""
+    text = output.decode("utf-8", "backslashreplace")
+    shown = {name: text.rstrip("\r\n") if strip else text}
+    try:
+        output.decode("utf-8")
+    except UnicodeDecodeError:
+        shown[f"{name}_b64"] = base64.b64encode(output).decode()
+    return shown

@@ -146,7 +146,7 @@ def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
     if any(switch):
         return switch
     for what, own in (("uid", os.geteuid()), ("gid", os.getegid())):
-        with open(f"/proc/self/{what}_map", encoding="ascii") as table:
+        with open(f"/proc/self/{what}_map", encoding="utf-8") as table:
             if not is_mapped(table.read(), own):
                 return (
                     f"the {what} of the caller has no counterpart in its own user namespace",
@@ -329,7 +329,7 @@ def _may(name: str) -> bool:
 
 def _sysctl(name: str) -> str | None:
     try:
-        with open(f"/proc/sys/{name}", encoding="ascii") as setting:
+        with open(f"/proc/sys/{name}", encoding="utf-8") as setting:
             return setting.read().strip()
     except OSError:
         return None
