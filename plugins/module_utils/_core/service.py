@@ -204,7 +204,7 @@ def _differs(wanted: Wanted, note: Note) -> bool:
 
 def _as_data(program: launch.Program) -> dict[str, t.Any]:
     """The program in the form that it has after being written and read."""
-    data: dict[str, t.Any] = json.loads(json.dumps(dataclasses.asdict(program)))
+    data: dict[str, t.Any] = json.loads(json.dumps(program._asdict()))
     return data
 
 
@@ -252,7 +252,7 @@ def _remove(wanted: Wanted) -> None:
 def _reload(wanted: Wanted, note: Note) -> None:
     if wanted.reload_argv or (not wanted.reload_signal and note.reload_argv):
         argv = wanted.reload_argv or note.reload_argv
-        program = dataclasses.replace(_program_of(note.program), argv=argv)
+        program = _program_of(note.program)._replace(argv=argv)
         with _streams(wanted) as streams, Target(pid=note.process.pid).open() as handles:
             child = launch.start(program, streams=streams, joins=handles).pid
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
