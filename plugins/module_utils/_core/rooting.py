@@ -230,7 +230,12 @@ def _refuse_what_cannot_go(request: Request, seen: Seen, done: str) -> None:
 def _refuse_in_use(request: Request, seen: Seen, hint: str) -> None:
     if seen.location is None:
         return
-    users = usage.Usage().of(seen.location, named=request.path, itself_mounted=seen.is_mount)
+    users = usage.Usage().of(
+        seen.location,
+        named=request.path,
+        on_host=request.target.is_host,
+        itself_mounted=seen.is_mount,
+    )
     if users:
         raise Refused(f"{request.path} is in use: {', '.join(users[:_NAMED])}", hint, used_by=users)
 
@@ -249,7 +254,7 @@ def _sweep(
     used = usage.Usage()
     unused = []
     for location in old:
-        users = used.of(location, named=request.path)
+        users = used.of(location, named=request.path, on_host=request.target.is_host)
         if users:
             outcome.warnings.append(
                 f"the old root of {request.path} is still in use and goes later: {location.path}"

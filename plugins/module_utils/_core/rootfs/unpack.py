@@ -289,8 +289,7 @@ class _Unpacking:
             )
         if error.errno == errno.ENAMETOOLONG:
             return self._refused(
-                f"an entry has a name of {len(entry.name)} bytes, more than the kernel takes:"
-                f" {shown}"
+                f"an entry has a name of {len(path)} bytes, more than the kernel takes: {shown}"
             )
         if error.errno == errno.ENOENT and entry.kind == tar.LINK:
             return self._refused(

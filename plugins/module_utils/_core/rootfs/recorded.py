@@ -1,0 +1,31 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a definition records of a root, from which it is filled again after a reboot.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import kept
+from .archive import Archive
+from .unpack import Rules
+
+
+def source_of(step: t.Mapping[str, t.Any]) -> Archive:
+    """The archive that the step records, with the digest of the root that was made of it.
+
+    An archive of the user's is read for its digest. One that was kept has the digest of what it
+    was made from, which cannot be told from it. Raises KeyError for a damaged step.
+    """
+    path, wanted = step["archive"], step["digest"]
+    return Archive(path, known_digest=wanted if path == kept.path_of(wanted) else "")
+
+
+def rules_of(step: t.Mapping[str, t.Any]) -> Rules:
+    """The rules that the step records."""
+    return Rules(device_nodes=step.get("device_nodes", "keep"))
