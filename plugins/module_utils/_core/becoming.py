@@ -21,9 +21,9 @@ import typing as t
 
 from . import capabilities, credentials, executable, explain_programs, steps, users
 from .errors import KernelError, Refused
-from .syscalls import processes
+from .syscalls import files, processes
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Program(t.NamedTuple):
@@ -34,7 +34,7 @@ class Program(t.NamedTuple):
     ``group`` and ``groups`` are names or numbers as in users.resolve(); with ``host_users`` they
     are looked up on the host. ``capabilities`` are the names of those that are kept, None for
     what the kernel gives to the user. ``limits`` are (soft, hard) by the name of the limit, as
-    "nofile". An empty ``chdir`` and a ``umask`` of None leave those of the caller.
+    "nofile". An empty ``chdir`` and a ``umask`` of None leave what is there.
     """
 
     argv: tuple[str, ...]
@@ -130,7 +130,7 @@ def become(
 
 
 def _execute(program: Program, before_exec: t.Callable[[], None] | None) -> None:
-    path = executable.find(program.argv[0], program.environment.get("PATH", _DEFAULT_PATH))
+    path = executable.find(program.argv[0], program.environment.get("PATH", DEFAULT_PATH))
     executable.check_no_magic_link(path)
     if before_exec is not None:
         before_exec()
@@ -143,22 +143,38 @@ def _execute(program: Program, before_exec: t.Callable[[], None] | None) -> None
 def enter_directory(path: str) -> None:
     """Change to the directory, which must lie in the root of the process.
 
-    One that is reached through a descriptor may not; the kernel then tells a working directory
-    of "(unreachable)/..." (getcwd(2), CVE-2024-21626). Raises KernelError, Refused.
+    Only a link of /proc, as /proc/PID/root, leads out of a root, so none is followed; and a
+    working directory that is out of reach is one of "(unreachable)/..." or none at all
+    (getcwd(2), CVE-2024-21626). Raises KernelError, Refused.
     """
+    outside = Refused(
+        f"the directory {path} lies outside of the program's root, or was removed",
+        "Name a directory inside the root, by a path without links of /proc.",
+    )
     try:
-        os.chdir(path)
+        fd = files.openat2(
+            files.AT_FDCWD,
+            path,
+            flags=os.O_PATH | os.O_DIRECTORY,
+            resolve=files.RESOLVE_NO_MAGICLINKS,
+        )
+    except KernelError as error:
+        error.call = "chdir"
+        if error.errno == errno.ELOOP:
+            raise outside from error
+        raise
+    try:
+        os.fchdir(fd)
     except OSError as error:
         raise KernelError("chdir", error.errno or errno.EIO, {"path": path}) from error
+    finally:
+        os.close(fd)
     try:
         here = os.getcwd()
-    except OSError:  # what the C library makes of it
-        here = ""
+    except OSError as error:  # what the C library makes of it
+        raise outside from error
     if not here.startswith("/"):
-        raise Refused(
-            f"the directory {path} lies outside of the program's root, or was removed",
-            "Name a directory inside the root.",
-        )
+        raise outside
 
 
 def _reset_signals() -> None:

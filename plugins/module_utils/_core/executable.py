@@ -17,12 +17,11 @@ import stat
 from .errors import KernelError, Refused
 from .syscalls import files
 
-_AT_FDCWD = -100
 _MOST_INTERPRETERS = 5  # as many as execve(2) follows
 _START = 4096
 # Compilers put the path of the loader right behind the headers, ended by a null.
-_ELF_INTERPRETER = re.compile(rb"\A\x7fELF.*?\0(/[!-~]*/ld[!-~]*)\0", re.DOTALL)
-_SCRIPT = re.compile(rb"#![ \t]*([^ \t\n]+)")
+_ELF_INTERPRETER = rb"(?s)\A\x7fELF.*?\0(/[!-~]*/ld[!-~]*)\0"
+_SCRIPT = rb"#![ \t]*([^ \t\n]+)"
 
 
 def find(name: str, search_path: str) -> str:
@@ -57,7 +56,7 @@ def check_no_magic_link(path: str) -> None:
                     "Name the program by its path inside the root.",
                 ) from error
             return
-        found = _SCRIPT.match(start)
+        found = re.match(_SCRIPT, start)
         if found is None:
             return
         path = os.fsdecode(found.group(1))
@@ -72,14 +71,14 @@ def interpreter_of(path: str) -> str:
         start = _start_of(path)
     except KernelError:
         return ""
-    found = _SCRIPT.match(start) or _ELF_INTERPRETER.search(start)
+    found = re.match(_SCRIPT, start) or re.search(_ELF_INTERPRETER, start)
     return os.fsdecode(found.group(1)) if found else ""
 
 
 def _start_of(path: str) -> bytes:
     """The start of a file that no link of /proc leads to. Raises KernelError."""
     fd = files.openat2(
-        _AT_FDCWD,
+        files.AT_FDCWD,
         path,
         flags=os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY,
         resolve=files.RESOLVE_NO_MAGICLINKS,

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.machinery
 import os
 import pickle
 import signal
-import sys
 import typing as t
 
-from . import kinds
+from . import imports, kinds
 from .errors import KernelError
 from .syscalls import namespaces, processes
 
@@ -108,7 +106,7 @@ def _first_child(
     gate: int,
 ) -> int:
     try:
-        _import_nothing_more()
+        imports.end()
         if joins is not None:
             if os.geteuid() == 0:
                 # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
@@ -134,19 +132,6 @@ def _first_child(
         return 1  # the one who started us is gone, or changed its mind
     os.close(gate)
     return body()
-
-
-def _import_nothing_more() -> None:
-    """In a child: what has not been imported by now never is.
-
-    It would come from the root that is joined or pivoted into, and be run with our rights
-    (CVE-2019-14271).
-    """
-    sys.meta_path[:] = [
-        finder
-        for finder in sys.meta_path
-        if finder in (importlib.machinery.BuiltinImporter, importlib.machinery.FrozenImporter)
-    ]
 
 
 def _second_birth(*, new_pid: bool) -> int:

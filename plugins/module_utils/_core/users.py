@@ -21,8 +21,9 @@ import typing as t
 
 from .errors import Refused
 
-_NUMBER = re.compile(r"(?:0|[1-9][0-9]*)\Z")
-_NAME = re.compile(r"[^\s:/,+~-][^\s:/,]*\Z")
+# Compiled when they are needed: most programs are started as the one who starts them.
+_NUMBER = r"(?:0|[1-9][0-9]*)\Z"
+_NAME = r"[^\s:/,+~-][^\s:/,]*\Z"
 # (uid_t)-1 means "leave it as it is" to setresuid(2), and so can be nobody's id.
 _LARGEST = (1 << 32) - 2
 _LARGEST_FILE = 16 << 20
@@ -160,7 +161,7 @@ def resolve(
     user, group = _split(user, group)
     uid, gid, account = None, None, None
     if user is not None:
-        if _NUMBER.match(user):
+        if re.match(_NUMBER, user):
             uid = gid = int(user)
             account = database.user_by_id(uid)
         else:
@@ -199,7 +200,7 @@ def _split(user: str | None, group: str | None) -> tuple[str | None, str | None]
 def _checked_word(word: str, *, what: str) -> None:
     if _is_id(word):
         return
-    if word.isdigit() or not _NAME.match(word):
+    if word.isdigit() or not re.match(_NAME, word):
         raise Refused(
             f"{word!r} is neither the name nor the id of a {what}",
             f"An id is a number from 0 to {_LARGEST}, written without sign or leading zero.",
@@ -207,12 +208,12 @@ def _checked_word(word: str, *, what: str) -> None:
 
 
 def _is_id(word: str) -> bool:
-    return bool(_NUMBER.match(word)) and int(word) <= _LARGEST
+    return bool(re.match(_NUMBER, word)) and int(word) <= _LARGEST
 
 
 def _gid(group: str, database: Database) -> int:
     _checked_word(group, what="group")
-    if _NUMBER.match(group):
+    if re.match(_NUMBER, group):
         return int(group)
     gid = database.group(group)
     if gid is None:
