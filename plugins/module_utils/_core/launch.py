@@ -75,7 +75,7 @@ def start(
     Refused, KernelError for namespaces that cannot be joined or made.
     """
     program.checked()
-    surroundings.checked()
+    surroundings.checked(creates)
     # Name services may need libraries and sockets of the host.
     identity = identity_of(program, users.Host()) if program.host_users else None
     told, report = os.pipe()

@@ -45,7 +45,7 @@ class Request:
     creates: tuple[str, ...] = ()
     surroundings: Surroundings = launch.NOTHING_AROUND
     id_map: t.Any = None
-    time_offsets: tuple[tuple[str, int], ...] = ()
+    time_offsets: tuple[tuple[str, int], ...] | None = None
     stdin: bytes = b""
     unless_exists: str | None = None
     only_if_exists: str | None = None
@@ -54,21 +54,18 @@ class Request:
     def checked(self) -> Request:
         """This request when it makes sense by itself. Raises Refused."""
         self.program.checked()
-        self.surroundings.checked()
         unknown = sorted({*self.creates, *(self.joins or ())} - set(kinds.KINDS))
         if unknown:
             raise Refused(
                 f"unknown kinds of namespace: {', '.join(unknown)}",
                 f"The kinds are {', '.join(kinds.NAMES)}.",
             )
+        self.surroundings.checked(self.creates)
         for option, value, kind in (
-            ("hostname", self.surroundings.hostname, "uts"),
-            ("loopback", self.surroundings.loopback, "net"),
-            ("mount_proc", self.surroundings.mount_proc, "pid"),
             ("id_map", self.id_map, "user"),
             ("time_offsets", self.time_offsets, "time"),
         ):
-            if value and kind not in self.creates:
+            if value is not None and kind not in self.creates:
                 raise Refused(f"{option} needs the kind {kind}", f"Add {kind} to kinds.")
         if self.timeout is not None and self.timeout <= 0:
             raise Refused(f"timeout must be a number of seconds above zero, not {self.timeout}")
@@ -111,13 +108,16 @@ def run(request: Request, *, check: bool) -> Outcome:
     """
     request.checked()
     conditional = request.unless_exists is not None or request.only_if_exists is not None
-    to_come = not request.target.is_host and not request.target.exists()
+    root = request.surroundings.root
+    to_come = not request.target.exists() or bool(root and not os.path.isdir(root))
     if check and (to_come or not conditional):
-        # An earlier task of the play may be what makes the target.
+        # An earlier task of the play may be what makes the target or the root.
         return Outcome(skipped_for=WOULD_RUN, actions=[_name(request)])
     maps = None
     if "user" in request.creates:
-        maps = id_maps.parse(request.id_map or "root", id_maps.Caller.of_this_process())
+        maps = id_maps.parse(
+            "root" if request.id_map is None else request.id_map, id_maps.Caller.of_this_process()
+        )
     with request.target.open(request.joins) as handles, Pipes(request.stdin) as pipes:
         try:
             return _run(request, maps, handles, pipes, check=check)
@@ -146,7 +146,7 @@ def _run(
         joins=handles if handles.names else None,
         creates=request.creates,
         surroundings=request.surroundings,
-        time_offsets=_offsets(request.time_offsets),
+        time_offsets=_offsets(request.time_offsets or ()),
         prepare=None if maps is None else functools.partial(_map_ids, maps),
         reason_not_to=functools.partial(_reason_not_to, request, check=check),
         may_make_paths=not check,

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import os
 import resource
 import stat
 import typing as t
 
-from . import explain, mount_table, network, pins, steps
+from . import explain, mount_table, network, paths, pins, steps
 from .errors import KernelError, Refused
 from .inside import Inside
 from .layout import Layout
@@ -54,18 +53,28 @@ class Surroundings:
     mount_proc: bool | None = False
     loopback: bool = False
 
-    def checked(self) -> Surroundings:
-        """These surroundings when they can be arranged. Raises Refused."""
+    def checked(self, creates: t.Collection[str]) -> Surroundings:
+        """These, when they can be arranged in new namespaces of these kinds. Raises Refused."""
+        for option, value, kind in (
+            ("root", self.root, "mnt"),
+            ("mounts", self.mounts, "mnt"),
+            ("mount_proc", self.mount_proc, "mnt"),
+            ("mount_proc", self.mount_proc, "pid"),
+            ("propagation", self.propagation, "mnt"),
+            ("hostname", self.hostname, "uts"),
+            ("loopback", self.loopback, "net"),
+        ):
+            if value and kind not in creates:
+                raise Refused(f"{option} needs the kind {kind}", f"Add {kind} to kinds.")
         if self.root and self.propagation in ("shared", "unchanged"):
             raise Refused(
-                f"a new root and propagation: {self.propagation} exclude each other",
+                f"root and propagation: {self.propagation} exclude each other",
                 "pivot_root(2) takes no root whose mounts are shared: use private or slave.",
             )
-        if (self.root or self.mounts or self.mount_proc) and not self.propagation:
-            raise Refused(
-                "a root, mounts and a proc of its own need a new mount namespace",
-                "Add mnt to kinds.",
-            )
+        if self.hostname and len(os.fsencode(self.hostname)) > 64:
+            raise Refused(f"hostname has more than 64 bytes (sethostname(2)): {self.hostname!r}")
+        if self.root:
+            paths.checked_absolute(self.root, option="root")
         return self
 
     def all_mounts(self) -> list[WantedMount]:
@@ -110,7 +119,9 @@ def arrange(
             f"make all mounts {wanted.propagation}", lambda: calls.mount("none", "/", flags=flags)
         )
     if copy_of_host:
-        pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
+        # EINVAL: in a user namespace of its own they are locked, and go with it.
+        with contextlib.suppress(KernelError):
+            pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
     mounting = _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths)
     return done + mounting.run()
 
@@ -152,6 +163,8 @@ class _Mounting:
             for position, mount in enumerate(self._mounts):
                 if self._has_place(inside, mount):
                     done += self._make(inside, position, copied)
+            # Looking around may have changed it to a directory of the host's /proc.
+            os.chdir("/")
         finally:
             for tree in self._trees.values():
                 os.close(tree.fd)
@@ -253,7 +266,7 @@ def _may_take_proc(*, required: bool) -> bool:
 def pivot_into(root: str) -> None:
     """Make the directory ``root`` the root of the caller's mount namespace; the old one is gone.
 
-    What is mounted below it comes along. Raises KernelError.
+    What is mounted below it comes along. Raises KernelError, Refused.
     """
     place = _open_directory(root)
     # pivot_root(2) takes a mount point only: a copy of the tree, laid over itself, is one.
@@ -271,7 +284,10 @@ def _open_directory(path: str) -> int:
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise KernelError("open", error.errno or errno.EIO, {"path": path}) from error
+        raise Refused(
+            f"root {path} cannot be opened: {error.strerror}",
+            "Name a directory that holds a root file system.",
+        ) from error
 
 
 def _make_room(number: int) -> None:

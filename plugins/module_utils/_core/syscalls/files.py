@@ -17,6 +17,8 @@ import typing as t
 from ..errors import KernelError
 from .call import invoke, to_bytes
 
+AT_FDCWD = -100
+
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
