@@ -134,8 +134,6 @@ namespaces:
       sample: web
 """
 
-import dataclasses
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
@@ -158,7 +156,7 @@ def main() -> None:
             ids=info.ids_of(_module.target_of(module.params)),
         )
         module.exit_json(
-            changed=False, namespaces=[dataclasses.asdict(namespace) for namespace in found]
+            changed=False, namespaces=[vars(namespace) for namespace in found]
         )
 
 
