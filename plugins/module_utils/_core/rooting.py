@@ -70,6 +70,11 @@ def checked(request: Request) -> Request:
             f"a root in {request.target} cannot be persistent: it has no definition",
             "Use a named namespace, or leave persistent out. A root on the host stays anyway.",
         )
+    if request.target.is_host and os.geteuid() != 0:
+        raise Refused(
+            "unpacking takes root: owners, modes and device nodes are set",
+            "Run the task as root (become: true).",
+        )
     pinned = digest.checked(request.digest) if request.digest else ""
     return dataclasses.replace(request, path=path, digest=pinned)
 

@@ -25,9 +25,10 @@ import stat
 import time
 import typing as t
 
-from .. import paths
+from .. import mount_table, paths
 from ..errors import KernelError, Refused
 from ..inside import Inside
+from ..mount_table import Mount
 from ..syscalls import files, trees
 from . import digest, removal
 
@@ -179,13 +180,11 @@ def look(inside: Inside, path: str) -> Seen:
         if spot.fd < 0:
             return seen
         location = _location(inside, spot.fd, table)
-        prefix = location.path.rstrip("/") + "/"
-        below = tuple(mount.path for mount in table if mount.path.startswith(prefix))
         seen = seen._replace(
             is_mount=spot.is_mount,
             is_target_root=spot.parent < 0,
             location=location,
-            mounts=below if location.path != "/" else tuple(path for path in below if path != "/"),
+            mounts=_mounted_below(location.path, files.place_of(spot.fd).mount_id, table),
         )
         marker = digest.read(spot.fd)
         if spot.is_mount and stage:
@@ -194,6 +193,24 @@ def look(inside: Inside, path: str) -> Seen:
             return seen._replace(state="root", marker=marker)
         names = set(os.listdir(spot.fd)) - {*_ALWAYS_THERE, WITHIN}
         return seen._replace(state="foreign" if names else "empty")
+
+
+def _mounted_below(path: str, mount_id: int, table: t.Sequence[Mount]) -> tuple[str, ...]:
+    """What can be seen mounted below the path, which lies on the mount with this id.
+
+    What the host has mounted there is covered by a mount made on the path since.
+    """
+    on_it = {mount_id}
+    found: list[str] = []
+    more = True
+    while more:
+        more = False
+        for mount in mount_table.below(table, path):
+            if mount.parent in on_it and mount.id not in on_it:
+                on_it.add(mount.id)
+                found.append(mount.path)
+                more = True
+    return tuple(found)
 
 
 def _stage_marker(spot: Spot) -> bool | None:
@@ -210,7 +227,7 @@ def _stage_marker(spot: Spot) -> bool | None:
         os.close(fd)
 
 
-def _location(inside: Inside, fd: int, table: t.Sequence[t.Any]) -> Location:
+def _location(inside: Inside, fd: int, table: t.Sequence[Mount]) -> Location:
     path = inside.path_of(fd)
     mount_id = files.place_of(fd).mount_id
     for mount in table:
