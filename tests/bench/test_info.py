@@ -7,14 +7,16 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 import typing as t
 
 import pytest
-from conftest import TaskSeconds, best
+from test_tasks import PING, measure, task
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import info
 
 NAMESPACES, PROCESSES = 1000, 2000
+ROUNDS = 10
 COLUMNS = "NS,TYPE,NPROCS,PID,PPID,COMMAND,UID,USER,NETNSID,NSFS,PNS,ONS"
 
 
@@ -36,6 +38,16 @@ def lsns() -> list[t.Any]:
     return list(shown["namespaces"])
 
 
+def best(action: t.Callable[[], object]) -> float:
+    """The shortest of some runs, in seconds: what the machine's other work adds the least to."""
+    durations = []
+    for _round in range(ROUNDS):
+        before = time.perf_counter()
+        action()
+        durations.append(time.perf_counter() - before)
+    return min(durations)
+
+
 @pytest.mark.usefixtures("crowd")
 def test_it_is_faster_than_lsns() -> None:
     assert len(info.namespaces()) >= len(lsns()) >= NAMESPACES
@@ -45,8 +57,8 @@ def test_it_is_faster_than_lsns() -> None:
 
 
 @pytest.mark.usefixtures("crowd")
-def test_it_costs_little_more_than_an_empty_task(task_seconds: TaskSeconds) -> None:
-    ping, ours = task_seconds({"ansible.builtin.ping": {}}, {"linux.namespaces.ns_info": {}})
-    print(f"\nping: {ping:.3f} s, ns_info: {ours:.3f} s, ratio {ours / ping:.2f}")
-    # Ansible itself takes 0.4 of that to carry the 13,000 values of such a result.
-    assert ours / ping <= 2.0
+def test_it_costs_little_more_than_an_empty_task(tmp_path: pathlib.Path) -> None:
+    times = measure([PING, task("ns_info", "ns_info")] * ROUNDS, tmp_path)
+    ratio = times["ns_info"] / times["ping"]
+    print(f"\nns_info: {times['ns_info']:.3f} s, ping {times['ping']:.3f} s, ratio {ratio:.2f}")
+    assert ratio <= 1.5
