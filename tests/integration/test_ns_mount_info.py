@@ -81,8 +81,7 @@ def furnished(unshared_process: UnsharedProcess, tmp_path: pathlib.Path) -> Unsh
         mount -t tmpfs unbindable unbindable; mount --make-unbindable unbindable
         mount -t tmpfs below stacked; mount -t tmpfs above stacked
         mount -t overlay over over -o lowerdir=/usr/share:/usr/lib
-        mount -t tmpfs strange 'a b
-c	d\e#'
+        mount -t tmpfs strange "$(printf 'a b\nc\td\\e#\r')"
         mount --make-shared bound; mount --bind bound both; mount --make-slave both
         mount --make-shared both
         touch file; mount --bind /usr/lib/os-release file
@@ -91,7 +90,7 @@ c	d\e#'
     names = ("here", "proc", "bound", "shared", "slave", "unbindable", "stacked", "over", "both")
     for name in names:
         (tmp_path / name).mkdir()
-    (tmp_path / "a b\nc\td\\e#").mkdir()
+    (tmp_path / "a b\nc\td\\e#\r").mkdir()
     process.run("sh", "-euc", f"cd '{tmp_path}'{script}")
     return process
 
@@ -113,7 +112,7 @@ def test_it_knows_what_findmnt_knows_of_a_process(
         assert as_findmnt(record) == row
     assert by_id == {}
     paths = [record["path"] for record in found]
-    assert str(tmp_path / "a b\nc\td\\e#") in paths
+    assert str(tmp_path / "a b\nc\td\\e#\r") in paths
     (root,) = (record["root"] for record in found if record["path"] == str(tmp_path / "left"))
     assert root.endswith("/gone-file//deleted")
     (source,) = (record["src"] for record in found if record["path"] == str(tmp_path / "here"))

@@ -54,7 +54,8 @@ def namespaces(
 ) -> list[Namespace]:
     """The namespaces that the caller may see, by id: of the kinds ``names``, and only ``ids``."""
     found = _with_processes()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+    path = "/proc/self/mountinfo"
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
         _add_pinned(found, table)
     _add_relatives(found)
     chosen = [

@@ -17,6 +17,7 @@ from ..syscalls import mounts
 # word -> (attribute bits to set, attribute bits to clear). The atime words exclude each other:
 # they share the field MOUNT_ATTR__ATIME, where 0 is relatime (mount_setattr(2)).
 _ATIME = mounts.MOUNT_ATTR__ATIME
+_SECURE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
 ATTRIBUTE_WORDS: dict[str, tuple[int, int]] = {
     "ro": (mounts.MOUNT_ATTR_RDONLY, 0),
     "rw": (0, mounts.MOUNT_ATTR_RDONLY),
@@ -34,10 +35,17 @@ ATTRIBUTE_WORDS: dict[str, tuple[int, int]] = {
     "noatime": (mounts.MOUNT_ATTR_NOATIME, _ATIME),
     "strictatime": (mounts.MOUNT_ATTR_STRICTATIME, _ATIME),
     "atime": (mounts.MOUNT_ATTR_RELATIME, _ATIME),
+    # Who may mount it is a word of fstab(5); what it implies is not (mount(8)).
+    "user": (_SECURE | mounts.MOUNT_ATTR_NOEXEC, 0),
+    "users": (_SECURE | mounts.MOUNT_ATTR_NOEXEC, 0),
+    "owner": (_SECURE, 0),
+    "group": (_SECURE, 0),
 }
 
 # Words for fstab(5) and its readers, which say nothing about the mount itself.
-_IGNORED = frozenset({"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users"})
+_IGNORED = frozenset(
+    {"defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup"}
+)
 _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 
 
@@ -95,7 +103,7 @@ def parse(words: t.Iterable[str]) -> Options:
     filesystem: dict[str, str | None] = {}
     for word in words:
         key, has_value, value = word.partition("=")
-        if key in ATTRIBUTE_WORDS and value in ("", "recursive"):
+        if key in ATTRIBUTE_WORDS and (not has_value or value == "recursive"):
             word_set, word_clr = ATTRIBUTE_WORDS[key]
             attr_set = attr_set & ~word_clr | word_set
             attr_clr = attr_clr & ~word_set | word_clr
@@ -138,13 +146,9 @@ def parse(words: t.Iterable[str]) -> Options:
 
 
 def _mode(text: str, word: str) -> int:
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
+    if not set(text) <= set("01234567") or int(text, 8) > 0o7777:
         raise Refused(f"the mode in {word!r} is not an octal number up to 7777")
-    return mode
+    return int(text, 8)
 
 
 _FLAG_BITS = {
