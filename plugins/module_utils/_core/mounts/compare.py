@@ -20,6 +20,10 @@ from . import options
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
 
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+# What the kernel shows under another name.
+_SHOWN_AS = {"nr_blocks": "size"}
 # What the kernel does not show because it is the default.
 _UNSHOWN: dict[str, dict[str, str | None]] = {
     "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
@@ -163,8 +167,8 @@ def differences(
     if options.attributes_of(mount.flags) != expected or (
         asked.recursive
         and any(
-            options.attributes_of(child.flags) & asked.attr_set != asked.attr_set
-            for child in observed.children
+            has & ~asked.attr_clr | asked.attr_set != has
+            for has in (options.attributes_of(child.flags) for child in observed.children)
         )
     ):
         attributes = expected
@@ -192,8 +196,8 @@ def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
         affected += observed.children
     for mount in affected:
         has = mount.propagation
-        # A slave of nothing is private (mount_namespaces(7)): there is nothing to change.
-        if word == "slave" and has not in ("private", "slave"):
+        # A slave of nothing is what it was (mount_namespaces(7)): there is nothing to change.
+        if word == "slave" and has not in ("private", "slave", "unbindable"):
             return True
         if word == "shared" and "shared" not in has:
             return True
@@ -210,8 +214,8 @@ def _changed_options(
 ) -> tuple[tuple[str, str | None], ...]:
     shown: dict[str, str | None] = {}
     for word in mount.options:
-        name, has_value, text = word.partition("=")
-        shown[name] = text if has_value else None
+        key, has_value, text = word.partition("=")
+        shown[key] = text if has_value else None
     unshown = _UNSHOWN.get(fstype, {})
     made_with = dict(recorded.options.filesystem) if recorded else {}
     changed = []
@@ -220,10 +224,11 @@ def _changed_options(
             opposite = {"rw": "ro", "async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
             if key in opposite and opposite[key] not in shown:
                 continue
-        if key in shown:
-            same = normalised(key, value) == normalised(key, shown[key])
-        elif key in unshown:
-            same = normalised(key, value) == normalised(key, unshown[key])
+        name = _SHOWN_AS.get(key, key)
+        if name in shown:
+            same = normalised(key, value) == normalised(name, shown[name])
+        elif name in unshown:
+            same = normalised(key, value) == normalised(name, unshown[name])
         else:
             same = key in made_with and made_with[key] == value
         if not same:
@@ -234,17 +239,21 @@ def _changed_options(
 def normalised(key: str, value: str | None) -> str | int | None:
     """A value in the form in which two spellings of it are equal: 10m and 10240k.
 
-    A percentage stays what it is except for "size", where it is turned into bytes.
+    Sizes are in bytes, also of percentages and of blocks.
     """
     if value is None:
         return None
-    if key in ("size", "nr_blocks", "nr_inodes"):
-        return _size(value)
+    if key == "size":
+        size = _size_of_percentage(value) if value.endswith("%") else _number(value)
+        return value if size is None else -(-size // _PAGE) * _PAGE
+    if key in ("nr_blocks", "nr_inodes"):
+        number = _number(value)
+        return value if number is None else number * (_PAGE if key == "nr_blocks" else 1)
     if key in ("mode", "ptmxmode", "umask", "fmask", "dmask") and _is_octal(value):
         return int(value, 8)
     if key == "hidepid":
         return _HIDEPID.get(value, value)
-    if value.isdigit():
+    if _is_decimal(value):
         return int(value)
     return value
 
@@ -253,16 +262,25 @@ def _is_octal(text: str) -> bool:
     return bool(text) and set(text) <= set("01234567")
 
 
-def _size(text: str) -> str | int:
-    number, unit = text.lower(), 1
-    if number.endswith("%"):
-        if not number[:-1].isdigit():
-            return text
-        # mm/shmem.c: the percentage of all memory, in whole pages, rounded up.
-        page = os.sysconf("SC_PAGE_SIZE")
-        share = int(number[:-1]) * os.sysconf("SC_PHYS_PAGES") * page // 100
-        return -(-share // page) * page
-    if number[-1:] in _UNITS:
-        unit = _UNITS[number[-1]]
-        number = number[:-1]
-    return int(number, 0) * unit if number.isdigit() else text
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+def _size_of_percentage(text: str) -> int | None:
+    """The share of all memory, rounded as mm/shmem.c does."""
+    if not _is_decimal(text[:-1]):
+        return None
+    return int(text[:-1]) * os.sysconf("SC_PHYS_PAGES") * _PAGE // 100
+
+
+def _number(text: str) -> int | None:
+    """A number as memparse() of the kernel reads it: decimal, 0 or 0x before it, and a unit."""
+    digits, unit = text.lower(), 1
+    if digits[-1:] in _UNITS and not digits.startswith("0x"):
+        digits, unit = digits[:-1], _UNITS[digits[-1]]
+    if not (digits.isascii() and digits.isalnum() and len(digits) <= 24):
+        return None
+    try:
+        return int(digits, 8 if _is_octal(digits) and digits[0] == "0" else 0) * unit
+    except ValueError:
+        return None
