@@ -22,13 +22,12 @@ import typing as t
 
 from . import pins
 from .errors import Refused
-from .layout import Layout, is_below
+from .layout import Layout, Note, is_below
 from .mounts.compare import WantedMount
+from .places import Places, Step, path_of
 
 DIRECTORY = "/etc/linux-namespaces"
 VERSION = 1
-
-Step = dict[str, t.Any]
 
 
 @dataclasses.dataclass
@@ -37,7 +36,7 @@ class Definition:
 
     A step is a dictionary with "do": mount, unpack or pivot, and what that takes.
     ``volatile`` are the steps that end with the namespace. ``pivoted`` holds for the namespace
-    that lives now: the new roots with the id of the mount that became the root.
+    that lives now: the fields of a layout.Note each.
     """
 
     name: str
@@ -56,8 +55,8 @@ class Definition:
     def layout(self) -> Layout:
         """What was done to the namespace's tree; Inside settles which pivots were done."""
         return Layout(
-            mounted=tuple(step["path"] for step in self.all_steps if step["do"] == "mount"),
-            noted=tuple((pivot["new_root"], pivot["mount"]) for pivot in self.pivoted),
+            mounted=frozenset(each["path"] for each in self.all_steps if each["do"] == "mount"),
+            noted=tuple(Note(**pivot) for pivot in self.pivoted),
         )
 
     def within_reach(self, pivoted: t.Collection[str]) -> list[Step]:
@@ -65,81 +64,68 @@ class Definition:
 
         What was mounted outside of a new root went with the old one.
         """
+        every = self.all_steps
+        pivots = [
+            (index, str(step["new_root"]))
+            for index, step in enumerate(every)
+            if step["do"] == "pivot" and step["new_root"] in pivoted
+        ]
         found = []
-        for index, step in enumerate(self.all_steps):
-            path = "" if step["do"] == "pivot" else step["path"]
-            for later in self.all_steps[index + 1 :]:
-                if not path or later["do"] != "pivot" or later["new_root"] not in pivoted:
-                    continue
-                new_root = later["new_root"]
-                path = (path[len(new_root) :] or "/") if is_below(path, new_root) else ""
-            if path or step["do"] == "pivot":
+        for index, step in enumerate(every):
+            path = path_of(step)
+            for position, new_root in pivots if step["do"] != "pivot" else ():
+                if path and index < position:
+                    path = (path[len(new_root) :] or "/") if is_below(path, new_root) else ""
+            if path:
                 found.append(step)
         return found
 
     def find(self, do: str, path: str) -> Step | None:
         """The step of the kind ``do`` at the place that ``path`` names now, or None."""
-        index = _index(self.all_steps, do, path)
-        return None if index is None else self.all_steps[index]
+        return self.find_all(do, [path])[0]
 
-    def recorded_mount(self, path: str) -> WantedMount | None:
-        """The mount recorded for the place that ``path`` names now, or None."""
-        step = self.find("mount", path)
-        return None if step is None else wanted_of(step)
+    def find_all(self, do: str, named: t.Iterable[str]) -> list[Step | None]:
+        """What find() answers for each of these paths."""
+        every = self.all_steps
+        places = Places(every)
+        indexes = [places.index(do, path) for path in named]
+        return [None if index is None else every[index] for index in indexes]
 
     def with_step(self, step: Step, *, persistent: bool) -> Definition:
         """This definition with the step: in its old place when it changes one, else last."""
-        path = step["new_root"] if step["do"] == "pivot" else step["path"]
-        index = _index(self.all_steps, step["do"], path)
-        keeps = persistent and self.persistent
-        if index is not None and keeps == (index < len(self.steps)):
-            changed = self.all_steps
-            changed[index] = step
-            return self._split(changed, len(self.steps))
-        without = self.without_step(step["do"], path)
-        if keeps:
-            return dataclasses.replace(without, steps=[*without.steps, step])
-        return dataclasses.replace(without, volatile=[*without.volatile, step])
+        return self.with_changes([(step["do"], path_of(step), step)], persistent=persistent)
 
     def without_step(self, do: str, path: str) -> Definition:
         """This definition without the step at that place."""
-        index = _index(self.all_steps, do, path)
-        if index is None:
-            return self
-        kept = len(self.steps) - (1 if index < len(self.steps) else 0)
-        return self._split(self.all_steps[:index] + self.all_steps[index + 1 :], kept)
+        return self.with_changes([(do, path, None)], persistent=True)
 
-    def _split(self, steps: list[Step], kept: int) -> Definition:
-        return dataclasses.replace(self, steps=steps[:kept], volatile=steps[kept:])
+    def with_changes(
+        self, changes: t.Iterable[tuple[str, str, Step | None]], *, persistent: bool
+    ) -> Definition:
+        """This definition with many steps set, or with None removed: (do, path, step) each.
 
-
-def _place(steps: list[Step], index: int, path: str) -> str:
-    """The name of a step's path after all pivots: two steps with the same one share a place.
-
-    What was mounted outside of a new root before that pivot is out of reach after it.
-    """
-    for position, step in enumerate(steps):
-        if step["do"] != "pivot":
-            continue
-        new_root = step["new_root"]
-        if is_below(path, new_root):
-            path = path[len(new_root) :] or "/"
-        elif index < position:
-            return f"before pivot {position}: {path}"
-    return path
-
-
-def _index(steps: list[Step], do: str, path: str) -> int | None:
-    if do == "pivot":
-        for index, step in enumerate(steps):
-            if step["do"] == "pivot" and step["new_root"] == path:
-                return index
-        return None
-    place = _place(steps, len(steps), path)
-    for index, step in enumerate(steps):
-        if step["do"] == do and _place(steps, index, step["path"]) == place:
-            return index
-    return None
+        What changes a step stands in its old place, what is new comes last, in this order.
+        """
+        keeps = persistent and self.persistent
+        every = [(step, index < len(self.steps)) for index, step in enumerate(self.all_steps)]
+        places = Places([step for step, _kept in every])
+        removed = set()
+        added: list[tuple[Step, bool]] = []
+        for do, path, new in changes:
+            index = places.index(do, path)
+            if new is not None and index is not None and every[index][1] == keeps:
+                every[index] = (new, keeps)
+                continue
+            if index is not None:
+                removed.add(index)
+            if new is not None:
+                added.append((new, keeps))
+        left = [pair for index, pair in enumerate(every) if index not in removed] + added
+        return dataclasses.replace(
+            self,
+            steps=[step for step, kept in left if kept],
+            volatile=[step for step, kept in left if not kept],
+        )
 
 
 def mount_step(wanted: WantedMount) -> Step:
@@ -175,10 +161,11 @@ def _state_path(name: str) -> str:
 
 def names() -> list[str]:
     """The names that have a definition that outlives a reboot, sorted."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         found = [name[:-5] for name in os.listdir(DIRECTORY) if name.endswith(".json")]
-        return sorted(name for name in found if not name.startswith("."))
-    return []
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in found if pins.is_name(name))
 
 
 def load(name: str) -> Definition | None:
@@ -209,27 +196,23 @@ def save(definition: Definition) -> None:
     """
     record_path, state_path = _record_path(definition.name), _state_path(definition.name)
     state: dict[str, t.Any] = {"version": VERSION, "name": definition.name}
+    state["properties"] = definition.properties
     if definition.persistent:
-        record = dict(state, properties=definition.properties, steps=definition.steps)
+        record = dict(state, steps=definition.steps)
         if not os.path.isdir(DIRECTORY):
             os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
             _sync(os.path.dirname(DIRECTORY))
         _write(record_path, record)
-    else:
-        state["properties"] = definition.properties
-        forget(definition.name)
-    state["steps"] = definition.volatile
-    state["pivoted"] = definition.pivoted
+    state.update(steps=definition.volatile, pivoted=definition.pivoted)
     if os.path.isdir(pins.directory(definition.name)):
         _write(state_path, state)
+    if not definition.persistent:
+        forget(definition.name)
 
 
 def forget(name: str) -> None:
     """Remove the definition that outlives a reboot, and its directory with the last one."""
-    path = _record_path(name)
-    for leftover in (path, f"{path}.new"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(leftover)
+    _unlink(_record_path(name))
     try:
         os.rmdir(DIRECTORY)
     except FileNotFoundError:
@@ -240,9 +223,19 @@ def forget(name: str) -> None:
         _sync(os.path.dirname(DIRECTORY))
 
 
+def forget_state(name: str) -> None:
+    """Remove what is true of ``name`` until the reboot."""
+    _unlink(_state_path(name))
+
+
 def has_record(name: str) -> bool:
     """Whether a definition that outlives a reboot is kept for ``name``."""
     return os.path.exists(_record_path(name))
+
+
+def has_files(name: str) -> bool:
+    """Whether forget() has something to do, be it what a killed run was writing."""
+    return has_record(name) or os.path.exists(f"{_record_path(name)}.new")
 
 
 def _read(path: str) -> dict[str, t.Any] | None:
@@ -277,6 +270,12 @@ def _write(path: str, content: dict[str, t.Any]) -> None:
         os.fsync(record.fileno())
     os.rename(beside, path)
     _sync(os.path.dirname(path))
+
+
+def _unlink(path: str) -> None:
+    for leftover in (path, f"{path}.new"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(leftover)
 
 
 def _sync(directory: str) -> None:

@@ -16,15 +16,19 @@ import errno
 import os
 import typing as t
 
-from . import mount_table, paths
+from . import kinds, mount_table, paths
 from .errors import KernelError, Refused
 from .layout import Layout
-from .syscalls import files
+from .syscalls import files, mounts, namespaces
 
 
 def open_host_proc() -> int:
     """The host's /proc, to be opened before a target is entered, for Inside."""
     return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_root() -> int:
+    return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 class Inside:
@@ -35,14 +39,46 @@ class Inside:
             "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
         )
         self._host_proc = host_proc
-        self.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.root = _open_root()
+        if self._covers_new_root(layout):
+            self._finish_pivot()
         self.layout = layout.settled(files.unique_mount_id(self.root))
+
+    def _covers_new_root(self, layout: Layout) -> bool:
+        """Whether a pivot was killed half way: the old root still lies on the new one."""
+        if not layout.noted or layout.noted[-1].mount == files.unique_mount_id(self.root):
+            return False
+        root = files.place_of(self.root).mount_id
+        new_root = layout.noted[-1].listed
+        return any(row.id == root and row.parent == new_root for row in self.mounts())
+
+    def _finish_pivot(self) -> None:
+        self.let_go(self.root)
+        os.close(self.root)
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        own = os.open("self/ns/mnt", flags, dir_fd=self._host_proc)
+        try:
+            # What was detached is still the root of this process: joining anew leads to the root
+            # that the namespace has now.
+            namespaces.setns(own, kinds.KINDS["mnt"].flag)
+        finally:
+            os.close(own)
+        self.root = _open_root()
 
     def mounts(self) -> list[mount_table.Mount]:
         """The mount table, as read now."""
         fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._host_proc)
         with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
             return mount_table.parse(table.read())
+
+    def let_go(self, fd: int) -> None:
+        """Detach everything mounted at ``fd``, the root of a mount, and below. Raises KernelError.
+
+        Cut off from its peers first: an unmount below a mount that the host shares would reach
+        the host (mount_namespaces(7)).
+        """
+        mounts.mount("none", self.name(fd), flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        mounts.umount(self.name(fd), flags=mounts.MNT_DETACH)
 
     @contextlib.contextmanager
     def base(self, path: str) -> t.Iterator[tuple[int, str]]:

@@ -17,17 +17,39 @@ def is_below(path: str, above: str) -> bool:
     return path == above or path.startswith(above.rstrip("/") + "/")
 
 
+def ancestors(path: str) -> t.Iterator[str]:
+    """The directories above ``path``, from the root down: /, /srv, /srv/web of /srv/web/run."""
+    end = path.find("/", 1)
+    if path != "/":
+        yield "/"
+    while end > 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
+
+
+class Note(t.NamedTuple):
+    """A pivot that was begun, to ``new_root``.
+
+    ``mount`` is the id of the mount that was to become the root: one that is never given to
+    another, where the kernel has such. ``listed`` is its id in mountinfo.
+    """
+
+    new_root: str
+    mount: int
+    listed: int
+
+
 class Layout(t.NamedTuple):
     """What was done to a namespace's tree, in order.
 
     ``pivoted`` are the new roots it was pivoted into; ``mounted`` the paths where its
-    definition mounts something, as they were given. ``noted`` are the pivots that were begun,
-    each with the id of the mount that was to become the root: settled() tells which were done.
+    definition mounts something, as they were given. ``noted`` are the pivots that were begun:
+    settled() tells which were done.
     """
 
     pivoted: tuple[str, ...] = ()
-    mounted: tuple[str, ...] = ()
-    noted: tuple[tuple[str, int], ...] = ()
+    mounted: frozenset[str] = frozenset()
+    noted: tuple[Note, ...] = ()
 
     def settled(self, root_mount: int) -> Layout:
         """This layout where the mount ``root_mount`` is the root now.
@@ -35,9 +57,9 @@ class Layout(t.NamedTuple):
         A pivot was done when that is the mount noted before it, or when a later one was noted.
         """
         done = []
-        for index, (new_root, mount_id) in enumerate(self.noted):
-            if index < len(self.noted) - 1 or mount_id == root_mount:
-                done.append(new_root)
+        for index, note in enumerate(self.noted):
+            if index < len(self.noted) - 1 or note.mount == root_mount:
+                done.append(note.new_root)
         return self._replace(pivoted=tuple(done))
 
     def now(self, path: str) -> str:
@@ -60,5 +82,4 @@ class Layout(t.NamedTuple):
         """
         if self.pivoted:
             return "/"
-        bases = [mount for mount in self.mounted if path != mount and is_below(path, mount)]
-        return min(bases, key=len, default="/")
+        return next((above for above in ancestors(path) if above in self.mounted), "/")

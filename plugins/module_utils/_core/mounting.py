@@ -24,6 +24,7 @@ from .layout import Layout
 from .mounts import attach
 from .mounts.compare import Observed, Source, WantedMount
 from .mounts.plan import Action, plan, surplus_below
+from .places import Step
 from .syscalls import files
 from .targets import Handles, Target
 
@@ -113,8 +114,8 @@ def _run(request: Request, *, check: bool) -> Outcome:
     definition = definitions.load(name) if name is not None else None
     layout = definition.layout if definition is not None else Layout()
     # What this list mounts is a root for what it mounts below, from the first run on.
-    own = tuple(mount.path for mount in request.wanted if mount.state == "mounted")
-    layout = layout._replace(mounted=layout.mounted + own)
+    own = {mount.path for mount in request.wanted if mount.state == "mounted"}
+    layout = layout._replace(mounted=layout.mounted | own)
     persistent = bool(
         definition is not None and definition.persistent and request.persistent is not False
     )
@@ -169,7 +170,8 @@ def _open(request: Request) -> Handles:
 
 
 def _host_mounts() -> list[mount_table.Mount]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+    path = "/proc/self/mountinfo"
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
         return mount_table.parse(table.read())
 
 
@@ -205,12 +207,12 @@ def _recorded(
 ) -> dict[int, WantedMount]:
     if definition is None:
         return {}
-    found = {}
-    for index, mount in enumerate(wanted):
-        earlier = definition.recorded_mount(mount.path)
-        if earlier is not None:
-            found[index] = earlier
-    return found
+    steps_now = definition.find_all("mount", [mount.path for mount in wanted])
+    return {
+        index: definitions.wanted_of(step)
+        for index, step in enumerate(steps_now)
+        if step is not None
+    }
 
 
 def _look(
@@ -348,13 +350,13 @@ def _recorded_after(
 ) -> definitions.Definition | None:
     if definition is None:
         return None
+    changes: list[tuple[str, str, Step | None]] = []
     for mount in wanted:
         if mount.state == "unmounted":
-            definition = definition.without_step("mount", mount.path)
+            changes.append(("mount", mount.path, None))
         elif mount.state == "mounted":
-            step = definitions.mount_step(mount)
-            definition = definition.with_step(step, persistent=persistent)
-    return definition
+            changes.append(("mount", mount.path, definitions.mount_step(mount)))
+    return definition.with_changes(changes, persistent=persistent)
 
 
 def _record_names(
@@ -364,13 +366,13 @@ def _record_names(
 ) -> list[str]:
     if before is None or after is None:
         return []
-    names = []
-    for mount in wanted:
-        old, new = before.find("mount", mount.path), after.find("mount", mount.path)
-        if old == new:
-            continue
-        names.append(f"{'record' if new else 'forget'} the mount on {mount.path}")
-    return names
+    paths_asked = [mount.path for mount in wanted]
+    olds, news = (each.find_all("mount", paths_asked) for each in (before, after))
+    return [
+        f"{'record' if new else 'forget'} the mount on {path}"
+        for path, old, new in zip(paths_asked, olds, news)
+        if old != new
+    ]
 
 
 def _described(

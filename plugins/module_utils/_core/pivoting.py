@@ -18,10 +18,11 @@ from . import definition as definitions
 from . import explain, paths, pins, spawn, steps
 from .errors import Refused
 from .inside import Inside, open_host_proc
-from .layout import Layout, is_below
+from .layout import Layout, Note, is_below
+from .places import Step
 from .syscalls import files
 from .syscalls import mounts as calls
-from .targets import Target
+from .targets import Handles, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +69,21 @@ class Outcome:
 
 
 class _Seen(t.NamedTuple):
-    """What was found inside: is it pivoted, what the new root is, is the old root kept."""
+    """What was found inside.
 
-    is_pivoted: bool
-    mount_id: int = 0
+    ``pivoted`` are the new roots it was pivoted to. Where it is still to be pivoted ``note``
+    says what the new root is; where it was, ``old_root_at`` is the place of an old root that
+    was kept, as it is named now.
+    """
+
+    pivoted: tuple[str, ...] = ()
+    note: Note | None = None
     old_root_at: str = ""
-    root: str = ""
+
+    @property
+    def root(self) -> str:
+        """The new root that is the root now."""
+        return self.pivoted[-1] if self.pivoted else "/"
 
 
 def run(request: Request, *, check: bool) -> Outcome:
@@ -98,47 +108,40 @@ def _run(request: Request, *, check: bool) -> Outcome:
     persistent = bool(
         definition is not None and definition.persistent and request.persistent is not False
     )
-    pivot = f"pivot to {request.new_root}"
-    step: definitions.Step = {"do": "pivot", "new_root": request.new_root}
+    step: Step = {"do": "pivot", "new_root": request.new_root}
     if request.put_old:
         step["put_old"] = request.put_old
     recorded = definition.with_step(step, persistent=persistent) if definition else None
-    actions = []
     with contextlib.ExitStack() as stack:
         host_proc = open_host_proc()
         stack.callback(os.close, host_proc)
-        if check and not request.target.exists():
-            seen = _Seen(is_pivoted=False, root="/")
-        else:
+        handles = Handles({})
+        is_to_come = check and not request.target.exists()
+        if not is_to_come:
             handles = stack.enter_context(request.target.open(needs="mnt").only({"mnt", "user"}))
-            kept = request.put_old or _recorded_put_old(definition, request.new_root)
-            seen = spawn.call(
-                lambda: _look(Inside(host_proc, layout), request, kept), joins=handles
-            )
-        if not seen.is_pivoted:
-            actions.append(pivot)
-        elif seen.old_root_at and not request.put_old:
-            actions.append(f"detach the old root from {seen.old_root_at}")
-        elif request.put_old and not seen.old_root_at:
-            raise Refused(
-                f"{request.target} was pivoted to {request.new_root} without keeping its old "
-                "root, which is gone",
-                "Remove the namespace and run the play again to have it kept.",
-            )
+
+        def inside(function: t.Callable[[Inside], t.Any]) -> t.Any:
+            return spawn.call(lambda: function(Inside(host_proc, layout)), joins=handles)
+
+        seen = _Seen()
+        if not is_to_come:
+            kept = _recorded_put_old(definition, request.new_root) or request.put_old
+            seen = inside(lambda view: _look(view, request, kept))
+        change = _change(request, seen, layout_now=layout._replace(pivoted=seen.pivoted))
+        actions = [change] if change else []
         if definition is not None and recorded != definition:
             actions.append(f"record the pivot to {request.new_root}")
         if not check and actions:
-            if not seen.is_pivoted and definition is not None:
-                definition = _noted(definition, request.new_root, seen.mount_id, layout)
+            if seen.note is not None and definition is not None:
+                definition = _noted(definition, seen.note, seen.pivoted)
                 definitions.save(definition)
-            if not seen.is_pivoted or (seen.old_root_at and not request.put_old):
-                spawn.call(
-                    lambda: _change(Inside(host_proc, layout), request, seen, actions[0]),
-                    joins=handles,
-                )
+            if change:
+                inside(lambda view: _apply(view, request, seen, change))
             if definition is not None:
                 final = definition.with_step(step, persistent=persistent)
-                steps.run("record the pivot", lambda: definitions.save(final))
+                steps.run(
+                    f"record the pivot to {request.new_root}", lambda: definitions.save(final)
+                )
     return Outcome(
         actions=actions,
         before={"root": seen.root, "old root": seen.old_root_at or "not there"},
@@ -147,28 +150,45 @@ def _run(request: Request, *, check: bool) -> Outcome:
     )
 
 
+def _change(request: Request, seen: _Seen, *, layout_now: Layout) -> str:
+    """The name of what has to be done, or nothing. Raises Refused."""
+    if request.new_root not in seen.pivoted:
+        return f"pivot to {request.new_root}"
+    if not seen.old_root_at and request.put_old:
+        raise Refused(
+            f"{request.target} was pivoted to {request.new_root} without keeping its old "
+            "root, which is gone",
+            "Remove the namespace and run the play again to have it kept.",
+        )
+    if not request.put_old:
+        return f"detach the old root from {seen.old_root_at}" if seen.old_root_at else ""
+    if seen.old_root_at != layout_now.now(request.put_old):
+        return f"move the old root to {request.put_old}"
+    return ""
+
+
 def _recorded_put_old(definition: definitions.Definition | None, new_root: str) -> str:
     step = definition.find("pivot", new_root) if definition is not None else None
     return str(step.get("put_old", "")) if step is not None else ""
 
 
 def _noted(
-    definition: definitions.Definition, new_root: str, mount_id: int, layout: Layout
+    definition: definitions.Definition, note: Note, pivoted: t.Collection[str]
 ) -> definitions.Definition:
     """The definition with the note of a pivot that is about to be made.
 
     Afterwards the root is the mount with this id: that is how a later run knows that it was
     made, even when this one is killed right after it. A note that came to nothing goes.
     """
-    done = [note for note in definition.pivoted if note["new_root"] in layout.pivoted]
-    return dataclasses.replace(
-        definition, pivoted=[*done, {"new_root": new_root, "mount": mount_id}]
-    )
+    done = [each for each in definition.pivoted if each["new_root"] in pivoted]
+    return dataclasses.replace(definition, pivoted=[*done, note._asdict()])
 
 
 def _look(inside: Inside, request: Request, kept: str) -> _Seen:
     if request.new_root in inside.layout.pivoted:
-        return _Seen(is_pivoted=True, old_root_at=_old_root(inside, kept), root=request.new_root)
+        if request.put_old:
+            _check_put_old(inside, request.put_old)
+        return _Seen(inside.layout.pivoted, old_root_at=_old_root(inside, kept))
     if request.target.namespace is None and not inside.exists(request.new_root):
         raise Refused(
             f"{request.new_root} does not exist in {request.target}",
@@ -179,15 +199,18 @@ def _look(inside: Inside, request: Request, kept: str) -> _Seen:
             f"new_root {request.new_root} does not exist in {request.target}",
             "Mount the new root there first, with linux.namespaces.ns_mount.",
         )
-    with inside.opened(request.new_root) as fd:
-        reason, hint = explain.new_root(inside, fd, request.new_root)
+    with contextlib.ExitStack() as stack:
+        fd = stack.enter_context(inside.opened(request.new_root))
+        put_old = -1
+        if request.put_old:
+            _check_put_old(inside, request.put_old)
+            put_old = stack.enter_context(inside.opened(request.put_old))
+        reason, hint = explain.new_root(inside, fd, request.new_root, put_old=put_old)
         if reason:
             raise Refused(reason, hint, syscall="pivot_root")
-        mount_id = files.unique_mount_id(fd)
-    if request.put_old:
-        _check_put_old(inside, request.put_old)
-    root = inside.layout.pivoted[-1] if inside.layout.pivoted else "/"
-    return _Seen(is_pivoted=False, mount_id=mount_id, root=root)
+        listed = files.place_of(fd).mount_id
+        note = Note(request.new_root, files.unique_mount_id(fd), listed)
+    return _Seen(inside.layout.pivoted, note)
 
 
 def _check_put_old(inside: Inside, put_old: str) -> None:
@@ -207,14 +230,21 @@ def _old_root(inside: Inside, kept: str) -> str:
     return ""
 
 
-def _change(inside: Inside, request: Request, seen: _Seen, name: str) -> None:
-    def explained(error: OSError) -> tuple[str, str]:
-        return explain.pivot_root(error, inside, request.new_root, request.put_old)
+def _apply(inside: Inside, request: Request, seen: _Seen, name: str) -> None:
+    def change() -> None:
+        if seen.note is not None:
+            _pivot(inside, request)
+        elif request.put_old:
+            _move_old(inside, seen.old_root_at, request.put_old)
+        else:
+            with paths.opened_in(inside.root, seen.old_root_at) as old_root:
+                inside.let_go(old_root)
 
-    if seen.is_pivoted:
-        steps.run(name, lambda: _detach_old(inside, seen.old_root_at), explain=explained)
-    else:
-        steps.run(name, lambda: _pivot(inside, request), explain=explained)
+    steps.run(
+        name,
+        change,
+        explain=lambda error: explain.pivot_root(error, inside, request.new_root, request.put_old),
+    )
 
 
 def _pivot(inside: Inside, request: Request) -> None:
@@ -224,12 +254,13 @@ def _pivot(inside: Inside, request: Request) -> None:
                 calls.pivot_root(inside.name(new_root), inside.name(put_old))
             return
         # With new_root as put_old the old root comes to lie on top of the new one, without a
-        # directory for it; from there it goes at once (pivot_root(2), NOTES).
+        # directory for it; from there it goes at once (pivot_root(2), NOTES). Where a run is
+        # killed in between, the next one's Inside() completes it.
         os.fchdir(new_root)
         calls.pivot_root(".", ".")
-        calls.umount(".", flags=calls.MNT_DETACH)
+        inside.let_go(inside.root)
 
 
-def _detach_old(inside: Inside, path: str) -> None:
-    with inside.opened(path) as fd:
-        calls.umount(inside.name(fd), flags=calls.MNT_DETACH)
+def _move_old(inside: Inside, old_root_at: str, put_old: str) -> None:
+    with paths.opened_in(inside.root, old_root_at) as old_root, inside.opened(put_old) as place:
+        calls.move_mount(old_root, place)

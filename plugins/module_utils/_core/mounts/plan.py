@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import Refused
-from ..layout import Layout, is_below
+from ..layout import Layout, ancestors, is_below
 from . import options
 from .compare import Differences, Observed, Source, WantedMount, differences
 
@@ -52,10 +52,10 @@ def plan(
     nobody asked for them, deepest first. Raises Refused when a mount can never be made.
     """
     actions = [Action(f"unmount {path}", "unmount", path) for path in surplus]
-    built: list[str] = []
+    built: set[str] = set()
     for index, (mount, seen) in enumerate(zip(wanted, observed)):
         name = layout.now(mount.path)
-        under_new = any(name != other and is_below(name, other) for other in built)
+        under_new = any(above in built for above in ancestors(name))
         if under_new:
             seen = Observed(exists=True)
         steps = _plan_one(
@@ -68,7 +68,7 @@ def plan(
             recorded=recorded.get(index),
         )
         if any(step.needs_source for step in steps):
-            built.append(name)
+            built.add(name)
         actions += steps
     return actions
 
