@@ -85,7 +85,9 @@ options:
         type: int
   persistent:
     description:
-      - Whether it is there again after a reboot.
+      - Whether it is there again after a reboot, with the mounts, root file systems and pivots that other modules record.
+      - The first such namespace has the command C(nsctl) installed in C(/usr/local/sbin), and on hosts that systemd runs
+        the unit C(linux-namespaces.service). Both go with the last one.
     type: bool
     default: true
   recreate:
@@ -198,7 +200,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, named
+from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, install, named
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -234,6 +236,10 @@ def id_maps_of(params: t.Mapping[str, t.Any]) -> id_maps.IdMaps | None:
     return id_maps.parse(value, id_maps.Caller.of_this_process())
 
 
+def text_of(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
 def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
     offsets = params["time_offsets"] or {}
     return named.Wanted(
@@ -244,7 +250,7 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
         domainname=params["domainname"],
         id_maps=id_maps_of(params),
         loopback=params["loopback"],
-        sysctl=tuple((key, str(text)) for key, text in params["sysctl"].items()),
+        sysctl=tuple((key, text_of(value)) for key, value in params["sysctl"].items()),
         time_offsets=tuple(
             (clock, offsets[clock]) for clock in ("monotonic", "boottime") if offsets.get(clock)
         ),
@@ -271,6 +277,11 @@ def main() -> None:
                 force=params["force"],
                 timeout=_module.LOCK_TIMEOUT,
             )
+        outcome.actions += install.settle(
+            params["name"],
+            is_recorded=params["state"] == "present" and params["persistent"],
+            check=module.check_mode,
+        )
         module.exit_json(
             changed=bool(outcome.actions),
             actions=outcome.actions,

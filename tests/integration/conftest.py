@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests against the kernel share.
 
-They run in a mount namespace of their own, in which /run is empty and changes of /etc are thrown
-away at the end, and whose mounts are shared, as on hosts with systemd. For the collection that is
-"the host". So a failed or killed test run leaves no mount, pin or definition behind, and two test
-runs on one machine do not see each other's.
+They run in a mount namespace of their own, in which /run is empty and changes of /etc and
+/usr/local are thrown away at the end, and whose mounts are shared, as on hosts with systemd. For
+the collection that is "the host". So a failed or killed test run leaves no mount, pin or
+definition behind, and two test runs on one machine do not see each other's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib
+import itertools
 import json
 import os
 import pathlib
@@ -29,12 +30,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from module_server import CHECKOUT, MODULES, Server
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table
+from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table, spawn
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
     namespaces,
+    processes,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
 CLONE_NEWNS = 0x00020000
 NS_GET_ID = 0x8008B70D  # Linux 6.18
@@ -44,6 +47,7 @@ OLDER_KERNELS = {
     "no mount_setattr": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"},
 }
 Result = dict[str, t.Any]
+_NUMBERS = itertools.count()
 
 
 def _unshare_as_the_oldest() -> None:
@@ -96,11 +100,12 @@ def own_host() -> None:
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
     _let_go_of_the_real_host()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
-    changes = pathlib.Path("/run/tests/etc")
-    for name in ("upper", "work"):
-        (changes / name).mkdir(parents=True)
-    layers = f"lowerdir=/etc,upperdir={changes}/upper,workdir={changes}/work"
-    mounts.mount("tests", "/etc", fstype="overlay", data=layers)
+    for directory in ("/etc", "/usr/local"):
+        changes = pathlib.Path(f"/run/tests{directory}")
+        for name in ("upper", "work"):
+            (changes / name).mkdir(parents=True)
+        layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
+        mounts.mount("tests", directory, fstype="overlay", data=layers)
     shutil.rmtree("/etc/linux-namespaces", ignore_errors=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 
@@ -123,6 +128,7 @@ def host_state() -> dict[str, list[str]]:
         "pins": _names_below("/run/linux-namespaces"),
         "definitions": _names_below("/etc/linux-namespaces"),
         "units": _names_below("/etc/systemd/system"),
+        "nsctl": [*_names_below("/usr/local/lib/linux-namespaces"), *os.listdir("/usr/local/sbin")],
     }
 
 
@@ -198,6 +204,37 @@ def converge(run_module: RunModule) -> Converge:
         return done
 
     return run
+
+
+@pytest.fixture
+def new_name(run_module: RunModule) -> t.Iterator[t.Callable[[], str]]:
+    """Names for named namespaces that no other test has; they are removed with the test."""
+    names: list[str] = []
+
+    def new() -> str:
+        names.append(f"test{os.getpid()}-{next(_NUMBERS)}")
+        return names[-1]
+
+    yield new
+    for name in names:
+        args = {"name": name, "state": "absent", "force": True}
+        assert not run_module("ns_namespace", args).get("failed")
+
+
+def inside(
+    name: str, function: t.Callable[[], t.Any], kinds: t.Sequence[str] | None = None
+) -> t.Any:
+    """Call the function in a child that has joined the named namespace, or some kinds of it."""
+    try:
+        with Target(namespace=name).open(kinds) as handles:
+            return spawn.call(function, joins=handles)
+    finally:
+        leave_orphans_to_init()
+
+
+def leave_orphans_to_init() -> None:
+    """What spawn() does for its caller would make us the parent of what modules leave behind."""
+    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
 
 
 class Unshared(t.NamedTuple):

@@ -9,6 +9,7 @@
         web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
         web/state.json              what is true until the reboot (definition.py)
         web/services/nginx.json     what supervisor "none" started (service.py)
+    /var/log/linux-namespaces/web/  what such services write
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -19,7 +20,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import time
 import typing as t
 
@@ -28,13 +28,22 @@ from .errors import KernelError, Refused
 from .syscalls import files, mounts
 
 BASE = "/run/linux-namespaces"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+LOGS = "/var/log/linux-namespaces"
+_LONGEST_NAME = 64
 _LOCK_PAUSE = 0.02
+_held: set[str] = set()
+
+
+def is_name(name: str) -> bool:
+    """Whether ``name`` can name a namespace or a service, as a file name."""
+    if len(name) > _LONGEST_NAME or not name.isascii() or not name[:1].isalnum():
+        return False
+    return all(character.isalnum() or character in "_.-" for character in name)
 
 
 def checked_name(name: str) -> str:
-    """``name`` when it can name a namespace or a service, as a file name. Raises Refused."""
-    if not _NAME.match(name):
+    """``name`` when it can be one. Raises Refused."""
+    if not is_name(name):
         raise Refused(
             f"{name!r} cannot be a name",
             "A name has 1 to 64 letters, digits, '_', '.', '-', the first a letter or digit.",
@@ -55,7 +64,7 @@ def path(name: str, kind: str) -> str:
 def names() -> list[str]:
     """The names that have a directory, sorted; whether a namespace lives there is pinned()."""
     try:
-        return sorted(name for name in os.listdir(BASE) if _NAME.match(name))
+        return sorted(name for name in os.listdir(BASE) if is_name(name))
     except FileNotFoundError:
         return []
 
@@ -72,9 +81,10 @@ def pinned(name: str) -> dict[str, int]:
         return {}
     ids = {}
     for kind in sorted(set(found) & set(kinds.KINDS)):
-        status = os.stat(path(name, kind))
-        if status.st_dev == nsfs_device:
-            ids[kind] = status.st_ino
+        with contextlib.suppress(FileNotFoundError):  # another run takes it away just now
+            status = os.stat(path(name, kind))
+            if status.st_dev == nsfs_device:
+                ids[kind] = status.st_ino
     return ids
 
 
@@ -89,10 +99,15 @@ def pin(name: str, kind: str, pid: int) -> None:
     A mount namespace can only be pinned from outside of it, in an older one, on a mount that
     is not shared (mount_namespaces(7), EINVAL otherwise): BASE is private for this.
     """
+    pin_file(name, kind, f"/proc/{pid}/ns/{kinds.KINDS[kind].handle}")
+
+
+def pin_file(name: str, kind: str, source: str) -> None:
+    """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
     target = path(name, kind)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
-    mounts.mount(f"/proc/{pid}/ns/{kinds.KINDS[kind].handle}", target, flags=mounts.MS_BIND)
+    mounts.mount(source, target, flags=mounts.MS_BIND)
 
 
 def unpin(name: str, kind: str) -> None:
@@ -113,44 +128,76 @@ def discard(name: str) -> None:
     """Remove all pins of ``name`` and its directory. Raises KernelError, OSError."""
     for kind in kinds.KINDS:
         unpin(name, kind)
-    for above, folders, filenames in os.walk(directory(name), topdown=False):
+    _remove_tree(directory(name))
+
+
+def has_logs(name: str) -> bool:
+    """Whether services of ``name`` have written anything."""
+    return os.path.isdir(f"{LOGS}/{checked_name(name)}")
+
+
+def discard_logs(name: str) -> None:
+    """Remove what the services of ``name`` have written. Raises OSError."""
+    _remove_tree(f"{LOGS}/{checked_name(name)}")
+    with contextlib.suppress(OSError):  # until the last one has gone
+        os.rmdir(LOGS)
+
+
+def _remove_tree(top: str) -> None:
+    for above, folders, filenames in os.walk(top, topdown=False):
         for filename in filenames:
             os.unlink(f"{above}/{filename}")
         for folder in folders:
             os.rmdir(f"{above}/{folder}")
     with contextlib.suppress(FileNotFoundError):
-        os.rmdir(directory(name))
+        os.rmdir(top)
 
 
 def forget_in_copy(*, shared: bool) -> None:
     """In a new copy of the host's mount namespace: drop its copies of the pins.
 
-    They would keep other named namespaces alive after those were removed. In a copy that is
-    ``shared`` with the host BASE itself stays, since an unmount would reach the host; the pins
-    on it are on a private mount, and can go. Raises KernelError.
+    They would show inside which others there are. In a copy that is ``shared`` with the host
+    BASE itself stays, since an unmount would reach the host; the pins on it are on a private
+    mount, and can go. In a copy that belongs to another user namespace all of them stay, locked
+    to the rest (mount_namespaces(7)), until the kernel drops them with the file of the pin.
     """
-    if not shared:
-        with contextlib.suppress(KernelError):  # EINVAL: there is no BASE yet
-            mounts.umount(BASE, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
-        return
-    for name in names():
-        for kind in pinned(name):
-            mounts.umount(path(name, kind), flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+    copies = [path(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
+    for copy in copies:
+        with contextlib.suppress(KernelError):  # EINVAL: not mounted, or locked
+            mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+
+
+def check_rights() -> None:
+    """Refuse a caller that cannot keep anything in BASE. Raises Refused."""
+    if os.geteuid() != 0:
+        raise Refused(
+            f"named namespaces are kept in {BASE}, where only root can pin them",
+            (
+                "Run the task as root (become: true). Without root linux.namespaces.ns_unshare_run "
+                "runs a program in namespaces of its own."
+            ),
+        )
 
 
 @contextlib.contextmanager
 def locked(name: str, *, timeout: float) -> t.Iterator[None]:
     """Hold the lock of ``name``; a second run waits for up to ``timeout`` seconds.
 
-    BASE is made when it is missing, and removed afterwards when nothing is kept in it.
-    Raises Refused when the wait was too long.
+    Within it the same process can ask for it again, and has it. BASE is made when it is
+    missing, and removed afterwards when nothing is kept in it. Raises Refused when the wait was
+    too long, or the caller is not root.
     """
     checked_name(name)
-    deadline = time.monotonic() + timeout
-    fd = _take_lock(name, deadline)
+    check_rights()
+    if name in _held:
+        yield
+        return
+    fd = _take_lock(name, time.monotonic() + timeout)
+    _held.add(name)
     try:
         yield
     finally:
+        _held.remove(name)
         _drop_lock(name, fd)
 
 
@@ -201,7 +248,10 @@ def _base_guard(deadline: float) -> t.Iterator[None]:
     fd = os.open(os.path.dirname(BASE), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not _flock(fd, deadline):
-            raise Refused(f"another run holds the lock on {os.path.dirname(BASE)}")
+            raise Refused(
+                f"another run holds the lock on {os.path.dirname(BASE)}",
+                f"Wait for it to end; `fuser -v {os.path.dirname(BASE)}` names it.",
+            )
         yield
     finally:
         os.close(fd)
@@ -233,12 +283,17 @@ def _make_base(deadline: float) -> None:
 
 def _remove_base() -> None:
     """Remove BASE when nothing is kept in it and nobody waits for a lock in it."""
-    with _base_guard(time.monotonic() + 1):
-        try:
-            if os.listdir(BASE) != [".locks"] or os.listdir(f"{BASE}/.locks"):
-                return
-            # Without MNT_DETACH: EBUSY says that somebody has a lock file open.
-            mounts.umount(BASE, flags=mounts.UMOUNT_NOFOLLOW)
-            os.rmdir(BASE)
-        except (FileNotFoundError, KernelError):
-            return
+    deadline = time.monotonic() + 1
+    # Who cannot have the guard now leaves BASE to the one who has it, or to a later run.
+    with contextlib.suppress(Refused, FileNotFoundError), _base_guard(deadline):
+        while os.listdir(BASE) == [".locks"] and not os.listdir(f"{BASE}/.locks"):
+            try:
+                # Without MNT_DETACH: EBUSY says that somebody has a file open there, which may
+                # become a lock.
+                mounts.umount(BASE, flags=mounts.UMOUNT_NOFOLLOW)
+            except KernelError:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(_LOCK_PAUSE)
+            else:
+                os.rmdir(BASE)

@@ -119,3 +119,11 @@ def unique_mount_id(fd: int) -> int:
     if answer.mask & _STATX_MNT_ID_UNIQUE:
         return int(answer.mnt_id)
     return int(_statx(fd, _STATX_MNT_ID).mnt_id)
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): have all that was written to the file system of ``fd`` on disk.
+
+    Raises KernelError.
+    """
+    invoke("syncfs", fd, shown={"fd": fd})

@@ -1,0 +1,175 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How a named namespace differs from its definition: mounts wanted and observed, side by side.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import definition as definitions
+from . import mount_table, mounting, restore
+from .definition import Definition
+from .errors import Refused, StepFailed, in_words
+from .layout import Layout, is_below
+from .mount_table import Mount
+from .mounts.compare import WantedMount
+from .places import Step
+from .targets import Target
+
+AS_WANTED = "ok"
+MISSING = "missing"
+DIFFERS = "differs"
+SURPLUS = "surplus"
+
+
+class Row(t.NamedTuple):
+    """One place in the namespace. ``path`` is its name now, ``remark`` what would mend it.
+
+    ``wanted`` is None for a surplus mount, ``observed`` where nothing is mounted.
+    """
+
+    state: str
+    path: str
+    wanted: WantedMount | None = None
+    observed: Mount | None = None
+    remark: str = ""
+
+
+class Drift(t.NamedTuple):
+    """``mounts`` side by side; ``changes`` are the steps that `nsctl up` would take.
+
+    ``root`` is the new root of the last pivot that was made, "/" without one.
+    """
+
+    mounts: list[Row]
+    changes: list[str]
+    root: str
+
+
+def of(definition: Definition) -> Drift:
+    """Compare the namespace with its definition. Raises KernelError, OSError."""
+    view = restore.look(definition)
+    pivoted = view.pivoted if view is not None else ()
+    layout = Layout(pivoted=pivoted)
+    within, beyond = _mount_steps(definition, pivoted)
+    if view is None:
+        within, beyond = [], within + beyond
+    rows = _compared(definition.name, within, layout)
+    rows += [
+        Row(MISSING, wanted.path, wanted) for wanted in (definitions.wanted_of(s) for s in beyond)
+    ]
+    if view is not None:
+        path = "/proc/self/mountinfo"
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
+            host = mount_table.parse(table.read())
+        kept_roots = [
+            layout.now(step["put_old"]) for step in definition.all_steps if step.get("put_old")
+        ]
+        rows += surplus(view.mounts, rows, host, kept_roots=kept_roots, is_pivoted=bool(pivoted))
+    return Drift(rows, _changes(definition), pivoted[-1] if pivoted else "/")
+
+
+def _mount_steps(
+    definition: Definition, pivoted: t.Collection[str]
+) -> tuple[list[Step], list[Step]]:
+    """The mounts that can be looked at, and those that wait for a pivot that was not made."""
+    within: list[Step] = []
+    beyond: list[Step] = []
+    found = within
+    for step in definition.within_reach(pivoted):
+        if step["do"] == "pivot" and step["new_root"] not in pivoted:
+            found = beyond
+        if step["do"] == "mount":
+            found.append(step)
+    return within, beyond
+
+
+def _compared(name: str, recorded: t.Sequence[Step], layout: Layout) -> list[Row]:
+    wanted = tuple(mounting.checked(definitions.wanted_of(step)) for step in recorded)
+    if not wanted:
+        return []
+    try:
+        outcome = mounting.run(mounting.Request(Target(namespace=name), wanted), check=True)
+    except Refused as error:
+        if len(wanted) == 1:
+            path = layout.now(wanted[0].path)
+            return [Row(MISSING, path, wanted[0], remark=in_words(error))]
+        return [row for step in recorded for row in _compared(name, [step], layout)]
+    rows = []
+    for index, (mount, seen) in enumerate(zip(wanted, outcome.observed)):
+        changes = [action.name for action in outcome.planned if action.position == index]
+        state = DIFFERS if changes else AS_WANTED
+        if seen.mount is None:
+            state = MISSING
+        rows.append(Row(state, layout.now(mount.path), mount, seen.mount, "; ".join(changes)))
+    return rows
+
+
+def surplus(
+    mounts: t.Sequence[Mount],
+    rows: t.Sequence[Row],
+    host: t.Iterable[Mount],
+    *,
+    kept_roots: t.Sequence[str] = (),
+    is_pivoted: bool,
+) -> list[Row]:
+    """The mounts that nobody asked for. Pure.
+
+    A namespace begins as a copy of the host's: what the host has as well came with it, unless
+    it lies below a mount of the definition, or the namespace was pivoted since. Neither does
+    a recursive bind's source count, nor the old root where it was kept.
+    """
+    expected = {row.observed.id for row in rows if row.observed is not None}
+    places = [row.path for row in rows if row.wanted is not None and row.path != "/"]
+    bound = [row.path for row in rows if row.wanted and row.wanted.options.bind_recursive]
+    on_host = {(mount.device, mount.root) for mount in host}
+    found = []
+    for mount in reachable(mounts):
+        if mount.id in expected or mount.path == "/":
+            continue
+        if any(is_below(mount.path, kept) for kept in kept_roots):
+            continue
+        may_be_hosts = _is_below_any(mount.path, bound) or not (
+            is_pivoted or _is_below_any(mount.path, places)
+        )
+        if may_be_hosts and (mount.device, mount.root) in on_host:
+            continue
+        found.append(Row(SURPLUS, mount.path, observed=mount))
+    return found
+
+
+def _is_below_any(path: str, above: t.Iterable[str]) -> bool:
+    return any(is_below(path, each) for each in above)
+
+
+def reachable(mounts: t.Sequence[Mount]) -> list[Mount]:
+    """The mounts that no other one hides, in the order of the table. Pure.
+
+    A mount may stand in the table before the one that it is mounted on: it can be older.
+    """
+    children: dict[int, list[Mount]] = {}
+    for mount in mounts:
+        children.setdefault(mount.parent, []).append(mount)
+    by_id = {mount.id: mount for mount in mounts}
+    found = set()
+    pending = [mount for mount in mounts if mount.parent not in by_id or mount.parent == mount.id]
+    while pending:
+        mount = pending.pop()
+        on_it = [each for each in children.get(mount.id, []) if each.id != mount.id]
+        covering = [each for each in on_it if each.path == mount.path]
+        if not covering:
+            found.add(mount.id)
+        pending += covering or on_it
+    return [mount for mount in mounts if mount.id in found]
+
+
+def _changes(definition: Definition) -> list[str]:
+    try:
+        return restore.plan(definition, check=True, timeout=0)
+    except (Refused, StepFailed) as error:
+        return [in_words(error)]

@@ -1,0 +1,83 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The host's command `nsctl`: named namespaces at the prompt, at boot, and in units.
+
+A verb is imported when it is asked for, so that `nsctl exec` starts a program at once.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+
+# Of the command itself; `exec` and `enter` end with the program's own.
+FAILED = 1
+WRONG_USAGE = 2
+# What env(1), timeout(1) and others that become a program use for their own failures.
+NOT_STARTED = 125
+
+_ENTERING = ("exec", "enter")
+
+_Run = t.Callable[[str, t.Sequence[str]], int]
+
+
+def main(words: t.Sequence[str]) -> int:
+    """Carry out the command line ``words``; return the exit code."""
+    verb = words[0] if words else ""
+    if verb in ("-h", "--help", "help") or words[1:2] in (["-h"], ["--help"]):
+        from . import manual
+
+        return manual.show(words[1] if verb == "help" and len(words) > 1 else verb)
+    run = _verb(verb)
+    if run is None:
+        return complain("", f"no verb {verb!r}" if verb else "name a verb", WRONG_USAGE)
+    failed = NOT_STARTED if verb in _ENTERING else FAILED
+    if os.geteuid() != 0:
+        return complain(verb, "this takes root", failed)
+    from ..errors import Refused, StepFailed, in_words
+    from .arguments import WrongUsage
+
+    try:
+        code = run(verb, words[1:])
+        sys.stdout.flush()
+        return code
+    except WrongUsage as error:
+        return complain(verb, str(error), failed if verb in _ENTERING else WRONG_USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    except (Refused, StepFailed, OSError) as error:
+        return complain(verb, in_words(error), failed)
+
+
+def _verb(name: str) -> _Run | None:
+    if name in _ENTERING:
+        from . import entering
+
+        return entering.run
+    if name == "list":
+        from . import listing
+
+        return listing.run
+    if name == "show":
+        from . import showing
+
+        return showing.run
+    if name in ("up", "down"):
+        from . import bringing
+
+        return bringing.run
+    return None
+
+
+def complain(verb: str, text: str, code: int) -> int:
+    """Say on standard error what is wrong; return ``code``."""
+    title = f"nsctl {verb}".rstrip()
+    hint = f" Try `{title} --help`." if code == WRONG_USAGE else ""
+    print(f"{title}: {text}{'.' if hint else ''}{hint}", file=sys.stderr)
+    return code

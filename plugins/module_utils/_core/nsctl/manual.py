@@ -1,0 +1,250 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What `nsctl --help` and `nsctl VERB --help` print.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+from . import WRONG_USAGE, complain
+
+_WHOLE = """\
+NAME
+    nsctl - named namespaces of this host
+
+SYNOPSIS
+    nsctl list [--json] [NAME...]
+    nsctl show [--json] NAME
+    nsctl enter NAME [OPTION...] [-- PROGRAM [ARGUMENT...]]
+    nsctl exec NAME [OPTION...] [--] PROGRAM [ARGUMENT...]
+    nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
+    nsctl down [--check] [--force] [--json] NAME... | --all
+    nsctl VERB --help
+
+DESCRIPTION
+    A named namespace is one or more kernel namespaces, of different kinds, under
+    one name. The modules of the Ansible collection linux.namespaces make and
+    change them; nsctl shows them, enters them, and brings them up again after a
+    reboot, by the same code.
+
+    All verbs take root.
+
+EXIT STATUS
+    0      Done.
+    1      Not done, or for one name of several not; standard error says why.
+    2      The command line makes no sense.
+    125    exec and enter: the program was not started.
+    126    exec and enter: the program may not be executed.
+    127    exec and enter: there is no such program inside.
+    Any other exit status of exec and enter is the program's own.
+
+FILES
+    /etc/linux-namespaces/NAME.json
+           The definition: what is there again after a reboot, in order.
+    /run/linux-namespaces/NAME/KIND
+           The pin: a namespace file, for nsenter(1) and setns(2) as well.
+    /run/linux-namespaces/NAME/state.json
+           What is true until the reboot.
+    /run/linux-namespaces/NAME/failed
+           Why the last `nsctl up` failed.
+    /etc/systemd/system/linux-namespaces.service
+           Runs `nsctl up --all` at boot. Services that need a named namespace are
+           ordered after it: After=linux-namespaces.service.
+
+SEE ALSO
+    namespaces(7), nsenter(1), lsns(8), ip-netns(8)
+"""
+
+_LIST = """\
+NAME
+    nsctl list - the named namespaces of this host
+
+SYNOPSIS
+    nsctl list [--json] [NAME...]
+
+DESCRIPTION
+    Prints a line for each name, or only for those given:
+
+    STATE      up: all of its kinds are there. partial: some are. down: none is,
+               but `nsctl up` can bring them. failed: the last attempt to bring it
+               up failed, or its definition is damaged.
+    KINDS      The kinds that are there.
+    PROCESSES  How many processes live in one of them.
+    ROOT       The new root of the last pivot, as it was named before it.
+    AT BOOT    Whether it comes back after a reboot.
+    REASON     Why it failed.
+
+OPTIONS
+    --json     Print a list of dictionaries instead.
+
+EXIT STATUS
+    0 whatever the states are, 1 where a name is unknown, 2 for wrong usage.
+"""
+
+_SHOW = """\
+NAME
+    nsctl show - one named namespace, what it should be and what it is
+
+SYNOPSIS
+    nsctl show [--json] NAME
+
+DESCRIPTION
+    Prints its kinds with their ids (as in lsns(8)) and pins, its root, its
+    properties, the processes inside, and its mounts, wanted and observed side by
+    side. Paths are named as they are inside now. A mount's state is
+
+    ok         It is as wanted.
+    missing    Nothing is mounted there.
+    differs    Something else is mounted there, or with other options.
+    surplus    Nobody asked for it, and it did not come from the host.
+
+    Last come the steps that `nsctl up NAME` would take.
+
+OPTIONS
+    --json     Print a dictionary instead.
+
+EXIT STATUS
+    0 whatever differs, 1 where the name is unknown, 2 for wrong usage.
+"""
+
+_PROGRAM_OPTIONS = """\
+    --kinds KIND[,KIND...]
+           Join only these kinds; by default all that the namespace has.
+    --user USER[:GROUP], --group GROUP, --groups GROUP[,GROUP...]
+           Run the program as these: names from the passwd(5) and group(5) inside,
+           or numbers. By default nothing changes.
+    --capabilities CAPABILITY[,CAPABILITY...]
+           Keep only these; --capabilities= keeps none.
+    --no-new-privs
+           Set-user-ID programs and file capabilities give no rights any more.
+    --chdir DIRECTORY
+           The working directory inside, / by default.
+    --clear-env
+           Begin with an environment that holds nothing but a PATH.
+    --env NAME=VALUE
+           Set a variable; can be given more than once.
+    --keep-fds
+           Pass on the sockets that systemd passed (LISTEN_FDS, sd_listen_fds(3)).
+           All other descriptors but the standard streams are closed.
+"""
+
+_BECOMING = """\
+    The process becomes the program: nothing of nsctl remains, so that a service
+    manager sees the program as the process that it started. A pid namespace is
+    the exception, since only a child can be born into one. There nsctl waits,
+    passes on the signals it gets, stops and ends as the program does, and takes
+    the program with it when it is killed.
+
+    Options may stand before or after NAME. They end at PROGRAM or at --.
+"""
+
+_EXEC = f"""\
+NAME
+    nsctl exec - run a program inside a named namespace
+
+SYNOPSIS
+    nsctl exec NAME [OPTION...] [--] PROGRAM [ARGUMENT...]
+
+DESCRIPTION
+    Joins the namespaces and runs PROGRAM, which is looked up inside.
+
+{_BECOMING}
+OPTIONS
+{_PROGRAM_OPTIONS}
+EXIT STATUS
+    The program's own; 125, 126 and 127 as said in `nsctl --help`.
+
+EXAMPLES
+    nsctl exec web -- nginx -t
+    nsctl exec web --kinds net ip address
+    ExecStart=/usr/local/sbin/nsctl exec web --keep-fds -- /usr/sbin/nginx
+"""
+
+_ENTER = f"""\
+NAME
+    nsctl enter - a shell inside a named namespace
+
+SYNOPSIS
+    nsctl enter NAME [OPTION...] [-- PROGRAM [ARGUMENT...]]
+
+DESCRIPTION
+    Runs a shell inside: $SHELL where that is there, else /bin/bash or /bin/sh; or
+    PROGRAM. The terminal stays the caller's: what runs inside can write to it,
+    and on older kernels also type into it (TIOCSTI).
+
+{_BECOMING}
+OPTIONS
+{_PROGRAM_OPTIONS}
+EXIT STATUS
+    The program's own; 125, 126 and 127 as said in `nsctl --help`.
+"""
+
+_UP = """\
+NAME
+    nsctl up - make named namespaces what their definitions say
+
+SYNOPSIS
+    nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
+
+DESCRIPTION
+    Creates what is missing and takes the recorded steps in their order: mounts,
+    root file systems unpacked again from their archives, pivots. What is there
+    already stays; what differs is mended. Several namespaces are brought up at the
+    same time, and one that fails does not keep the others from coming up. Why it
+    failed is printed, and kept for `nsctl list` and `nsctl show`.
+
+OPTIONS
+    --all      All that have a definition.
+    --check    Only say what would be done.
+    --timeout SECONDS
+               With several names, give up on one that is not up by then (300).
+    --json     Print a list of dictionaries: name, actions, failure.
+
+EXIT STATUS
+    0 when all are up, 1 when one failed, 2 for wrong usage.
+"""
+
+_DOWN = """\
+NAME
+    nsctl down - take named namespaces down
+
+SYNOPSIS
+    nsctl down [--check] [--force] [--json] NAME... | --all
+
+DESCRIPTION
+    Removes the pins, so that the namespaces and all that is mounted in them end.
+    Their definitions stay, and `nsctl up` brings them back; what was mounted or
+    changed without being recorded does not come back. Fails where processes live
+    inside, and where there is no definition.
+
+OPTIONS
+    --all      All that have a definition.
+    --check    Only say what would be done.
+    --force    End the processes inside.
+    --json     Print a list of dictionaries: name, actions, failure.
+
+EXIT STATUS
+    0 when all are down, 1 when one failed, 2 for wrong usage.
+"""
+
+_TEXTS = {
+    "list": _LIST,
+    "show": _SHOW,
+    "exec": _EXEC,
+    "enter": _ENTER,
+    "up": _UP,
+    "down": _DOWN,
+}
+
+
+def show(verb: str) -> int:
+    """Print the manual of the verb, or of the whole for none; return the exit code."""
+    if verb.startswith("-") or verb == "help":
+        verb = ""
+    if verb and verb not in _TEXTS:
+        return complain("", f"no verb {verb!r}", WRONG_USAGE)
+    print(_TEXTS.get(verb, _WHOLE), end="")
+    return 0
