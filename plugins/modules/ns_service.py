@@ -44,14 +44,21 @@ options:
   supervisor:
     description:
       - What keeps the program running.
-      - V(none) starts it and lets go of it. It is not started again by itself when it ends.
-      - V(auto) takes what the host has.
+      - V(systemd) writes a unit, V(/etc/systemd/system/linux-namespaces:NAMESPACE:NAME.service), and drives it. The
+        program is started again when it fails, and its output goes to the journal.
+      - V(none) starts it and lets go of it. It is not started again by itself when it ends. Its output goes to a file.
+      - V(auto) is V(systemd) on hosts that it manages, else V(none).
     type: str
-    choices: [auto, none]
+    choices: [auto, systemd, none]
     default: auto
+  enabled:
+    description:
+      - Whether it is started at boot. Only systemd can do that.
+    type: bool
   kinds:
     description:
       - The kinds of namespace that the program gets new ones of, instead of those of O(namespace).
+      - With systemd these cannot be V(pid), V(time) and V(user).
     type: list
     elements: str
     choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
@@ -127,6 +134,12 @@ options:
       file:
         description: A file that appears, inside.
         type: str
+      notify:
+        description:
+          - The program tells systemd by C(sd_notify(3)). The socket that it does so by, V(/run/systemd/notify) on the
+            host, has to be bound into the namespace for that.
+        type: bool
+        default: false
       timeout:
         description: How long it may take, in seconds.
         type: float
@@ -223,7 +236,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import launch, service
+from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    launch,
+    service,
+    service_unit,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 
@@ -238,7 +255,8 @@ ARGUMENTS: dict[str, t.Any] = {
         "choices": ["started", "stopped", "restarted", "reloaded", "absent"],
         "default": "started",
     },
-    "supervisor": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
+    "supervisor": {"type": "str", "choices": ["auto", "systemd", "none"], "default": "auto"},
+    "enabled": {"type": "bool"},
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
     "user": {"type": "str"},
     "group": {"type": "str"},
@@ -260,9 +278,10 @@ ARGUMENTS: dict[str, t.Any] = {
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "file": {"type": "str"},
+            "notify": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },
-        "mutually_exclusive": [("port", "file")],
+        "mutually_exclusive": [("port", "file", "notify")],
     },
 }
 
@@ -314,19 +333,34 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
             port=ready.get("port"),
             address=ready.get("address") or "127.0.0.1",
             file=ready.get("file") or "",
+            notify=bool(ready.get("notify")),
             timeout=ready.get("timeout") or 30,
         ),
     )
 
 
+def run(params: t.Mapping[str, t.Any], *, check: bool) -> service.Outcome:
+    wanted = wanted_of(params)
+    supervisor = params["supervisor"]
+    if supervisor == "auto":
+        supervisor = "systemd" if service_unit.runs_here() else "none"
+    if supervisor == "systemd":
+        if not service_unit.runs_here():
+            raise Refused("systemd does not manage this host", "Use supervisor: none.")
+        return service_unit.run(
+            wanted, enabled=params["enabled"], check=check, lock_timeout=_module.LOCK_TIMEOUT
+        )
+    if params["enabled"]:
+        raise Refused("without systemd nothing can be enabled", "Leave enabled out.")
+    if wanted.ready.notify:
+        raise Refused("without systemd there is nobody to notify", "Use ready: {port: ...}.")
+    return service.run(wanted, check=check, lock_timeout=_module.LOCK_TIMEOUT)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
-        outcome = service.run(
-            wanted_of(module.params),
-            check=module.check_mode,
-            lock_timeout=_module.LOCK_TIMEOUT,
-        )
+        outcome = run(module.params, check=module.check_mode)
         module.exit_json(
             changed=bool(outcome.actions),
             actions=outcome.actions,

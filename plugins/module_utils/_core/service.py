@@ -32,11 +32,15 @@ _LAST_BYTES = 65536
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """How a program is known to be up; without port and file as soon as it runs."""
+    """How a program is known to be up; without port and file as soon as it runs.
+
+    ``notify``: systemd waits until the program tells it, by sd_notify(3).
+    """
 
     port: int | None = None
     address: str = "127.0.0.1"
     file: str = ""
+    notify: bool = False
     timeout: float = 30.0
 
 
@@ -279,7 +283,7 @@ def _start(wanted: Wanted, program: launch.Program) -> None:
             program, streams=streams, joins=handles, creates=wanted.kinds, prepare=note
         )
         process = supervise.identify(started.pid)
-        if not _is_up(wanted, process):
+        if not is_up(wanted, process):
             why = "is not ready" if supervise.is_alive(process) else "ended"
             lines = _tail(log, begin)
             supervise.stop(process, number=signal.SIGTERM, timeout=wanted.stop_timeout)
@@ -309,7 +313,8 @@ def _streams(wanted: Wanted) -> t.Iterator[launch.Streams]:
         yield launch.Streams(null, output, output)
 
 
-def _is_up(wanted: Wanted, process: supervise.Running) -> bool:
+def is_up(wanted: Wanted, process: supervise.Running) -> bool:
+    """Wait until the service that ``process`` is answers as ready; False when it does not."""
     ready = wanted.ready
     if ready.port is not None:
         answers = functools.partial(supervise.answers, ready.address, ready.port)

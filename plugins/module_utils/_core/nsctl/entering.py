@@ -15,10 +15,10 @@ import errno
 import os
 import typing as t
 
-from .. import imports, steps
+from .. import imports, kinds, steps
 from ..becoming import DEFAULT_PATH, Program, become
 from ..errors import KernelError, Refused, StepFailed, in_words
-from ..syscalls import processes
+from ..syscalls import namespaces, processes
 from ..targets import Handles, Target
 from . import NOT_STARTED, complain
 from .arguments import Given, WrongUsage, parse
@@ -28,7 +28,7 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 _SWITCHES = ("clear-env", "keep-fds", "no-new-privs")
-_VALUES = ("kinds", "user", "group", "groups", "capabilities", "chdir", "env")
+_VALUES = ("kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
@@ -50,15 +50,32 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     program = _program(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
     handles = Target(namespace=name).open(_list_of(given, "kinds"))
+    new = _new_kinds(given)
     if "pid" in handles.names:
         from . import waiting
 
-        return waiting.run(handles, lambda: _become(verb, program, passed, None, argv))
-    return _become(verb, program, passed, handles, argv)
+        return waiting.run(handles, lambda: _become(verb, program, passed, None, argv, new))
+    return _become(verb, program, passed, handles, argv, new)
+
+
+def _new_kinds(given: Given) -> tuple[str, ...]:
+    """The kinds that the program gets new ones of. Raises WrongUsage."""
+    new = _list_of(given, "new") or ()
+    possible = ("cgroup", "ipc", "mnt", "net", "uts")
+    wrong = [kind for kind in new if kind not in possible]
+    if wrong:
+        # Those of pid and time are for children only; a user namespace would own the others.
+        raise WrongUsage(f"--new takes {', '.join(possible)}, not {wrong[0]!r}")
+    return new
 
 
 def _become(
-    verb: str, program: Program, passed: int, handles: Handles | None, argv: t.Sequence[str]
+    verb: str,
+    program: Program,
+    passed: int,
+    handles: Handles | None,
+    argv: t.Sequence[str],
+    new: t.Collection[str],
 ) -> int:
     """Join the namespaces, unless that is done, and become the program; the exit code if not."""
     try:
@@ -67,6 +84,8 @@ def _become(
             processes.prctl(processes.PR_SET_DUMPABLE, 0)
             imports.end()
             steps.run(f"join {', '.join(sorted(handles.names))}", handles.join)
+        if new:
+            steps.run(f"create {', '.join(new)}", lambda: namespaces.unshare(kinds.flags_of(new)))
         if not argv:
             program = program._replace(argv=(_shell(program.argv[0]),))
         if passed:

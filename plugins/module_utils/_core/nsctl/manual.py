@@ -113,6 +113,8 @@ EXIT STATUS
 _PROGRAM_OPTIONS = """\
     --kinds KIND[,KIND...]
            Join only these kinds; by default all that the namespace has.
+    --new KIND[,KIND...]
+           Give the program new namespaces of these kinds: cgroup, ipc, mnt, net, uts.
     --user USER[:GROUP], --group GROUP, --groups GROUP[,GROUP...]
            Run the program as these: names from the passwd(5) and group(5) inside,
            or numbers. By default nothing changes.

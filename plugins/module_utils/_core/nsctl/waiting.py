@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -18,6 +19,7 @@ from .. import spawn
 from ..syscalls import processes
 from ..targets import Handles
 
+_TERMINAL = 0
 # From the terminal, and so sent to the whole foreground group: the child has it already.
 _SI_KERNEL = 0x80
 # Those that ask a process to do something; the others tell it of its own mistakes, or stop it
@@ -41,13 +43,19 @@ _PASSED_ON = {
 def run(handles: Handles, body: t.Callable[[], int]) -> int:
     """Call ``body`` in a child that has joined ``handles``; end as it ends.
 
-    The child dies with this process. Raises KernelError.
+    The child dies with this process. Where we have the terminal the child gets it, in a process
+    group of its own: ours cannot be named in its pid namespace. Raises KernelError.
     """
     waited_for = _PASSED_ON | {signal.SIGCHLD}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+    # Who hands the terminal around while others have it gets SIGTTOU for it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for | {signal.SIGTTOU})
+    has_terminal = _has_terminal()
 
     def child() -> int:
         processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if has_terminal:
+            os.setpgid(0, 0)
+            os.tcsetpgrp(_TERMINAL, os.getpgrp())
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return body()
 
@@ -61,15 +69,31 @@ def run(handles: Handles, body: t.Callable[[], int]) -> int:
         ended, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
         if not ended:
             continue
+        if has_terminal:
+            _give_terminal_to(os.getpgrp())
         if os.WIFSTOPPED(status):
             # For the shell that started us we are the job; we go on when it says so.
             os.kill(os.getpid(), signal.SIGSTOP)
-            os.kill(pid, signal.SIGCONT)
+            if has_terminal:
+                _give_terminal_to(pid)
+            os.kill(-pid if has_terminal else pid, signal.SIGCONT)
         elif os.WIFSIGNALED(status):
             _die_of(os.WTERMSIG(status), before)
             return 128 + os.WTERMSIG(status)
         else:
             return os.WEXITSTATUS(status)
+
+
+def _has_terminal() -> bool:
+    try:
+        return os.tcgetpgrp(_TERMINAL) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _give_terminal_to(group: int) -> None:
+    with contextlib.suppress(OSError):  # it was hung up
+        os.tcsetpgrp(_TERMINAL, group)
 
 
 def _die_of(number: int, mask: t.Iterable[int]) -> None:
