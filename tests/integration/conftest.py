@@ -28,9 +28,14 @@ import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from command import Nsctl
 from module_server import CHECKOUT, MODULES, Server
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table, spawn
+from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    install,
+    mount_table,
+    spawn,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
@@ -106,7 +111,10 @@ def own_host() -> None:
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    shutil.rmtree("/etc/linux-namespaces", ignore_errors=True)
+    for path in ("/etc/linux-namespaces", install.LIBRARY):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (install.COMMAND, install.UNIT):
+        pathlib.Path(path).unlink(missing_ok=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 
 
@@ -235,6 +243,44 @@ def inside(
 def leave_orphans_to_init() -> None:
     """What spawn() does for its caller would make us the parent of what modules leave behind."""
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
+
+
+@contextlib.contextmanager
+def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
+    """A process that lives in the named namespace, or some kinds of it, and does nothing; its pid.
+
+    Its parent reaps it, as the init of a host does.
+    """
+    told, tell = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        os.close(told)
+        with Target(namespace=name).open(kinds) as handles:
+            child = spawn.spawn(_wait_for_ever, joins=handles)
+        os.write(tell, str(child).encode())
+        os.close(tell)
+        os.waitpid(child, 0)
+        os._exit(0)
+    os.close(tell)
+    with open(told, "rb") as pipe:
+        child = int(pipe.read())
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(parent, 0)
+
+
+def _wait_for_ever() -> int:
+    while True:
+        signal.pause()
+
+
+@pytest.fixture(scope="session")
+def nsctl() -> Nsctl:
+    """The host's command, of this checkout."""
+    return Nsctl(pathlib.Path("/run/tests"))
 
 
 class Unshared(t.NamedTuple):

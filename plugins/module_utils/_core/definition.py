@@ -28,6 +28,12 @@ from .places import Places, Step, path_of
 
 DIRECTORY = "/etc/linux-namespaces"
 VERSION = 1
+# What each kind of step takes at least.
+_NEEDED = {
+    "mount": ("path", "src", "fstype", "opts"),
+    "unpack": ("path", "archive", "digest"),
+    "pivot": ("new_root",),
+}
 
 
 @dataclasses.dataclass
@@ -254,7 +260,22 @@ def _read(path: str) -> dict[str, t.Any] | None:
             f"{path} has version {version}, this collection reads version {VERSION}",
             "Use the version of the collection that wrote it, or remove the file.",
         )
-    return t.cast("dict[str, t.Any]", content)
+    found = t.cast("dict[str, t.Any]", content)
+    for number, step in enumerate(found.get("steps", []), start=1):
+        missing = _missing(step)
+        if missing:
+            raise Refused(
+                f"{path} is damaged: step {number} has no {missing}",
+                "Mend it, or remove it and run the play again.",
+            )
+    return found
+
+
+def _missing(step: t.Any) -> str:
+    """What a step lacks, which people edit too, or "" for nothing."""
+    if not isinstance(step, dict) or step.get("do") not in _NEEDED:
+        return f"do: {', '.join(_NEEDED)}"
+    return ", ".join(key for key in _NEEDED[step["do"]] if key not in step)
 
 
 def _write(path: str, content: dict[str, t.Any]) -> None:

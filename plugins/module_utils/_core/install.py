@@ -41,7 +41,7 @@ _LOCK_TIMEOUT = 60.0
 _PYTHON = "/usr/bin/python3"
 _WRITTEN_BY = "# Written by the Ansible collection linux.namespaces; what is changed here is lost."
 
-_COMMAND_TEXT = """\
+COMMAND_TEXT = """\
 #!{python} -IS
 {written_by}
 import sys
@@ -170,7 +170,7 @@ def _removal() -> _Steps:
 
 
 def _command_text(python: str, library: str) -> str:
-    return _COMMAND_TEXT.format(
+    return COMMAND_TEXT.format(
         python=python, written_by=_WRITTEN_BY, library=library, verbs=[[v] for v in light.VERBS]
     )
 
