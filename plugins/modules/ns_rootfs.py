@@ -10,8 +10,8 @@ module: ns_rootfs
 short_description: Unpack a root file system, on the host or inside a namespace
 version_added: 0.1.0
 description:
-  - Makes a directory the root file system of something else, from an archive such as C(docker export) writes, or as a
-    Debian bootstrap.
+  - Makes a directory the root file system of something else, from an archive such as C(docker export) writes, from an
+    image of a registry, as a Debian bootstrap, or as a copy of a directory.
   - Every root carries the digest of what it came from. The same digest again changes nothing.
   - A root is built beside its path and renamed into place. When that fails or is killed, the old root stays as it was,
     and the next run removes what was left beside.
@@ -34,7 +34,37 @@ options:
   archive:
     description:
       - The path of a tar archive on the managed host, not compressed or with gzip, xz, zstd or bzip2.
-      - Exactly one of O(archive) and O(bootstrap) is given, unless O(state=absent).
+      - Exactly one of O(archive), O(image), O(bootstrap) and O(directory) is given, unless O(state=absent).
+    type: path
+  image:
+    description:
+      - The name of an image, V(docker://registry/name:tag), V(oci:DIRECTORY:tag), V(oci-archive:FILE:tag) or
+        V(docker-archive:FILE:name:tag). Paths are absolute and on the managed host.
+      - It is fetched with C(skopeo) and unpacked with C(umoci). A proxy is taken from the environment of the task.
+      - Each run asks a registry for the manifest, and for nothing else when the root is of that manifest already. A tag
+        that was moved is a change. Nothing is asked when O(digest) or the name itself has the digest of the root.
+      - What the image says of how to run it is returned in RV(config). Nothing of it is done by this module.
+      - Inside a target, the archive that it is unpacked from is kept in V(/var/cache/linux-namespaces).
+    type: str
+  platform:
+    description:
+      - Which one is taken of an O(image) that is there for several platforms, as in V(linux/arm64/v8).
+      - By default that of the managed host.
+    type: str
+  authfile:
+    description:
+      - The path of the file with the credentials for the registry of an O(image), as C(skopeo login) writes it.
+      - By default that of C(skopeo).
+    type: path
+  tls_verify:
+    description:
+      - Whether the registry of an O(image) must have a valid certificate. Without it plain HTTP is spoken too.
+    type: bool
+    default: true
+  directory:
+    description:
+      - The path of a directory on the managed host that is copied, without what is mounted below it.
+      - Its digest is that of the listing below it. A file is taken to be changed when its size or time is.
     type: path
   bootstrap:
     description:
@@ -66,7 +96,8 @@ options:
         default: []
   digest:
     description:
-      - The digest that the source must have, V(sha256:) and 64 digits. For an archive it is that of the file.
+      - The digest that the source must have, V(sha256:) and 64 digits. For an archive it is that of the file, for an
+        image that of its manifest, or of the index that leads to the manifest.
       - Another one is refused before anything is unpacked.
     type: str
   state:
@@ -85,12 +116,21 @@ options:
     default: false
   size_limit:
     description:
-      - How much an archive may hold once it is decompressed, such as V(2G). More is refused.
+      - How much an archive, or the layers of an image, may hold once they are decompressed, such as V(2G). More is
+        refused.
       - By default only the free space limits it.
     type: str
+  id_map:
+    description:
+      - Shifts the owners for a user namespace with this map, so that they are right inside. In the form of the same
+        option of M(linux.namespaces.ns_namespace).
+      - An owner that the map does not have is refused.
+      - Only for a root on the host. Inside a target the kernel shifts, and with C(X-mount.idmap) of
+        M(linux.namespaces.ns_mount) a mount does.
+    type: raw
   device_nodes:
     description:
-      - What to do with device nodes in an archive. V(keep) makes them, and is refused where that is not allowed, as
+      - What to do with device nodes. V(keep) makes them, and is refused where that is not allowed, as
         inside of a user namespace. V(skip) leaves them out.
     type: str
     choices: [keep, skip]
@@ -115,7 +155,7 @@ attributes:
     support: full
 requirements:
   - Linux 5.10 or newer
-  - mmdebstrap for O(bootstrap), the program of the compression for O(archive)
+  - mmdebstrap for O(bootstrap), skopeo and umoci for O(image), zstd for archives compressed with it
 author:
   - linux.namespaces contributors (@linux-namespaces)
 seealso:
@@ -138,6 +178,12 @@ EXAMPLES = r"""
     archive: /srv/images/nginx.tar.gz
     digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     size_limit: 2G
+
+- name: Unpack an image of a registry
+  linux.namespaces.ns_rootfs:
+    path: /srv/web
+    image: docker://docker.io/library/nginx:stable
+  register: web_root
 
 - name: Unpack it on a tmpfs that only exists inside the namespace web
   linux.namespaces.ns_rootfs:
@@ -164,6 +210,60 @@ digest:
   returned: success
   type: str
   sample: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+config:
+  description:
+    - What an image says of how to run it. Empty for other sources.
+    - RV(config.argv), RV(config.environment), RV(config.user), RV(config.group), RV(config.chdir) and
+      RV(config.stop_signal) are in the form of the options of M(linux.namespaces.ns_service). They are empty where the
+      image says nothing.
+  returned: success
+  type: dict
+  contains:
+    argv:
+      description: The program and its arguments, RV(config.entrypoint) and RV(config.cmd).
+      type: list
+      elements: str
+      sample: [nginx, "-g", "daemon off;"]
+    entrypoint:
+      description: The words that come first.
+      type: list
+      elements: str
+      sample: [nginx]
+    cmd:
+      description: The words that are replaced when the image is run with other words.
+      type: list
+      elements: str
+      sample: ["-g", "daemon off;"]
+    environment:
+      description: The environment.
+      type: dict
+      sample: {PATH: "/usr/sbin:/usr/bin"}
+    user:
+      description: The user, by name or number.
+      type: str
+      sample: www-data
+    group:
+      description: The group, by name or number.
+      type: str
+      sample: ""
+    chdir:
+      description: The working directory.
+      type: str
+      sample: /
+    stop_signal:
+      description: The signal that ends it.
+      type: str
+      sample: QUIT
+    ports:
+      description: The ports that it listens on.
+      type: list
+      elements: str
+      sample: [80/tcp]
+    volumes:
+      description: The directories that are meant to outlive it.
+      type: list
+      elements: str
+      sample: []
 path:
   description: The path of the root.
   returned: success
@@ -193,19 +293,28 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
+from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, rooting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import unpack
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
     Bootstrap,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.directory import (
+    Directory,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
 
-SOURCES = ["archive", "bootstrap"]
+SOURCES = ["archive", "image", "bootstrap", "directory"]
 OPTIONS: dict[str, t.Any] = {
     "path": {"type": "str", "required": True},
     "archive": {"type": "path"},
+    "image": {"type": "str"},
+    "platform": {"type": "str"},
+    "authfile": {"type": "path"},
+    "tls_verify": {"type": "bool", "default": True},
+    "directory": {"type": "path"},
     "bootstrap": {
         "type": "dict",
         "options": {
@@ -220,6 +329,7 @@ OPTIONS: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
     "size_limit": {"type": "str"},
+    "id_map": {"type": "raw"},
     "device_nodes": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
     "persistent": {"type": "bool"},
 }
@@ -230,6 +340,16 @@ def source_of(params: t.Mapping[str, t.Any]) -> Source | None:
         return None
     if params["archive"] is not None:
         return Archive(params["archive"]).checked()
+    if params["directory"] is not None:
+        return Directory(params["directory"]).checked()
+    if params["image"] is not None:
+        return Image(
+            params["image"],
+            platform=params["platform"] or "",
+            authfile=params["authfile"] or "",
+            tls_verify=params["tls_verify"],
+            size_limit=bytes_of(params["size_limit"]),
+        ).checked()
     wanted = params["bootstrap"]
     return Bootstrap(
         suite=wanted["suite"],
@@ -252,6 +372,14 @@ def bytes_of(size: str | None) -> int:
     return number
 
 
+def rules_of(params: t.Mapping[str, t.Any]) -> unpack.Rules:
+    value = params["id_map"]
+    maps = None
+    if value is not None:
+        maps = id_maps.parse(value, id_maps.Caller.of_this_process())
+    return unpack.Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
+
+
 def request_of(params: t.Mapping[str, t.Any]) -> rooting.Request:
     return rooting.checked(
         rooting.Request(
@@ -260,7 +388,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> rooting.Request:
             source=source_of(params),
             digest=params["digest"] or "",
             force=params["force"],
-            rules=unpack.Rules(bytes_of(params["size_limit"]), params["device_nodes"]),
+            rules=rules_of(params),
             persistent=params["persistent"],
             lock_timeout=_module.LOCK_TIMEOUT,
         )
@@ -292,6 +420,7 @@ def main() -> None:
             changed=bool(outcome.actions),
             actions=outcome.actions,
             digest=outcome.digest,
+            config=outcome.config,
             path=request.path,
             source=str(request.source or ""),
             persistent=outcome.persistent,

@@ -70,6 +70,11 @@ def checked(request: Request) -> Request:
             f"a root in {request.target} cannot be persistent: it has no definition",
             "Use a named namespace, or leave persistent out. A root on the host stays anyway.",
         )
+    if request.rules.id_maps is not None and not request.target.is_host:
+        raise Refused(
+            "id_map is for a root on the host",
+            "Inside a user namespace the owners are shifted by the kernel: leave it out.",
+        )
     if request.target.is_host and os.geteuid() != 0:
         raise Refused(
             "unpacking takes root: owners, modes and device nodes are set",
@@ -147,7 +152,7 @@ def _present(
     outcome = Outcome(before=_described(seen), digest=marker.digest)
     old = seen.old
     if there is not None and (there.digest, there.options) == (marker.digest, options):
-        outcome.config = there.config
+        outcome.config = there.config or ({} if check else source.config())
         outcome.after = _line(marker)
         if not check and there.facts != marker.facts:
             # The same from elsewhere: known next time without reading it.
@@ -162,7 +167,9 @@ def _present(
         if seen.location is not None and not seen.is_mount and seen.state in ("root", "foreign"):
             old += (seen.location,)
     else:
-        with source.fill(on_host=request.target.is_host, progress=progress) as stream:
+        with source.fill(
+            on_host=request.target.is_host, patience=request.lock_timeout, progress=progress
+        ) as stream:
             built = build.build(
                 site,
                 stream,
@@ -324,8 +331,8 @@ def _record(
     if check:
         return
     steps.run(name, lambda: definitions.save(after))
-    if before is not None and before["archive"] != step["archive"]:
-        _forget_kept(before["archive"])
+    if before is not None and before.get("archive") != step.get("archive"):
+        _forget_kept(before)
 
 
 def _forget(
@@ -343,11 +350,12 @@ def _forget(
     if not check:
         after = definition.without_step("unpack", request.path)
         steps.run(name, lambda: definitions.save(after))
-        _forget_kept(before["archive"])
+        _forget_kept(before)
 
 
-def _forget_kept(archive: str) -> None:
-    """Remove a kept archive that no definition unpacks any more."""
+def _forget_kept(recorded: t.Mapping[str, t.Any]) -> None:
+    """Remove the archive that was kept for the step, unless another one unpacks it too."""
+    archive = recorded.get("archive", "")
     for name in definitions.names():
         definition = definitions.load(name)
         if definition is not None and any(

@@ -95,7 +95,13 @@ class OpenedArchive:
         return {}
 
     @contextlib.contextmanager
-    def fill(self, *, on_host: bool, progress: Progress) -> t.Iterator[Stream]:  # noqa: ARG002
+    def fill(
+        self,
+        *,
+        on_host: bool,  # noqa: ARG002
+        patience: float,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> t.Iterator[Stream]:
         """See Opened. The digest is taken by a thread, beside the unpacking."""
         hashing = threading.Thread(target=self.digest, daemon=True)
 

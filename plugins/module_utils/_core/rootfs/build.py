@@ -9,16 +9,15 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import typing as t
 
 from .. import spawn, steps
 from ..inside import Inside
 from ..layout import Layout
 from ..targets import Handles
-from . import digest, place, removal, unpack, worker
+from . import adjust, digest, place, removal, unpack, worker
+from .adjust import Owners
 from .digest import Marker
 from .place import Location, Seen, Spot
 from .source import Progress, Stream
@@ -93,21 +92,22 @@ def _build_at(
     step: str,
     ask: worker.Ask,
 ) -> tuple[Marker, list[str]] | None:
-    stage = place.stage(spot, timeout=site.patience)
-    try:
+    with place.staged(spot, patience=site.patience) as stage:
         spot.reopen()
         there = digest.read(spot.fd) if spot.fd >= 0 else None
         if there is not None and marker.digest and there._replace(config={}) == marker:
-            place.unstage(spot)
             return None
         warnings: list[str] = []
 
         def fill() -> Marker:
             ask("begin")
             if stream.fd < 0:
-                ask("make", spot.stage_path)
+                ask("make", stage.path)
+                if rules.lasting:
+                    unpack.enter(stage.root)
+                    adjust.everything(Owners(rules.id_maps), device_nodes=rules.device_nodes)
             else:
-                unpack.enter(stage)
+                unpack.enter(stage.root)
                 unpacked = unpack.unpack(
                     stream.fd,
                     name=stream.name,
@@ -123,12 +123,6 @@ def _build_at(
             f"put {site.path} into place", functools.partial(place.put, spot, stage, complete)
         )
         return complete, warnings
-    except BaseException:
-        with contextlib.suppress(OSError):
-            place.unstage(spot)
-        raise
-    finally:
-        os.close(stage)
 
 
 def remember(site: Site, marker: Marker) -> None:
@@ -151,17 +145,12 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
         with Spot(site.inside(), site.path, make=False) as spot:
             if spot.parent < 0 and spot.fd < 0:
                 return
-            stage = place.stage(spot, timeout=site.patience)
-            try:
+            with place.staged(spot, patience=site.patience):
                 spot.reopen()
                 if spot.is_mount:
                     place.clear(spot)
-                else:
-                    if spot.fd >= 0:
-                        place.take_away(spot)
-                    place.unstage(spot)
-            finally:
-                os.close(stage)
+                elif spot.fd >= 0:
+                    place.take_away(spot)
 
     spawn.call(lambda: steps.run(step, take), joins=site.handles)
     return site.look().old

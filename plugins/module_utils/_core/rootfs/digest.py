@@ -97,8 +97,18 @@ def read(fd: int) -> Marker | None:
 def write(fd: int, marker: Marker) -> None:
     """Set the marker of the open directory; the digest last, since it is what counts.
 
-    Raises OSError.
+    Where there is no room for it all, the configuration of an image is left out: it can be
+    asked for again. Raises OSError.
     """
+    try:
+        _write(fd, marker)
+    except OSError as error:
+        if not marker.config or error.errno not in (errno.ENOSPC, errno.E2BIG, errno.ERANGE):
+            raise
+        _write(fd, marker._replace(config={}))
+
+
+def _write(fd: int, marker: Marker) -> None:
     known = {key: value for key, value in marker._asdict().items() if key != "digest"}
     # Packed, since ext4 has room for 4 kB of attributes (xattr(7)).
     packed = zlib.compress(json.dumps(known, sort_keys=True).encode())

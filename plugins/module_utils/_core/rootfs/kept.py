@@ -15,7 +15,7 @@ import contextlib
 import os
 import typing as t
 
-from . import archive, decompress
+from . import archive, decompress, removal, workspace
 from .source import CACHE, Stream
 
 
@@ -25,21 +25,29 @@ def path_of(digest: str) -> str:
 
 
 @contextlib.contextmanager
-def fill(digest: str, *, make: t.Callable[[str], None]) -> t.Iterator[Stream]:
-    """The archive of what has this digest as a tar stream; ``make(path)`` makes a missing one.
+def fill(digest: str, *, patience: float, make: t.Callable[[str, str], None]) -> t.Iterator[Stream]:
+    """The archive of what has this digest, as a tar stream; a missing one is made.
 
-    Raises what that raises.
+    ``make(workspace, archive)`` makes the tar archive, for which it may use the directory
+    ``workspace``. Raises what it raises, Refused where another run makes it for longer than
+    ``patience`` seconds.
     """
     path = path_of(digest)
     if not os.path.exists(path):
         os.makedirs(CACHE, mode=0o700, exist_ok=True)
-        beside = f"{path}.new"
+        above = os.open(CACHE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        name = f".{os.path.basename(path)}.new"
         try:
-            make(beside)
-            os.rename(beside, path)
+            with workspace.held(above, name, patience=patience, what_for=path) as work:
+                removal.empty(work, except_for=())
+                if not os.path.exists(path):
+                    made = f"{CACHE}/{name}/archive.tar"
+                    make(f"{CACHE}/{name}", made)
+                    os.rename(made, path)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside)
+            os.close(above)
+            with contextlib.suppress(OSError):
+                os.rmdir(CACHE)  # when making it failed, and nothing else is kept
     with archive.open_file(path) as fd, decompress.opened(fd, name=path) as content:
         yield Stream(name=path, fd=content.fd, verify=content.verify, digest=lambda: digest)
 
@@ -48,8 +56,7 @@ def forget(path: str) -> None:
     """Remove a kept archive, and the directory with the last one. Other paths are left alone."""
     if os.path.dirname(path) != CACHE:
         return
-    for leftover in (path, f"{path}.new"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(leftover)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     with contextlib.suppress(OSError):
         os.rmdir(CACHE)

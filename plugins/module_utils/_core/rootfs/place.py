@@ -5,8 +5,8 @@
 """Where a root file system lies, and how a new one gets there: whole, or not at all.
 
     /srv/web            the root, with its marker (digest.py)
-    /srv/.web.new       being built; locked by who builds it, left over when it is not locked
-    /srv/.web.old-1     a root that was replaced or removed while something used it
+    /srv/.web.new/root  a new one that is being built (workspace.py)
+    /srv/.web.old-1     one that was replaced or removed while something used it
 
 A path that is itself a mount point cannot be renamed: there the new root is built in a hidden
 directory below it and moved up, and counts as unpacked only when its marker is set at the end.
@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
-import time
 import typing as t
 
 from .. import mount_table, paths
@@ -30,12 +28,12 @@ from ..errors import KernelError, Refused
 from ..inside import Inside
 from ..mount_table import Mount
 from ..syscalls import files, trees
-from . import digest, removal
+from . import digest, removal, workspace
 
 WITHIN = ".linux-namespaces.new"
+_ROOT = "root"
 _ALWAYS_THERE = ("lost+found",)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_LOCK_PAUSE = 0.05
 
 
 class Location(t.NamedTuple):
@@ -65,6 +63,18 @@ class Seen(t.NamedTuple):
     location: Location | None = None
     old: tuple[Location, ...] = ()
     mounts: tuple[str, ...] = ()
+
+
+class Stage(t.NamedTuple):
+    """A new root that is being built.
+
+    ``work`` is the open directory around it, with the path ``path``, to be used for what its
+    making needs beside; ``root`` is the root itself, ``path``/root.
+    """
+
+    work: int
+    root: int
+    path: str
 
 
 class Spot:
@@ -117,19 +127,13 @@ class Spot:
         return self.fd >= 0 and files.place_of(self.fd).is_mount_root
 
     @property
-    def stage_name(self) -> str:
-        """The name of the directory that a new root is built in."""
-        return WITHIN if self.is_mount else f".{self.name}.new"
+    def workspace(self) -> tuple[int, str]:
+        """Where a new root is built: the open directory above, and the name in it."""
+        return (self.fd, WITHIN) if self.is_mount else (self.parent, f".{self.name}.new")
 
-    @property
-    def stage_parent(self) -> int:
-        """The open directory that holds it."""
-        return self.fd if self.is_mount else self.parent
-
-    @property
-    def stage_path(self) -> str:
-        """The path of that directory, as the kernel knows it."""
-        return f"{self._inside.path_of(self.stage_parent).rstrip('/')}/{self.stage_name}"
+    def path_above(self) -> str:
+        """The path of the directory that a workspace is in, as the kernel knows it."""
+        return self._inside.path_of(self.workspace[0]).rstrip("/")
 
     def old_names(self) -> list[str]:
         """The names of the roots that were replaced before and are still beside."""
@@ -175,8 +179,8 @@ def look(inside: Inside, path: str) -> Seen:
                     old.append(_location(inside, fd, table))
                 finally:
                     os.close(fd)
-        stage = _stage_marker(spot)
-        seen = Seen("absent", old=tuple(old), unfinished=stage is not None)
+        left = _left_over(spot)
+        seen = Seen("absent", old=tuple(old), unfinished=left is not None)
         if spot.fd < 0:
             return seen
         location = _location(inside, spot.fd, table)
@@ -187,7 +191,7 @@ def look(inside: Inside, path: str) -> Seen:
             mounts=_mounted_below(location.path, files.place_of(spot.fd).mount_id, table),
         )
         marker = digest.read(spot.fd)
-        if spot.is_mount and stage:
+        if spot.is_mount and left:
             return seen._replace(state="interrupted")
         if marker is not None:
             return seen._replace(state="root", marker=marker)
@@ -213,13 +217,15 @@ def _mounted_below(path: str, mount_id: int, table: t.Sequence[Mount]) -> tuple[
     return tuple(found)
 
 
-def _stage_marker(spot: Spot) -> bool | None:
-    """Whether what is being built beside was complete; None where there is nothing."""
-    if spot.stage_parent < 0:
-        return None
+def _left_over(spot: Spot) -> bool | None:
+    """Whether what a killed run left beside was complete; None where nothing was left."""
+    above, name = spot.workspace
     try:
-        fd = os.open(spot.stage_name, _DIRECTORY | os.O_CLOEXEC, dir_fd=spot.stage_parent)
+        fd = os.open(f"{name}/{_ROOT}", _DIRECTORY | os.O_CLOEXEC, dir_fd=above)
     except OSError:
+        with contextlib.suppress(OSError):
+            os.stat(name, dir_fd=above, follow_symlinks=False)
+            return False
         return None
     try:
         return digest.read(fd) is not None
@@ -237,113 +243,92 @@ def _location(inside: Inside, fd: int, table: t.Sequence[Mount]) -> Location:
     return Location(path, "", "")
 
 
-def stage(spot: Spot, *, timeout: float) -> int:
-    """Make the directory that a new root is built in, empty and locked; its descriptor.
+@contextlib.contextmanager
+def staged(spot: Spot, *, patience: float) -> t.Iterator[Stage]:
+    """A new root to be filled, empty; what is left of it afterwards is removed.
 
-    The lock is on the directory itself: it ends with the process, and what nobody holds is
-    left over from a killed run. Raises Refused when another run holds it for too long.
+    Raises Refused when another run is at work there for longer than ``patience`` seconds.
     """
-    deadline = time.monotonic() + timeout
-    parent, name = spot.stage_parent, spot.stage_name
-    while True:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=parent)
+    above, name = spot.workspace
+    with workspace.held(above, name, patience=patience, what_for=spot.path) as work:
+        path = f"{spot.path_above()}/{name}"
+        _rescue(spot, work)
+        removal.empty(work, except_for=())
+        os.mkdir(_ROOT, 0o700, dir_fd=work)
+        fd = os.open(_ROOT, _DIRECTORY | os.O_CLOEXEC, dir_fd=work)
         try:
-            fd = os.open(name, _DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
-        except FileNotFoundError:
-            continue
-        if not _locked(fd, deadline):
+            os.chown(fd, 0, 0)
+            for attribute in ("system.posix_acl_access", "system.posix_acl_default"):
+                with contextlib.suppress(OSError):
+                    os.removexattr(fd, attribute)  # what the directory above hands down
+            os.chmod(fd, 0o700)
+            yield Stage(work, fd, path)
+        finally:
             os.close(fd)
-            raise Refused(
-                f"another run is unpacking to {spot.path}", "Wait for it to end, and run again."
-            )
-        if not _is_named(fd, parent, name):
-            os.close(fd)  # who held the lock has put it into its place, or removed it
-            continue
-        if digest.read(fd) is None:
-            removal.empty(fd, except_for=())
-            break
-        if spot.is_mount:
-            # Complete, and perhaps partly moved up: what is there belongs to it.
-            removal.empty(spot.fd, except_for=(name, *_ALWAYS_THERE))
-            digest.remove(fd)
-            removal.empty(fd, except_for=())
-            break
-        # It was complete, and may be a root that was in use before the names were exchanged.
-        os.rename(name, spot.free_old_name(), src_dir_fd=parent, dst_dir_fd=parent)
-        os.close(fd)
-    os.chown(fd, 0, 0)
-    for attribute in ("system.posix_acl_access", "system.posix_acl_default"):
-        with contextlib.suppress(OSError):
-            os.removexattr(fd, attribute)  # what the directory above hands down
-    os.chmod(fd, 0o700)
-    return fd
 
 
-def _locked(fd: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_LOCK_PAUSE)
-
-
-def _is_named(fd: int, parent: int, name: str) -> bool:
+def _rescue(spot: Spot, work: int) -> None:
+    """See to the complete root that a killed run left: it may be the one in use."""
     try:
-        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(fd), there)
+        fd = os.open(_ROOT, _DIRECTORY | os.O_CLOEXEC, dir_fd=work)
+    except OSError:
+        return
+    try:
+        if digest.read(fd) is None:
+            return
+        if spot.is_mount:
+            # Partly moved up, perhaps: what is there belongs to it.
+            removal.empty(spot.fd, except_for=(WITHIN, *_ALWAYS_THERE))
+            digest.remove(fd)
+        else:
+            # The old one, when it was killed after the exchange.
+            os.rename(_ROOT, spot.free_old_name(), src_dir_fd=work, dst_dir_fd=spot.parent)
+    finally:
+        os.close(fd)
 
 
-def unstage(spot: Spot) -> None:
-    """Remove what was built. Raises OSError."""
-    removal.remove(spot.stage_parent, spot.stage_name)
-
-
-def put(spot: Spot, stage_fd: int, marker: digest.Marker) -> None:
+def put(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
     """Put what was built into its place; what was there is beside as an old one afterwards.
 
     Raises KernelError, OSError; then what was there before is still there.
     """
-    digest.write(stage_fd, marker)
-    trees.sync_filesystem(stage_fd)
+    digest.write(stage.root, marker)
+    trees.sync_filesystem(stage.root)
     if spot.is_mount:
-        _move_up(spot, stage_fd, marker)
+        _move_up(spot, stage, marker)
         return
-    parent, name, stage_name = spot.parent, spot.name, spot.stage_name
+    names = {"src_dir_fd": stage.work, "dst_dir_fd": spot.parent}
     try:
-        os.rename(stage_name, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(_ROOT, spot.name, **names)
     except OSError as error:
         # Onto an empty directory, or nothing, it is a plain rename.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         old_name = spot.free_old_name()
         try:
-            trees.exchange(parent, stage_name, name)
+            trees.exchange(stage.work, _ROOT, spot.parent, spot.name)
         except KernelError as refused:
             if refused.errno not in (errno.EINVAL, errno.ENOSYS):
                 raise
-            os.rename(name, old_name, src_dir_fd=parent, dst_dir_fd=parent)
-            os.rename(stage_name, name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.rename(spot.name, old_name, src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
+            os.rename(_ROOT, spot.name, **names)
         else:
-            os.rename(stage_name, old_name, src_dir_fd=parent, dst_dir_fd=parent)
-    os.fsync(parent)
+            os.rename(_ROOT, old_name, **names)
+    os.fsync(spot.parent)
 
 
-def _move_up(spot: Spot, stage_fd: int, marker: digest.Marker) -> None:
+def _move_up(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
     digest.remove(spot.fd)
-    removal.empty(spot.fd, except_for=(spot.stage_name, *_ALWAYS_THERE))
-    for name in os.listdir(stage_fd):
-        os.rename(name, name, src_dir_fd=stage_fd, dst_dir_fd=spot.fd)
-    status = os.fstat(stage_fd)
+    removal.empty(spot.fd, except_for=(WITHIN, *_ALWAYS_THERE))
+    status = os.fstat(stage.root)
+    for name in os.listdir(stage.root):
+        os.rename(name, name, src_dir_fd=stage.root, dst_dir_fd=spot.fd)
     os.chown(spot.fd, status.st_uid, status.st_gid)
     os.chmod(spot.fd, stat.S_IMODE(status.st_mode))
+    # From here on the root counts as whole, and what is beside it no more.
+    digest.remove(stage.root)
     digest.write(spot.fd, marker)
-    os.rmdir(spot.stage_name, dir_fd=spot.fd)
+    removal.remove(spot.fd, WITHIN)
     os.utime(spot.fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
@@ -354,5 +339,5 @@ def take_away(spot: Spot) -> None:
 
 def clear(spot: Spot) -> None:
     """Empty a root that is a mount point. Raises KernelError, OSError."""
-    removal.empty(spot.fd, except_for=_ALWAYS_THERE)
+    removal.empty(spot.fd, except_for=(WITHIN, *_ALWAYS_THERE))
     digest.remove(spot.fd)

@@ -11,21 +11,29 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import id_maps
 from . import kept
 from .archive import Archive
+from .directory import Directory
+from .source import Source
 from .unpack import Rules
 
 
-def source_of(step: t.Mapping[str, t.Any]) -> Archive:
-    """The archive that the step records, with the digest of the root that was made of it.
+def source_of(step: t.Mapping[str, t.Any]) -> Source:
+    """The source that the step records, with the digest of the root that was made of it.
 
     An archive of the user's is read for its digest. One that was kept has the digest of what it
     was made from, which cannot be told from it. Raises KeyError for a damaged step.
     """
+    if "directory" in step:
+        return Directory(step["directory"])
     path, wanted = step["archive"], step["digest"]
     return Archive(path, known_digest=wanted if path == kept.path_of(wanted) else "")
 
 
 def rules_of(step: t.Mapping[str, t.Any]) -> Rules:
-    """The rules that the step records."""
-    return Rules(device_nodes=step.get("device_nodes", "keep"))
+    """The rules that the step records. Raises Refused, KeyError for a damaged step."""
+    maps = None
+    if "id_map" in step:
+        maps = id_maps.parse(step["id_map"], id_maps.Caller.of_this_process())
+    return Rules(device_nodes=step.get("device_nodes", "keep"), id_maps=maps)

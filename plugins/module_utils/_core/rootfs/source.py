@@ -26,7 +26,10 @@ def nothing(*_arguments: t.Any) -> None:
 
 
 class Stream(t.NamedTuple):
-    """What fills a new root: the tar stream ``fd``, or where that is -1 ``make(directory)``.
+    """What fills a new root: the tar stream ``fd``, or where that is -1 ``make(workspace)``.
+
+    That fills the empty directory "root" in the directory it is given, and may use the rest of
+    that as it likes.
 
     ``begin`` is called when it begins and ``verify`` after it; that raises Refused where the
     source turned out bad. ``digest`` answers its digest.
@@ -62,9 +65,12 @@ class Opened(t.Protocol):
         """What an image says of how to run it, once it has filled a root; else empty."""
 
     def fill(
-        self, *, on_host: bool, progress: Progress
+        self, *, on_host: bool, patience: float, progress: Progress
     ) -> contextlib.AbstractContextManager[Stream]:
-        """What fills a new root, on the host or in a target that sees no path of the host's."""
+        """What fills a new root, on the host or in a target that sees no path of the host's.
+
+        ``patience`` is how long to wait for another run that prepares the same, in seconds.
+        """
 
     def recorded(self) -> dict[str, str]:
         """What a definition records of it, to unpack it again after a reboot."""

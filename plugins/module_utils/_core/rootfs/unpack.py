@@ -20,7 +20,9 @@ import struct
 import typing as t
 
 from ..errors import KernelError, Refused
+from ..id_maps import IdMaps
 from . import tar
+from .adjust import Owners
 from .source import Progress
 from .stream import Stream
 
@@ -38,15 +40,24 @@ _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
 
 
 class Rules(t.NamedTuple):
-    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip."""
+    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip.
+
+    ``id_maps`` are of the user namespace that the owners are shifted for.
+    """
 
     size_limit: int = 0
     device_nodes: str = "keep"
+    id_maps: IdMaps | None = None
 
     @property
     def lasting(self) -> dict[str, t.Any]:
         """The rules by which the same archive makes another root, where not the default."""
-        return {"device_nodes": "skip"} if self.device_nodes == "skip" else {}
+        found: dict[str, t.Any] = {}
+        if self.device_nodes != "keep":
+            found["device_nodes"] = self.device_nodes
+        if self.id_maps is not None:
+            found["id_map"] = self.id_maps.as_data()
+        return found
 
 
 DEFAULT = Rules()
@@ -87,6 +98,7 @@ class _Unpacking:
         self._rules = rules
         self._reader = tar.Reader(stream, name=name)
         self._warnings: dict[str, int] = {}
+        self._owners = Owners(rules.id_maps)
         # Below a directory with that bit, what is made takes over its group.
         self._setgid_seen = False
         self._makers: dict[bytes, t.Callable[[tar.Entry, bytes], None]] = {
@@ -114,6 +126,8 @@ class _Unpacking:
                     break
                 entries += 1
                 path = self._checked(entry)
+                if self._owners:
+                    entry = self._mapped(entry)
                 if not path:
                     root = entry
                     continue
@@ -147,6 +161,11 @@ class _Unpacking:
         if not (0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY):
             raise self._refused(f"{_shown(path)} is owned by {entry.uid}:{entry.gid}")
         return path
+
+    def _mapped(self, entry: tar.Entry) -> tar.Entry:
+        """The entry with the owner that it gets. Raises Refused."""
+        uid, gid = self._owners.of(entry.uid, entry.gid, name=_shown(entry.name))
+        return entry._replace(uid=uid, gid=gid)
 
     def _inside(self, name: bytes, what: str) -> bytes:
         if name[:1] == b"/":
@@ -190,8 +209,11 @@ class _Unpacking:
         parts = path.split(b"/")
         for depth in range(1, len(parts)):
             try:
-                os.mkdir(b"/".join(parts[:depth]), 0o755)
+                above = b"/".join(parts[:depth])
+                os.mkdir(above, 0o755)
                 made = True
+                if self._owners:
+                    os.chown(above, *self._owners.of(0, 0, name="a directory"))
             except FileExistsError:
                 pass
         return made
@@ -222,6 +244,7 @@ class _Unpacking:
     def _settle_root(self, entry: tar.Entry | None) -> None:
         """Set owner, mode, attributes and time of the root; an archive may not have it."""
         if entry is None:
+            os.chown(b".", *self._owners.of(0, 0, name="the root"))
             os.chmod(b".", 0o755)
             return
         os.chown(b".", entry.uid, entry.gid)
@@ -265,6 +288,8 @@ class _Unpacking:
         for name, value in entry.xattrs.items():
             if name.startswith(_FOREIGN_XATTRS):
                 continue
+            if name == "security.capability":
+                value = self._owners.capability(value)
             try:
                 os.setxattr(where, name, value, **follow)
             except OSError as error:

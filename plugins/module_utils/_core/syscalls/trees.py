@@ -14,16 +14,16 @@ from .call import invoke, to_bytes
 _RENAME_EXCHANGE = 2
 
 
-def exchange(dir_fd: int, one: str, other: str) -> None:
-    """renameat2(2) with RENAME_EXCHANGE: both names in the directory change what they name.
+def exchange(one_fd: int, one: str, other_fd: int, other: str) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: two names, each in a directory, swap what they name.
 
     Raises KernelError: EINVAL where the file system cannot do it.
     """
     invoke(
         "renameat2",
-        dir_fd,
+        one_fd,
         to_bytes(one),
-        dir_fd,
+        other_fd,
         to_bytes(other),
         _RENAME_EXCHANGE,
         shown={"one": one, "other": other},

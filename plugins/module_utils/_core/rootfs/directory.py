@@ -1,0 +1,167 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A directory on the host as the source of a root file system: a copy of it.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import stat
+import subprocess
+import typing as t
+
+from .. import paths
+from ..errors import Refused
+from . import tool
+from .source import Config, Progress, Stream
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """The directory at ``path``, without what is mounted below it."""
+
+    path: str
+    verb: t.ClassVar[str] = "copy"
+
+    def __str__(self) -> str:
+        return self.path
+
+    def checked(self) -> Directory:
+        """This directory with a clean path. Raises Refused."""
+        path = paths.checked_absolute(self.path, option="directory")
+        return dataclasses.replace(self, path=path)
+
+    @contextlib.contextmanager
+    def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedDirectory]:
+        """See Source."""
+        is_there = os.path.isdir(self.path)
+        if not is_there and not (may_be_missing and not os.path.lexists(self.path)):
+            raise Refused(
+                f"directory {self.path} is no directory on the managed host",
+                "Name one that is there, or copy it there first.",
+            )
+        yield OpenedDirectory(self, missing=not is_there)
+
+
+class OpenedDirectory:
+    """A directory that was there."""
+
+    facts_suffice = False  # nothing about a directory tells that nothing below it was changed
+
+    def __init__(self, directory: Directory, *, missing: bool) -> None:
+        self._path = directory.path
+        self._digest = ""
+        self.missing = missing
+        self.facts: dict[str, t.Any] = {"source": directory.path}
+
+    def digest(self) -> str:
+        """See Opened. It is that of the listing: names, owners, modes, sizes, times, attributes.
+
+        The content of files is not read: what was changed has another time.
+        """
+        if not self._digest:
+            self._digest = f"sha256:{_digest_below(self._path)}"
+        return self._digest
+
+    def aliases(self) -> list[str]:
+        """See Opened."""
+        return []
+
+    def config(self) -> Config:
+        """See Opened."""
+        return {}
+
+    @contextlib.contextmanager
+    def fill(
+        self,
+        *,
+        on_host: bool,
+        patience: float,  # noqa: ARG002
+        progress: Progress,
+    ) -> t.Iterator[Stream]:
+        """See Opened."""
+        digest = self.digest()
+        if on_host:
+            yield Stream(
+                name=self._path,
+                make=lambda work: self._copy(work, progress),
+                digest=lambda: digest,
+            )
+            return
+        command = ["tar", "--create", "--directory", self._path, "--one-file-system"]
+        command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
+        with subprocess.Popen(
+            [*command, "--xattrs-include=*", "."],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as packing:
+            assert packing.stdout is not None
+            assert packing.stderr is not None
+
+            def verify() -> None:
+                _out, said = packing.communicate()
+                if packing.returncode:
+                    raise self._failed(said.decode("utf-8", "replace").splitlines())
+
+            try:
+                yield Stream(
+                    name=self._path,
+                    fd=packing.stdout.fileno(),
+                    verify=verify,
+                    digest=lambda: digest,
+                )
+            finally:
+                packing.kill()
+
+    def recorded(self) -> dict[str, str]:
+        """See Opened."""
+        return {"directory": self._path}
+
+    def _copy(self, work: str, progress: Progress) -> None:
+        # A reflink shares the blocks of the original until one of the two is written to.
+        words = ["--archive", "--reflink=auto", "--one-file-system", "--no-target-directory"]
+        command = ["cp", *words, "--", self._path, f"{work}/root"]
+        try:
+            tool.run(command, writable=[work], scratch=work, progress=progress)
+        except tool.Failed as error:
+            raise self._failed(error.lines) from error
+
+    def _failed(self, lines: t.Sequence[str]) -> Refused:
+        return Refused(
+            f"{self._path} could not be copied: {lines[-1] if lines else 'it ended early'}",
+            "Nothing may change in it meanwhile.",
+            output=list(lines),
+        )
+
+
+def _digest_below(top: str) -> str:
+    found = hashlib.sha256()
+    device = os.stat(top).st_dev
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        status = os.lstat(path)
+        facts: list[t.Any] = [
+            os.path.relpath(path, top),
+            *(status.st_mode, status.st_uid, status.st_gid, status.st_rdev, status.st_mtime_ns),
+            status.st_size if stat.S_ISREG(status.st_mode) else 0,
+            [
+                (name, os.getxattr(path, name, follow_symlinks=False))
+                for name in sorted(os.listxattr(path, follow_symlinks=False))
+                if "linux_namespaces" not in name
+            ],
+        ]
+        if stat.S_ISLNK(status.st_mode):
+            facts.append(os.readlink(path))
+        found.update(f"{facts!r}\n".encode("utf-8", "surrogateescape"))
+        if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
+            waiting += sorted((os.path.join(path, name) for name in os.listdir(path)), reverse=True)
+    return found.hexdigest()

@@ -1,0 +1,249 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""An image as the source of a root file system: fetched by skopeo(1), unpacked by umoci(1).
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import typing as t
+
+from ..errors import Refused
+from . import decompress, digest, kept, reference, tool
+from .source import Config, Progress, Stream
+from .stream import Stream as Bytes
+
+_LAYOUT = "image"
+_TAG = "root"
+# What skopeo answers with is small; a registry that answers with more is none.
+_ANSWER_LIMIT = 8 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """The image called ``name``, for ``platform``, "" for that of the host.
+
+    ``size_limit`` in bytes is how much its layers may unpack to, 0 for any amount.
+    """
+
+    name: str
+    platform: str = ""
+    authfile: str = ""
+    tls_verify: bool = True
+    size_limit: int = 0
+    verb: t.ClassVar[str] = "unpack"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def checked(self) -> Image:
+        """This image when its options make sense. Raises Refused."""
+        reference.checked(self.name)
+        if self.platform:
+            reference.platform_of(self.platform)
+        return self
+
+    @contextlib.contextmanager
+    def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedImage]:
+        """See Source."""
+        file = reference.file_of(self.name)
+        if may_be_missing and (not tool.is_there("skopeo") or (file and not os.path.exists(file))):
+            yield OpenedImage(self, missing=True)  # an earlier task of the play would have
+            return
+        tool.needed("skopeo", for_what="image")
+        tool.needed("umoci", for_what="image")
+        yield OpenedImage(self, missing=False)
+
+
+class OpenedImage:
+    """An image; for a target that sees no path of the host's it is kept as an archive."""
+
+    def __init__(self, image: Image, *, missing: bool) -> None:
+        self._image = image
+        self._platform = (
+            reference.platform_of(image.platform)
+            if image.platform
+            else reference.platform_here(os.uname().machine)
+        )
+        self._digest = ""
+        self._aliases: list[str] = []
+        self._config: Config = {}
+        self.missing = missing
+        self.facts: dict[str, t.Any] = {"source": image.name, "platform": str(self._platform)}
+        file = reference.file_of(image.name)
+        # A name with a digest means the same for ever; a file is known by its stamp.
+        self.facts_suffice = bool(reference.pinned_by_name(image.name) or file)
+        if file and not missing:
+            with _opened_file(file) as fd:
+                self.facts.update(digest.stamp(fd))
+
+    def digest(self) -> str:
+        """See Opened. Of a registry, only the manifest is asked for."""
+        if not self._digest:
+            raw = self._ask("inspect", "--raw", self._image.name)
+            whole = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+            mine = reference.chosen(raw, self._platform, image=self._image.name)
+            self._digest = mine or whole
+            self._aliases = [whole] if mine else []
+        return self._digest
+
+    def aliases(self) -> list[str]:
+        """See Opened: the digest of the index, by which a registry names images."""
+        return self._aliases
+
+    def config(self) -> Config:
+        """See Opened."""
+        if not self._config:
+            raw = self._ask("inspect", "--config", "--raw", self._exactly)
+            self._config = reference.config_of(raw, image=self._image.name)
+        return self._config
+
+    @property
+    def _exactly(self) -> str:
+        """The image that was looked at, also when its tag has been moved since."""
+        return reference.with_digest(self._image.name, self.digest())
+
+    @contextlib.contextmanager
+    def fill(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Stream]:
+        """See Opened."""
+        if on_host:
+            yield Stream(
+                name=self._image.name,
+                make=lambda work: self._unpack(work, progress),
+                digest=self.digest,
+            )
+            return
+        with kept.fill(
+            self.digest(),
+            patience=patience,
+            make=lambda work, path: self._pack(work, path, progress),
+        ) as stream:
+            yield stream
+
+    def recorded(self) -> dict[str, str]:
+        """See Opened."""
+        return {"archive": kept.path_of(self.digest())}
+
+    def _words(self, command: str) -> list[str]:
+        """skopeo's words for how to get at the image."""
+        image, source = self._image, "src-" if command == "copy" else ""
+        words = [f"--override-os={self._platform.system}"]
+        words.append(f"--override-arch={self._platform.architecture}")
+        if self._platform.variant:
+            words.append(f"--override-variant={self._platform.variant}")
+        words.append(command)
+        if image.name.startswith("docker://"):
+            words.append(f"--{source}tls-verify={'true' if image.tls_verify else 'false'}")
+        if image.authfile:
+            words.append(f"--{source}authfile={image.authfile}")
+        return words
+
+    def _ask(self, command: str, *words: str) -> bytes:
+        argv = ["skopeo", *self._words(command), *words]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            raise self._failed("read", done.stderr.decode("utf-8", "replace").splitlines())
+        return done.stdout[:_ANSWER_LIMIT]
+
+    def _failed(self, what: str, lines: t.Sequence[str]) -> Refused:
+        return Refused(
+            f"{self._image.name} cannot be {what}: {_reason(lines)}",
+            "Look at its name, authfile, tls_verify and the proxy of the task's environment.",
+            output=list(lines),
+        )
+
+    def _unpack(self, work: str, progress: Progress) -> None:
+        """Fetch the image into the workspace and unpack it there."""
+        layout = f"{work}/{_LAYOUT}"
+        # Layers that are compressed in another way, or not, are no layers to umoci.
+        words = ["--dest-compress-format=gzip", "--dest-compress-level=1"]
+        words += [self._exactly, f"oci:{layout}:{_TAG}"]
+        try:
+            tool.run(
+                ["skopeo", f"--tmpdir={work}", *self._words("copy"), *words],
+                writable=[work],
+                scratch=work,
+                progress=progress,
+            )
+        except tool.Failed as error:
+            raise self._failed("fetched", error.lines) from error
+        manifest = _only_manifest(layout)
+        self._config = reference.config_of(
+            _blob(layout, manifest["config"]["digest"]), image=self._image.name
+        )
+        self._check_size(layout, manifest)
+        words = ["raw", "unpack", f"--image={layout}:{_TAG}", f"{work}/root"]
+        try:
+            tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
+        except tool.Failed as error:
+            raise self._failed("unpacked", error.lines) from error
+
+    def _check_size(self, layout: str, manifest: dict[str, t.Any]) -> None:
+        limit = self._image.size_limit
+        for layer in manifest["layers"] if limit else ():
+            with contextlib.ExitStack() as stack:
+                fd = stack.enter_context(_opened_file(_blob_path(layout, layer["digest"])))
+                content = stack.enter_context(decompress.opened(fd, name=self._image.name))
+                counted = Bytes(content.fd, name=self._image.name, limit=limit)
+                counted.drain()
+                limit = max(1, limit - counted.position)
+
+    def _pack(self, work: str, path: str, progress: Progress) -> None:
+        """Unpack the image in the workspace, and pack what came out as one tar archive."""
+        os.mkdir(f"{work}/root", 0o700)
+        self._unpack(work, progress)
+        command = ["tar", "--create", "--file", path, "--directory", f"{work}/root"]
+        command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
+        try:
+            tool.run([*command, "--xattrs-include=*", "."], writable=[work], scratch=work)
+        except tool.Failed as error:
+            raise self._failed("packed", error.lines) from error
+
+
+def _reason(lines: t.Sequence[str]) -> str:
+    """What skopeo and umoci give as their reason: the msg of the last line, or all of it."""
+    text = lines[-1] if lines else "it ended early"
+    if 'msg="' in text:
+        text = text.partition('msg="')[2].rstrip('"').replace('\\"', "'")
+    return text.lstrip("\N{VECTOR OR CROSS PRODUCT} ")
+
+
+@contextlib.contextmanager
+def _opened_file(path: str) -> t.Iterator[int]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be opened: {error.strerror}", "Copy it to the managed host first."
+        ) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _blob_path(layout: str, digest: str) -> str:
+    kind, _colon, number = digest.partition(":")
+    return f"{layout}/blobs/{kind}/{number}"
+
+
+def _blob(layout: str, digest: str) -> bytes:
+    with open(_blob_path(layout, digest), "rb") as blob:
+        return blob.read(_ANSWER_LIMIT)
+
+
+def _only_manifest(layout: str) -> dict[str, t.Any]:
+    """The manifest of the one image in a layout that skopeo has just written."""
+    with open(f"{layout}/index.json", "rb") as index:
+        (described,) = json.load(index)["manifests"]
+    manifest: dict[str, t.Any] = json.loads(_blob(layout, described["digest"]))
+    return manifest
