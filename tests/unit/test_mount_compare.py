@@ -59,7 +59,8 @@ def bind(opts: str = "", **fields: t.Any) -> WantedMount:
 
 
 def compare(want: WantedMount, there: Mount | None, **more: t.Any) -> Differences:
-    seen = {key: more.pop(key) for key in ("children", "is_hosts", "identity") if key in more}
+    names = ("children", "is_hosts", "is_shared", "identity")
+    seen = {key: more.pop(key) for key in names if key in more}
     return differences(want, Observed(exists=True, mount=there, **seen), **more)
 
 
@@ -168,6 +169,14 @@ def test_read_only_is_the_mount_and_the_file_system() -> None:
     assert compare(wanted(**squashfs), mount("rw,relatime", "ro", **squashfs)) == SAME
 
 
+def test_a_file_system_that_the_host_has_mounted_too_is_left_alone() -> None:
+    cgroup2 = {"fstype": "cgroup2", "src": "cgroup2"}
+    found = compare(wanted("ro", **cgroup2), mount(**cgroup2), is_shared=True)
+    assert found == Differences(attributes=RO)
+    found = compare(wanted(**cgroup2), mount("ro,relatime", "ro", **cgroup2), is_shared=True)
+    assert found == Differences(attributes=0)
+
+
 def test_a_remount_of_flags_leaves_the_file_system_alone() -> None:
     found = compare(wanted("ro", state="remounted"), mount("rw,nosuid,relatime", fstype="ext4"))
     assert found == Differences(attributes=RO | NOSUID)
@@ -247,6 +256,18 @@ def test_a_percentage_is_of_all_memory_in_whole_pages(percent: int) -> None:
 def test_options_of_others(fstype: str, asked: str, shown: str, same: bool) -> None:
     found = compare(wanted(asked, fstype=fstype), mount(fs=shown, fstype=fstype))
     assert (found == SAME) is same
+
+
+def test_a_change_of_devpts_keeps_what_was_not_asked_for() -> None:
+    devpts = {"fstype": "devpts", "src": "devpts"}
+    there = mount(fs="rw,gid=5,mode=620,ptmxmode=666", **devpts)
+    assert compare(wanted("newinstance,mode=600", **devpts), there).reconfigure == (
+        ("gid", "5"),
+        ("mode", "600"),
+        ("ptmxmode", "666"),
+        ("newinstance", None),
+    )
+    assert compare(wanted("newinstance,mode=0620", **devpts), there) == SAME
 
 
 def test_what_was_not_asked_for_is_not_compared() -> None:

@@ -122,6 +122,7 @@ def observe(
         stacked=len(lower),
         children=tuple(table.descendants(mount)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
+        is_shared=mount.device in host_devices,
     )
 
 

@@ -37,6 +37,8 @@ _NEEDS_NEW: dict[str, set[str]] = {
     "overlay": {"*"},
     "tmpfs": {"mode", "uid", "gid"},
 }
+# To change one option of these sets all that are not given to their defaults.
+_RESETS_THE_REST = ("devpts",)
 _GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand")
 
 
@@ -90,7 +92,8 @@ class Observed(t.NamedTuple):
     ``mount`` is None where the path is no mount point. ``stacked`` counts mounts stacked
     directly beneath the topmost one at the same path; ``children`` are mounted below it.
     ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
-    to change it would change the host.
+    to change it would change the host. ``is_shared`` says that the host has mounted it as well,
+    as the one cgroup2 or a device: the mount is ours, the file system is not ours alone.
     """
 
     exists: bool
@@ -100,6 +103,7 @@ class Observed(t.NamedTuple):
     stacked: int = 0
     children: tuple[mount_table.Mount, ...] = ()
     is_hosts: bool = False
+    is_shared: bool = False
 
 
 class Differences(t.NamedTuple):
@@ -172,7 +176,8 @@ def differences(
         )
     ):
         attributes = expected
-    if not asked.bind and attributes is not None and wanted.state == "mounted":
+    may_change_filesystem = wanted.state == "mounted" and not asked.bind and not observed.is_shared
+    if may_change_filesystem and attributes is not None:
         # ro and rw of mount(8) hold for the file system as well as for the mount.
         if asked.read_only and "ro" not in mount.options:
             reconfigure += (("ro", None),)
@@ -233,6 +238,9 @@ def _changed_options(
             same = key in made_with and made_with[key] == value
         if not same:
             changed.append((key, value))
+    if changed and fstype in _RESETS_THE_REST:
+        kept = {key: value for key, value in shown.items() if key not in _GENERIC}
+        return tuple({**kept, **dict(asked.filesystem)}.items())
     return tuple(changed)
 
 

@@ -52,23 +52,24 @@ def plan(
     nobody asked for them, deepest first. Raises Refused when a mount can never be made.
     """
     actions = [Action(f"unmount {path}", "unmount", path) for path in surplus]
-    built: set[str] = set()
+    # Where a mount comes or goes, what was seen below it holds no longer.
+    renewed = set(surplus)
     for index, (mount, seen) in enumerate(zip(wanted, observed)):
         name = layout.now(mount.path)
-        under_new = any(above in built for above in ancestors(name))
-        if under_new:
+        is_below_renewed = any(above in renewed for above in ancestors(name))
+        if is_below_renewed:
             seen = Observed(exists=True)
         steps = _plan_one(
             index,
             mount,
             seen,
             is_root=name == "/",
-            may_check=not under_new,
+            may_check=not is_below_renewed,
             source=sources.get(index),
             recorded=recorded.get(index),
         )
-        if any(step.needs_source for step in steps):
-            built.add(name)
+        if any(step.needs_source or step.verb == "unmount" for step in steps):
+            renewed.add(name)
         actions += steps
     return actions
 
