@@ -72,7 +72,7 @@ def checked(request: Request) -> Request:
         )
     if request.rules.id_maps is not None and not request.target.is_host:
         raise Refused(
-            "id_map is for a root on the host",
+            "the option id_map is for a root on the host",
             "Inside a user namespace the owners are shifted by the kernel: leave it out.",
         )
     if request.target.is_host and os.geteuid() != 0:

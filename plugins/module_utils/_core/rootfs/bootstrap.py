@@ -48,10 +48,10 @@ class Bootstrap:
         ):
             for word in words:
                 if not pattern.match(word):
-                    raise Refused(f"{word!r} cannot stand in bootstrap.{what}")
+                    raise Refused(f"{word!r} cannot stand in the {what} of bootstrap")
         if self.mirror and not re.match(r"[a-z+]+:", self.mirror) and self.mirror[:1] != "/":
             raise Refused(
-                f"bootstrap.mirror must be an address, not {self.mirror!r}",
+                f"the mirror of bootstrap must be an address, not {self.mirror!r}",
                 "As in http://deb.debian.org/debian, or leave it out.",
             )
         return dataclasses.replace(

@@ -156,7 +156,7 @@ class OpenedImage:
 
     def _failed(self, what: str, lines: t.Sequence[str]) -> Refused:
         return Refused(
-            f"{self._image.name} cannot be {what}: {_reason(lines)}",
+            f"the image {self._image.name} cannot be {what}: {_reason(lines)}",
             "Look at its name, authfile, tls_verify and the proxy of the task's environment.",
             output=list(lines),
         )
@@ -223,7 +223,8 @@ def _opened_file(path: str) -> t.Iterator[int]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise Refused(
-            f"{path} cannot be opened: {error.strerror}", "Copy it to the managed host first."
+            f"the image {path} cannot be opened: {error.strerror}",
+            "Copy it to the managed host first.",
         ) from error
     try:
         yield fd

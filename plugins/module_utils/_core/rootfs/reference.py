@@ -116,7 +116,7 @@ def chosen(manifest: bytes, platform: Platform, *, image: str) -> str:
             return str(each["digest"])
         offered.append(str(offer))
     raise Refused(
-        f"{image} has nothing for {platform}",
+        f"the image {image} has nothing for {platform}",
         f"It is there for: {', '.join(sorted(set(offered))) or 'nothing'}.",
     )
 
