@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 
@@ -33,6 +34,7 @@ from module_server import CHECKOUT, MODULES, Server
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     install,
+    layout,
     mount_table,
     spawn,
 )
@@ -44,6 +46,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
+NEEDED = (CHECKOUT, sys.prefix, sys.base_prefix, tempfile.gettempdir())
 CLONE_NEWNS = 0x00020000
 NS_GET_ID = 0x8008B70D  # Linux 6.18
 # Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
@@ -71,10 +74,15 @@ def _unshare_as_the_oldest() -> None:
 
 
 def _let_go_of_the_real_host() -> None:
-    """Copies of its pins would keep its namespaces alive, and be found by tests."""
+    """Detach what comes and goes there: its pins, what lies in /run, and the mounts of others.
+
+    Copies of pins would keep namespaces alive; copies of what others mount change with theirs.
+    """
     table = pathlib.Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     for mount in reversed(mount_table.parse(table)):
-        if mount.fstype == "nsfs" or mount.path.startswith("/run/"):
+        stays = mount.path == "/" or mount.path.startswith(("/proc", "/sys", "/dev"))
+        holds_us = any(layout.is_below(str(path), mount.path) for path in NEEDED)
+        if not stays and not holds_us and not mount.src.startswith("/dev/"):
             with contextlib.suppress(KernelError):  # below another one that is gone already
                 mounts.umount(mount.path, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
 
@@ -257,13 +265,12 @@ def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
         os.close(told)
         with Target(namespace=name).open(kinds) as handles:
             child = spawn.spawn(_wait_for_ever, joins=handles)
-        os.write(tell, str(child).encode())
-        os.close(tell)
+        os.write(tell, f"{child}\n".encode())
         os.waitpid(child, 0)
         os._exit(0)
     os.close(tell)
     with open(told, "rb") as pipe:
-        child = int(pipe.read())
+        child = int(pipe.readline())
     try:
         yield child
     finally:
