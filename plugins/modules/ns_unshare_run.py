@@ -15,7 +15,8 @@ description:
   - The namespaces end with the program, and with them the mounts that were made. Nothing of them is seen on the host.
   - The program has a session of its own and no terminal, and of the host's open files none but its outputs.
   - A plain user can run it with the kind V(user), and is root in an environment of its own there.
-  - Without a user namespace, and with all capabilities kept, namespaces are no boundary for a program that runs as root.
+  - Without a user namespace, and with all capabilities kept, namespaces are no boundary for a program that runs as
+    root.
 options:
   kinds:
     description:
@@ -73,8 +74,8 @@ options:
   propagation:
     description:
       - How mount events travel between the new mount namespace and the host (C(mount_namespaces(7))).
-      - With V(slave) what is mounted on the host later appears for the program too. With V(shared) and V(unchanged) what
-        the program mounts can appear on the host; they exclude O(root).
+      - With V(slave) what is mounted on the host later appears for the program too. With V(shared) and V(unchanged)
+        what the program mounts can appear on the host; they exclude O(root).
     type: str
     choices: [private, slave, shared, unchanged]
     default: private
@@ -94,11 +95,12 @@ options:
   id_map:
     description:
       - Which ids inside the new user namespace are which outside. Needs the kind V(user).
-      - V(root) makes the user of the task root inside, and nobody else is there. V(current) gives it its own ids inside.
-      - V(auto) makes it root inside and adds its ids of V(/etc/subuid) and V(/etc/subgid) from 1 on. If the task runs as
-        root, these ids alone are there, from 0 on, so that root inside is nobody on the host.
-      - A dictionary has C(uid) and C(gid), each a list of ranges with C(inside), C(outside) and C(count). Ranges must not
-        overlap.
+      - V(root) makes the user of the task root inside, and nobody else is there. V(current) gives it its own ids
+        inside.
+      - V(auto) makes it root inside and adds its ids of V(/etc/subuid) and V(/etc/subgid) from 1 on. If the task runs
+        as root, these ids alone are there, from 0 on, so that root inside is nobody on the host.
+      - A dictionary has C(uid) and C(gid), each a list of ranges with C(inside), C(outside) and C(count). Ranges must
+        not overlap.
       - Users other than root may map only themselves and what V(/etc/subuid) lists for them, by C(newuidmap(1)).
       - The default is V(root).
     type: raw

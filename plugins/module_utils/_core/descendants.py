@@ -62,20 +62,21 @@ def kill_all(child: int, *, is_warden: bool) -> int:
 
     ``is_warden`` says that the child is one. Raises Refused when something cannot be killed.
     """
+    spared = set()
     if is_warden:
         # Stopped, it does not end with its own child, and so keeps what that leaves behind.
         os.kill(child, signal.SIGSTOP)
-    kept = {child} if is_warden else set()
-    _kill_descendants(kept)
-    os.kill(child, signal.SIGKILL)  # a zombie still has its pid
+        spared.add(child)
+    _kill_descendants(spared, child)
+    os.kill(child, signal.SIGKILL)  # nothing new where it has ended: its pid is kept for us
     _pid, status = os.waitpid(child, 0)
-    _kill_descendants(set())
+    _kill_descendants(set(), -1)
     return status
 
 
-def _kill_descendants(kept: t.Collection[int]) -> None:
+def _kill_descendants(spared: t.Collection[int], child: int) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while living := _living_descendants(kept):
+    while living := _living_descendants(spared):
         for pid, parent in living:
             _kill(pid, parent)
         if time.monotonic() > deadline:
@@ -85,7 +86,7 @@ def _kill_descendants(kept: t.Collection[int]) -> None:
                 "They belong to another user, or wait for a device.",
                 processes=[pid for pid, _parent in living],
             )
-        _reap(kept)
+        _reap_all_but(child)
 
 
 def _kill(pid: int, parent: int) -> None:
@@ -100,8 +101,8 @@ def _kill(pid: int, parent: int) -> None:
             os.close(pidfd)
 
 
-def _living_descendants(kept: t.Collection[int]) -> list[tuple[int, int]]:
-    """The (pid, parent) of all living descendants of this process but ``kept``."""
+def _living_descendants(spared: t.Collection[int]) -> list[tuple[int, int]]:
+    """The (pid, parent) of all living descendants of this process but ``spared``."""
     found = []
     parents = [os.getpid()]
     while parents:
@@ -109,7 +110,7 @@ def _living_descendants(kept: t.Collection[int]) -> list[tuple[int, int]]:
         for pid in _children(parent):
             parents.append(pid)
             facts = nsfs.process_facts(pid)
-            if pid not in kept and facts is not None and facts.state not in "ZX":
+            if pid not in spared and facts is not None and facts.state not in "ZX":
                 found.append((pid, parent))
     return found
 
@@ -130,11 +131,11 @@ def _children(parent: int) -> list[int]:
         return []  # the process has ended
 
 
-def _reap(kept: t.Collection[int]) -> None:
+def _reap_all_but(child: int) -> None:
     """Take away zombies that came back to this process; without that their pids pile up."""
     for pid in _children(os.getpid()):
         facts = nsfs.process_facts(pid)
-        if pid not in kept and facts is not None and facts.state == "Z":
+        if pid != child and facts is not None and facts.state == "Z":
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
     time.sleep(_PAUSE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import resource
@@ -178,8 +179,23 @@ class _Mounting:
         self._trees[position] = steps.run(
             _mount_step(mount),
             lambda: self._built(position, mount),
-            explain=functools.partial(explain.mount, inside=None, wanted=mount),
+            explain=functools.partial(self._why_not, inside=None, mount=mount),
         )
+
+    def _why_not(
+        self, error: OSError, inside: Inside | None, mount: WantedMount
+    ) -> tuple[str, str]:
+        is_clone = isinstance(error, KernelError) and error.call == "open_tree"
+        if not is_clone or error.errno != errno.EINVAL:
+            return explain.mount(error, inside, mount)
+        below = [other.path for other in mount_table.below(self._table().values(), mount.src)]
+        if below and not mount.options.bind_recursive:
+            listed = ", ".join(below)
+            return (
+                f"what is mounted below {mount.src} cannot be left out in a user namespace: {listed}",
+                "Use rbind.",
+            )
+        return f"{mount.src} lies on a mount that is unbindable", "Bind something else."
 
     def _built(self, position: int, mount: WantedMount) -> attach.Tree:
         if not mount.options.bind:
@@ -236,7 +252,7 @@ class _Mounting:
             steps.run(
                 action.name,
                 functools.partial(applier.apply, action),
-                explain=functools.partial(explain.mount, inside=inside, wanted=mount),
+                explain=functools.partial(self._why_not, inside=inside, mount=mount),
             )
             done.append(action.name)
         return done
