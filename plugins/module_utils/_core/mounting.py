@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import resource
@@ -257,8 +258,13 @@ def _look(
 
 def _surplus(inside: Inside, request: Request, table: attach.Table) -> list[str]:
     # What a later mount hides has a path below it too, but cannot be reached any more.
-    with inside.opened(request.exclusive_below) as fd:
-        top = table.by_id[files.place_of(fd).mount_id]
+    try:
+        with inside.opened(request.exclusive_below) as fd:
+            top = table.by_id[files.place_of(fd).mount_id]
+    except (KernelError, Refused) as error:
+        if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return []  # this very list makes it, or nobody does
+        raise
     reachable = [mount.path for mount in table.descendants(top)]
     return surplus_below(reachable, request.exclusive_below, request.wanted, inside.layout)
 
