@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import typing as t
@@ -59,9 +60,15 @@ class Definition:
 
     @property
     def layout(self) -> Layout:
-        """What was done to the namespace's tree; Inside settles which pivots were done."""
+        """What was done to the namespace's tree; Inside settles which pivots were done.
+
+        Mounts count until the first pivot: what is mounted later has names that belong to the
+        new root, where nothing has to be told apart from the host's any more.
+        """
+        before = itertools.takewhile(lambda step: step["do"] != "pivot", self.steps)
+        first = itertools.chain(before, self.volatile)
         return Layout(
-            mounted=frozenset(each["path"] for each in self.all_steps if each["do"] == "mount"),
+            mounted=frozenset(each["path"] for each in first if each["do"] == "mount"),
             noted=tuple(Note(**pivot) for pivot in self.pivoted),
         )
 

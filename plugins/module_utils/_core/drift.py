@@ -9,16 +9,20 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import typing as t
 
 from . import definition as definitions
-from . import mount_table, mounting, restore
+from . import mount_table, mounting, paths, pins, restore
 from .definition import Definition
 from .errors import Refused, StepFailed, in_words
+from .inside import Inside
 from .layout import Layout, is_below
 from .mount_table import Mount
 from .mounts.compare import WantedMount
 from .places import Step
+from .syscalls import files
 from .targets import Target
 
 AS_WANTED = "ok"
@@ -70,7 +74,8 @@ def of(definition: Definition) -> Drift:
         kept_roots = [
             layout.now(step["put_old"]) for step in definition.all_steps if step.get("put_old")
         ]
-        rows += surplus(view.mounts, rows, host, kept_roots=kept_roots, is_pivoted=bool(pivoted))
+        found = surplus(view.mounts, rows, host, kept_roots=kept_roots, is_pivoted=bool(pivoted))
+        rows += found if pivoted else _without_inherited(definition, found)
     return Drift(rows, _changes(definition), pivoted[-1] if pivoted else "/")
 
 
@@ -141,6 +146,35 @@ def surplus(
             continue
         found.append(Row(SURPLUS, mount.path, observed=mount))
     return found
+
+
+def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
+    """Without those that came from the host, which has unmounted its own since.
+
+    They are older than the pin, by an id that grows with each mount: from Linux 6.8 on.
+    """
+    if not rows:
+        return rows
+    pin = os.open(pins.path(definition.name, "mnt"), os.O_PATH | os.O_CLOEXEC)
+    try:
+        newest = files.unique_mount_id(pin)
+    finally:
+        os.close(pin)
+
+    def look(inside: Inside) -> list[bool]:
+        return [_is_older(inside, row.observed, newest) for row in rows]
+
+    older = restore.called_inside(definition, look)
+    return [row for row, is_older in zip(rows, older) if not is_older]
+
+
+def _is_older(inside: Inside, mount: Mount | None, newest: int) -> bool:
+    assert mount is not None
+    with contextlib.suppress(OSError), paths.opened_in(inside.root, mount.path) as fd:
+        number = files.unique_mount_id(fd)
+        is_unique = number != mount.id and files.place_of(fd).mount_id == mount.id
+        return is_unique and number < newest
+    return False
 
 
 def _is_below_any(path: str, above: t.Iterable[str]) -> bool:

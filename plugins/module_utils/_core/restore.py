@@ -120,16 +120,21 @@ def look(definition: Definition) -> View | None:
     """The namespace as it is, or None where it has no mount namespace now."""
     if "mnt" not in pins.pinned(definition.name):
         return None
+    view: View = called_inside(
+        definition, lambda inside: View(inside.layout.pivoted, inside.mounts())
+    )
+    return view
+
+
+def called_inside(definition: Definition, function: t.Callable[[Inside], t.Any]) -> t.Any:
+    """What the function answers in the mount namespace of the definition."""
     host_proc = open_host_proc()
     try:
         with Target(namespace=definition.name).open() as handles:
-
-            def seen() -> View:
-                inside = Inside(host_proc, definition.layout)
-                return View(inside.layout.pivoted, inside.mounts())
-
-            view: View = spawn.call(seen, joins=handles.only({"mnt", "user"}))
-            return view
+            return spawn.call(
+                lambda: function(Inside(host_proc, definition.layout)),
+                joins=handles.only({"mnt", "user"}),
+            )
     finally:
         os.close(host_proc)
 
