@@ -13,7 +13,8 @@ description:
   - Keeps kernel namespaces alive under a name, as C(ip netns) does for network namespaces, but of all eight kinds.
   - A named namespace is one or more namespaces of different kinds. They live without a process in them, by pins below
     V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps.
-  - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a reboot.
+  - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a
+    reboot.
 options:
   name:
     description:
@@ -22,14 +23,16 @@ options:
     required: true
   state:
     description:
-      - V(present) creates or changes it. V(absent) removes it with everything that is kept for it.
+      - V(present) creates or changes it. V(absent) removes it with everything that is kept for it, also the output of
+        its services.
       - The namespaces end when no process lives in them, and their mounts with them.
     type: str
     choices: [present, absent]
     default: present
   kinds:
     description:
-      - The kinds of namespace that it has. Kinds can be added and dropped later, except V(user), which owns the others.
+      - The kinds of namespace that it has. Kinds can be added and dropped later, except V(user), which owns the others,
+        and those that the holder of a pid namespace lives in.
     type: list
     elements: str
     choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
@@ -54,9 +57,10 @@ options:
   id_map:
     description:
       - Which ids outside the ids inside a new user namespace are. Needs the kind V(user).
-      - V(auto) takes the ranges of the caller in V(/etc/subuid) and V(/etc/subgid). V(root) maps root inside to the caller,
-        V(current) the caller to itself.
-      - Or a dictionary with the lists C(uid) and C(gid), whose entries have the numbers C(inside), C(outside) and C(count).
+      - V(auto) takes the ranges of the caller in V(/etc/subuid) and V(/etc/subgid). V(root) maps root inside to the
+        caller, V(current) the caller to itself.
+      - Or a dictionary with the lists C(uid) and C(gid), whose entries have the numbers C(inside), C(outside) and
+        C(count).
       - By default it is V(root).
       - Cannot be changed later without O(recreate).
     type: raw
@@ -68,7 +72,7 @@ options:
   sysctl:
     description:
       - Kernel parameters of the network, ipc and user namespaces. One that belongs to no namespace is refused, since it
-        would change the host.
+        would change the host. Those that are not named are left as they are.
     type: dict
     default: {}
   time_offsets:
@@ -85,9 +89,10 @@ options:
         type: int
   persistent:
     description:
-      - Whether it is there again after a reboot, with the mounts, root file systems and pivots that other modules record.
-      - The first such namespace has the command C(nsctl) installed in C(/usr/local/sbin), and on hosts that systemd runs
-        the unit C(linux-namespaces.service). Both go with the last one.
+      - Whether it is there again after a reboot, with the mounts, root file systems and pivots that other modules
+        record.
+      - The first such namespace has the command C(nsctl) installed in C(/usr/local/sbin), and on hosts that systemd
+        runs the unit C(linux-namespaces.service). Both go with the last one.
     type: bool
     default: true
   recreate:
@@ -97,8 +102,8 @@ options:
     default: false
   force:
     description:
-      - Kill the processes that live in a namespace which is to be removed. Without it such a namespace is not removed, and
-        the processes are listed.
+      - Kill the processes that live in a namespace which is to be removed. Without it such a namespace is not removed,
+        and the processes are listed.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -192,6 +197,7 @@ processes:
   elements: dict
   sample:
     - pid: 4242
+      uid: 0
       command: "nginx: master process"
 """
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs modules as Ansible does, each in a process of its own, but without starting Python anew.
 
-A server that has imported Ansible's part listens on a Unix socket and forks for every request.
-The collection is imported in the fork, so that every run reads its environment and its code.
+A server that has imported Ansible's part and the collection listens on a Unix socket and forks
+for every request. A run with an environment of its own imports the collection anew, and so reads
+its environment.
 
 Run as a script it is the server; run() is the client.
 """
@@ -118,6 +119,8 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
             os.dup2(fd, number)
         os.closerange(3, 64)
         os.environ.update(request["env"])
+        if request["env"]:
+            _forget_collection()
         module = f"{MODULES}.{request['name']}"
         if request["user"] is not None:
             # Python may lie where only root can read.
@@ -142,6 +145,19 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
         os._exit(status)
 
 
+def _import_collection() -> None:
+    for path in sorted((CHECKOUT / "plugins/modules").glob("ns_*.py")):
+        # What cannot be imported fails in the run that needs it, and says so there.
+        with contextlib.suppress(Exception):
+            importlib.import_module(f"{MODULES}.{path.stem}")
+
+
+def _forget_collection() -> None:
+    collection = MODULES.rpartition(".plugins")[0]
+    for name in [name for name in sys.modules if name.startswith(f"{collection}.")]:
+        del sys.modules[name]
+
+
 def _make_importable() -> None:
     spec = importlib.util.spec_from_file_location("checkout", CHECKOUT / "tests/conftest.py")
     assert spec is not None and spec.loader is not None
@@ -152,5 +168,6 @@ if __name__ == "__main__":
     from ansible.module_utils import basic
 
     _make_importable()
+    _import_collection()
     with socket.socket(fileno=int(sys.argv[1])) as listening:
         _serve(listening)

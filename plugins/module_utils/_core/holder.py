@@ -5,69 +5,121 @@
 """The holder of a pid namespace: its init, which keeps it alive where a pin cannot.
 
 When the init of a pid namespace ends, everything in it is killed and nothing can be born
-there any more (pid_namespaces(7)): a pinned one still needs a process.
+there any more (pid_namespaces(7)): a pinned one still needs a process. It lives in the mount
+namespace of its set as well: /proc/1/root inside is not to lead to the host's root.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import typing as t
 
-from . import nsfs, pins
+from . import pins, supervise
 from .syscalls import processes
+
+_ARGV = ("sleep", "2147483647")  # `infinity` is no number to older versions of busybox
+_MFD_EXEC = 0x10  # Linux 6.3, and then needed where vm.memfd_noexec is 1
+_PROGRAM_FD = 3
+_PATIENCE = 10.0
+
+
+class Shape(t.NamedTuple):
+    """What a holder is made of, opened before it leaves the host: see shape()."""
+
+    null: int
+    program: int
+    host_root: os.stat_result
+
+
+@contextlib.contextmanager
+def shape() -> t.Iterator[Shape]:
+    """Open what become() takes."""
+    with contextlib.ExitStack() as stack:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null)
+        program = _sealed_copy(shutil.which(_ARGV[0], path="/bin:/usr/bin") or "/bin/sleep")
+        if program >= 0:
+            stack.callback(os.close, program)
+        yield Shape(null, program, os.stat("/"))
+
+
+def _sealed_copy(path: str) -> int:
+    """The program in memory, where nobody can change it, or -1.
+
+    /proc/1/exe is open to root inside, and would be the host's own file (CVE-2019-5736).
+    """
+    with contextlib.suppress(OSError), open(path, "rb") as program:
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        try:
+            fd = os.memfd_create(_ARGV[0], flags | _MFD_EXEC)
+        except OSError:  # EINVAL: an older kernel
+            fd = os.memfd_create(_ARGV[0], flags)
+        with open(os.dup(fd), "wb") as copy:
+            shutil.copyfileobj(program, copy)
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        return fd
+    return -1
+
+
+def become(made_of: Shape) -> t.NoReturn:
+    """Turn this process into a holder: nothing open, nothing to do, and children are reaped."""
+    os.setsid()
+    os.chdir("/")
+    # The kernel reaps the children of who ignores SIGCHLD; that survives execve(2) (wait(2)).
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for standard in (0, 1, 2):
+        os.dup2(made_of.null, standard)
+    # A program takes less memory than Python. But its libraries are those of the root that it
+    # starts in: in a root that is not the host's, stay Python, which has all of its own.
+    if made_of.program >= 0 and os.path.samestat(os.stat("/"), made_of.host_root):
+        os.dup2(made_of.program, _PROGRAM_FD, inheritable=False)
+        processes.close_descriptors_from(_PROGRAM_FD + 1)
+        with contextlib.suppress(OSError):
+            os.execve(_PROGRAM_FD, _ARGV, {})
+    processes.close_descriptors_from(_PROGRAM_FD)
+    while True:
+        signal.pause()
 
 
 def _path(name: str) -> str:
     return f"{pins.directory(name)}/holder.json"
 
 
-def become() -> t.NoReturn:
-    """Turn this process into a holder: nothing open, nothing to do, and children are reaped."""
-    os.setsid()
-    os.chdir("/")
-    # The kernel reaps the children of who ignores SIGCHLD; that survives execve(2) (wait(2)).
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    processes.close_descriptors_from(3)
-    program = shutil.which("sleep", path="/bin:/usr/bin") or "/bin/sleep"
-    os.execve(program, ["sleep", "infinity"], {})
-
-
 def note(name: str, pid: int) -> None:
-    """Write down who the holder is, by pid and start. Call it with the lock held."""
-    facts = nsfs.process_facts(pid)
-    content = {"pid": pid, "start": facts.start if facts is not None else 0}
+    """Write down who the holder is. Call it with the lock held."""
     beside = f"{_path(name)}.new"
     with open(beside, "w", encoding="utf-8") as noted:
-        json.dump(content, noted)
+        json.dump(supervise.identify(pid)._asdict(), noted)
     os.rename(beside, _path(name))
+
+
+def _noted(name: str) -> supervise.Running | None:
+    try:
+        with open(_path(name), encoding="utf-8") as noted:
+            return supervise.Running(**json.load(noted))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
 
 
 def pid_of(name: str) -> int | None:
     """The pid of the holder when it lives, else None."""
-    try:
-        with open(_path(name), encoding="utf-8") as noted:
-            content = json.load(noted)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    facts = nsfs.process_facts(content["pid"])
-    if facts is None or facts.start != content["start"] or facts.state == "Z":
-        return None
-    return int(content["pid"])
+    process = _noted(name)
+    return process.pid if process is not None and supervise.is_alive(process) else None
 
 
 def end(name: str) -> None:
-    """End the holder, and with it the pid namespace and everything in it."""
-    pid = pid_of(name)
-    if pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """End the holder, and with it the pid namespace and everything in it. Raises KernelError."""
+    process = _noted(name)
+    if process is not None and supervise.send(process, signal.SIGKILL):
+        # Until then it keeps its other namespaces, and what is mounted in them.
+        supervise.wait_for_end(process, timeout=_PATIENCE)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(_path(name))

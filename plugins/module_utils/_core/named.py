@@ -13,22 +13,26 @@ import contextlib
 import dataclasses
 import functools
 import os
-import signal
-import time
 import typing as t
 
+from . import (
+    creation,
+    explain_namespaces,
+    fixed,
+    holder,
+    kinds,
+    network,
+    pins,
+    residents,
+    settings,
+    spawn,
+    steps,
+    sysctls,
+)
 from . import definition as definitions
-from . import credentials, holder, kinds, network, nsfs, pins, spawn, steps, sysctls
 from .errors import Refused
 from .id_maps import IdMaps
-from .syscalls import mounts, namespaces, processes
-from .targets import Handles
-
-_PROPAGATION = {
-    "private": mounts.MS_PRIVATE,
-    "slave": mounts.MS_SLAVE,
-    "shared": mounts.MS_SHARED,
-}
+from .inside import Inside, open_host_proc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,17 @@ class Wanted:
         sysctls.check([key for key, _value in self.sysctl], self.kinds)
         return self
 
+    def settings(self) -> list[settings.Setting]:
+        """What of it can be set while it lives."""
+        found = []
+        if self.hostname is not None:
+            found.append(settings.hostname(self.hostname))
+        if self.domainname is not None:
+            found.append(settings.domainname(self.domainname))
+        if "net" in self.kinds:
+            found.append(settings.loopback(up=self.loopback))
+        return [*found, *(settings.sysctl(key, value) for key, value in self.sysctl)]
+
     def properties(self) -> dict[str, t.Any]:
         """What the definition records of it."""
         found: dict[str, t.Any] = {"kinds": sorted(self.kinds), "propagation": self.propagation}
@@ -102,6 +117,7 @@ class Outcome:
 class _Change(t.NamedTuple):
     name: str
     apply: t.Callable[[], t.Any]
+    explain: steps.Explain | None = None
 
 
 def present(
@@ -113,27 +129,34 @@ def present(
     processes in it for that. ``timeout`` is in seconds, for the lock.
     """
     wanted.checked()
-    with contextlib.nullcontext() if check else pins.locked(wanted.name, timeout=timeout):
-        before = _described(wanted.name)
-        actions: list[str] = []
-        fixed = _fixed_differences(wanted)
-        if fixed and not recreate:
-            raise Refused(
-                f"namespace {wanted.name!r} differs in what cannot be changed while it lives: "
-                + "; ".join(fixed),
-                "Set recreate: true to remove it and create it anew.",
-            )
-        if fixed:
-            actions += _remove(wanted.name, check=check, force=force)
-        for change in _changes(wanted, anew=bool(fixed)):
-            actions.append(change.name)
-            if not check:
-                steps.run(change.name, change.apply)
-        after = dict(_wanted_description(wanted), **({} if actions else before))
-        facts = describe(wanted.name)
-        if check and actions:
+    name = wanted.name
+    with _locked(name, check=check, timeout=timeout):
+        before = _described(name)
+        is_new = not _is_there(name)
+        removal = _removal_before(wanted, recreate=recreate, force=force)
+        changes = removal + _building(wanted, anew=bool(removal))
+        if not check:
+            with _undone_on_failure(name, is_new=is_new, is_changed=not removal):
+                _apply(changes)
+        after = dict(wanted.properties(), persistent=wanted.persistent) if changes else before
+        facts = describe(name)
+        if check and changes:
             facts["persistent"] = wanted.persistent
-        return Outcome(actions, before, after if actions else before, facts)
+        return Outcome([change.name for change in changes], before, after, facts)
+
+
+@contextlib.contextmanager
+def _undone_on_failure(name: str, *, is_new: bool, is_changed: bool) -> t.Iterator[None]:
+    """What cannot be made is not to be recorded: at boot it could not be made either."""
+    definition = definitions.load(name)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            _discard(name)
+        elif is_changed and definition is not None:
+            definitions.save(definition)
+        raise
 
 
 def absent(name: str, *, check: bool, force: bool = False, timeout: float) -> Outcome:
@@ -142,12 +165,14 @@ def absent(name: str, *, check: bool, force: bool = False, timeout: float) -> Ou
     Raises Refused while processes live inside, unless ``force`` says to end them.
     """
     pins.checked_name(name)
-    if not _is_there(name):
+    if not _is_there(name) and (check or not os.path.isdir(pins.BASE)):
         return Outcome([], {}, {}, describe(name))
-    with contextlib.nullcontext() if check else pins.locked(name, timeout=timeout):
+    with _locked(name, check=check, timeout=timeout):  # which also clears away what nobody needs
         before = _described(name)
-        actions = _remove(name, check=check, force=force)
-        return Outcome(actions, before, {}, describe(name))
+        changes = _removal(name, force=force) if _is_there(name) else []
+        if not check:
+            _apply(changes)
+        return Outcome([change.name for change in changes], before, {}, describe(name))
 
 
 def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
@@ -158,17 +183,31 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     pins.checked_name(name)
     if not os.path.isdir(pins.directory(name)):
         return []
-    with contextlib.nullcontext() if check else pins.locked(name, timeout=timeout):
+    with _locked(name, check=check, timeout=timeout):
         if pins.pinned(name) and not definitions.has_record(name):
             raise Refused(
                 f"namespace {name!r} is not persistent: there is no definition to bring it back",
                 "Remove it with linux.namespaces.ns_namespace, state: absent.",
             )
-        return _remove(name, check=check, force=force, keep_definition=True)
+        changes = _removal(name, force=force, keep_definition=True)
+        if not check:
+            _apply(changes)
+        return [change.name for change in changes]
+
+
+def _locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
+    pins.check_rights()
+    return contextlib.nullcontext() if check else pins.locked(name, timeout=timeout)
+
+
+def _apply(changes: t.Iterable[_Change]) -> None:
+    for change in changes:
+        steps.run(change.name, change.apply, explain=change.explain)
 
 
 def _is_there(name: str) -> bool:
-    return os.path.isdir(pins.directory(name)) or definitions.has_record(name)
+    """Whether anything is kept for the name, be it what a killed run left."""
+    return os.path.isdir(pins.directory(name)) or definitions.has_files(name) or pins.has_logs(name)
 
 
 def describe(name: str) -> dict[str, t.Any]:
@@ -180,86 +219,93 @@ def describe(name: str) -> dict[str, t.Any]:
         "kinds": {
             kind: {"id": number, "path": pins.path(name, kind)} for kind, number in pinned.items()
         },
-        "processes": [
-            {"pid": process.pid, "command": process.command, "uid": process.uid}
-            for process in processes_inside(name, pinned)
-        ],
+        "processes": residents.as_data(residents.of(name)),
         "persistent": definition.persistent if definition is not None else False,
-        "root": _root_of(definition),
+        "root": _root_of(definition, pinned),
     }
 
 
-def _root_of(definition: definitions.Definition | None) -> str:
-    if definition is None or not definition.pivoted:
+def _root_of(definition: definitions.Definition | None, pinned: t.Container[str]) -> str:
+    """The new root that it was pivoted to last."""
+    if definition is None or not definition.pivoted or "mnt" not in pinned:
         return "/"
-    return str(definition.pivoted[-1]["new_root"])
+    layout = definition.layout
+    host_proc = open_host_proc()
+    try:
+        with creation.open_pins(definition.name, ["mnt"]) as handles:
+            # Only inside it shows whether a pivot that was noted was made as well.
+            pivoted: tuple[str, ...] = spawn.call(
+                lambda: Inside(host_proc, layout).layout.pivoted, joins=handles
+            )
+            return pivoted[-1] if pivoted else "/"
+    finally:
+        os.close(host_proc)
 
 
-def processes_inside(name: str, pinned: t.Mapping[str, int]) -> list[nsfs.ProcessFacts]:
-    """The processes that live in one of these namespaces, but for the holder."""
-    own = nsfs.ids_of_process("self", pinned)
-    wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
-    holder_pid = holder.pid_of(name)
-    found = []
-    for pid in nsfs.all_pids() if wanted else []:
-        ids = nsfs.ids_of_process(pid, wanted)
-        if pid != holder_pid and any(ids.get(kind) == wanted[kind] for kind in wanted):
-            facts = nsfs.process_facts(pid)
-            if facts is not None and facts.state != "Z":
-                found.append(facts)
-    return found
+def _removal_before(wanted: Wanted, *, recreate: bool, force: bool) -> list[_Change]:
+    """What has to be removed first. Raises Refused where that was not allowed."""
+    name = wanted.name
+    pinned = pins.pinned(name)
+    definition = definitions.load(name)
+    if pinned and (definition is None or not definition.properties):
+        # A removal forgets the definition first: it was begun, and is to be finished.
+        return _removal(name, force=force)
+    differing = fixed.differences(name, wanted.properties(), pinned, definition)
+    if differing and not recreate:
+        raise Refused(
+            f"namespace {name!r} differs in what cannot be changed while it lives: "
+            + "; ".join(differing),
+            "Set recreate: true to remove it and create it anew.",
+        )
+    return _removal(name, force=force) if differing else []
 
 
-def _fixed_differences(wanted: Wanted) -> list[str]:
-    """What the kernel lets nobody change about a namespace that lives."""
-    pinned = pins.pinned(wanted.name)
-    definition = definitions.load(wanted.name)
-    if not pinned or definition is None:
-        return []
-    found = []
-    if "user" in wanted.kinds and "user" not in pinned:
-        found.append("its namespaces belong to no user namespace of their own")
-    if "user" in pinned and "user" not in wanted.kinds:
-        found.append("its namespaces belong to its user namespace")
-    old, new = definition.properties, wanted.properties()
-    for key, kind in (("id_map", "user"), ("time_offsets", "time"), ("propagation", "mnt")):
-        if kind in pinned and kind in wanted.kinds and old.get(key) != new.get(key):
-            found.append(f"{key} is {old.get(key)!r}, not {new.get(key)!r}")
-    return found
-
-
-def _changes(wanted: Wanted, *, anew: bool) -> list[_Change]:
+def _building(wanted: Wanted, *, anew: bool) -> list[_Change]:
+    """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
     name = wanted.name
     pinned = {} if anew else pins.pinned(name)
+    definition = None if anew else definitions.load(name)
     changes = []
-    if "pid" in pinned and holder.pid_of(name) is None:
+    if definition != _definition_after(wanted, definition):
+        verb = "record" if wanted.persistent else "note"
+        changes.append(_Change(f"{verb} namespace {name}", lambda: _record(wanted)))
+    if "pid" in pinned and "pid" in wanted.kinds and holder.pid_of(name) is None:
         # Nothing can be born in a pid namespace whose init has ended (pid_namespaces(7)).
         del pinned["pid"]
     missing = [kind for kind in kinds.KINDS if kind in wanted.kinds and kind not in pinned]
-    surplus = [kind for kind in pinned if kind not in wanted.kinds]
+    if "user" in missing and pinned:
+        # The others belong to it, or fixed.differences() would tell: only its pin is gone.
+        missing.remove("user")
+        changes.append(_Change("pin user", lambda: fixed.pin_owner(name, min(pinned))))
     if missing:
+        making = creation.Making(
+            missing,
+            wanted.propagation,
+            wanted.id_maps,
+            wanted.time_offsets if "time" in missing else (),
+            [each for each in wanted.settings() if each.kind in missing],
+        )
         changes.append(
             _Change(
-                f"create {', '.join(sorted(missing))}", lambda: _create(wanted, missing, pinned)
+                f"create {', '.join(sorted(missing))}",
+                lambda: _create(name, making, pinned),
+                lambda error: explain_namespaces.birth(error, joins=None, creates=missing),
             )
         )
-    for kind in surplus:
-        changes.append(_Change(f"drop {kind}", functools.partial(_drop, name, kind)))
-    kept = [kind for kind in pinned if kind in wanted.kinds]
-    if kept:
-        changes += _live_changes(wanted, kept)
-    if "net" in wanted.kinds and ("net" in missing or not network.is_published(name)):
+    for kind in pinned:
+        if kind not in wanted.kinds:
+            changes.append(_Change(f"drop {kind}", functools.partial(_drop, name, kind)))
+    kept = [each for each in wanted.settings() if each.kind in pinned]
+    opened = functools.partial(creation.open_pins, name)
+    for setting in settings.missing(kept, opened):
+        changes.append(_Change(setting.name, functools.partial(settings.make, setting, opened)))
+    if "net" in wanted.kinds and not network.is_published(name):
         network.check_publishable(name)
         changes.append(_Change(f"show {name} to ip netns", lambda: network.publish(name)))
-    after = _definition_after(wanted)
-    if definitions.load(name) != after or (anew and wanted.persistent):
-        verb = "record" if wanted.persistent else "note"
-        changes.append(_Change(f"{verb} namespace {name}", lambda: _record(wanted)))
     return changes
 
 
-def _definition_after(wanted: Wanted) -> definitions.Definition:
-    old = definitions.load(wanted.name)
+def _definition_after(wanted: Wanted, old: definitions.Definition | None) -> definitions.Definition:
     if old is None:
         old = definitions.Definition(wanted.name)
     steps_now = old.steps if wanted.persistent else []
@@ -274,128 +320,20 @@ def _definition_after(wanted: Wanted) -> definitions.Definition:
 
 
 def _record(wanted: Wanted) -> None:
-    definitions.save(_definition_after(wanted))
+    # Before there is a namespace: what a killed run leaves can be told by it.
+    pins.prepare(wanted.name)
+    definitions.save(_definition_after(wanted, definitions.load(wanted.name)))
 
 
-def _live_changes(wanted: Wanted, kept: t.Sequence[str]) -> list[_Change]:
-    """Changes of names and kernel parameters of namespaces that live."""
-    parameters = [(key, value) for key, value in wanted.sysctl if sysctls.kind_of(key) in kept]
-
-    def look() -> dict[str, t.Any]:
-        seen: dict[str, t.Any] = {}
-        if "uts" in kept:
-            system = os.uname()
-            seen["hostname"] = system.nodename
-            seen["domainname"] = sysctls.read("kernel.domainname")
-        if "net" in kept:
-            seen["loopback"] = network.is_loopback_up()
-        for key, _value in parameters:
-            seen[key] = sysctls.read(key)
-        return seen
-
-    with _open(wanted.name, kept) as handles:
-        seen = spawn.call(look, joins=handles)
-
-    def inside(function: t.Callable[[], None]) -> t.Callable[[], None]:
-        def apply() -> None:
-            with _open(wanted.name, kept) as handles:
-                spawn.call(function, joins=handles)
-
-        return apply
-
-    changes = []
-    if wanted.hostname is not None and seen.get("hostname", wanted.hostname) != wanted.hostname:
-        text = wanted.hostname
-        changes.append(
-            _Change(f"set hostname {text}", inside(lambda: namespaces.sethostname(text)))
-        )
-    if wanted.domainname is not None and seen.get("domainname", "") != wanted.domainname:
-        domain = wanted.domainname
-        changes.append(
-            _Change(f"set domainname {domain}", inside(lambda: namespaces.setdomainname(domain)))
-        )
-    if wanted.loopback and seen.get("loopback") is False:
-        changes.append(_Change("set lo up", inside(lambda: network.set_loopback(up=True))))
-    if not wanted.loopback and seen.get("loopback"):
-        changes.append(_Change("set lo down", inside(lambda: network.set_loopback(up=False))))
-    for key, value in parameters:
-        if seen.get(key) != sysctls.normalised(value):
-            changes.append(
-                _Change(
-                    f"set {key} to {value}",
-                    inside(functools.partial(sysctls.write, key, value)),
-                )
-            )
-    return changes
-
-
-def _open(name: str, names: t.Iterable[str]) -> Handles:
-    return Handles(
-        {kind: os.open(pins.path(name, kind), os.O_RDONLY | os.O_CLOEXEC) for kind in names}
-    )
-
-
-def _create(wanted: Wanted, missing: t.Sequence[str], pinned: t.Mapping[str, int]) -> None:
-    """Create the missing kinds and pin them.
-
-    A pin appears only when its namespace is set up, so a killed run leaves some of them whole
-    and the others missing, for the next run to create.
-    """
-    name = wanted.name
+def _create(name: str, making: creation.Making, pinned: t.Collection[str]) -> None:
     pins.prepare(name)
-    for kind in missing:
-        pins.unpin(name, kind)
-    if "mnt" in missing:
-        _forget_its_past(name)
-    if "pid" in missing:
-        holder.end(name)
-
-    def setup() -> None:
-        if "user" in missing:
-            credentials.become_root()
-        if "mnt" in missing:
-            if wanted.propagation != "unchanged":
-                flags = mounts.MS_REC | _PROPAGATION[wanted.propagation]
-                mounts.mount("none", "/", flags=flags)
-            pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
-        if "uts" in missing and wanted.hostname is not None:
-            namespaces.sethostname(wanted.hostname)
-        if "uts" in missing and wanted.domainname is not None:
-            namespaces.setdomainname(wanted.domainname)
-        if "net" in missing and wanted.loopback:
-            network.set_loopback(up=True)
-        for key, value in wanted.sysctl:
-            if sysctls.kind_of(key) in missing:
-                sysctls.write(key, value)
-
-    def map_ids(pid: int) -> None:
-        if "user" in missing and wanted.id_maps is not None:
-            wanted.id_maps.write(pid)
-
-    offsets = "".join(f"{clock} {seconds} 0\n" for clock, seconds in wanted.time_offsets)
-    with (
-        _open(name, [kind for kind in ("user",) if kind in pinned]) as handles,
-        spawn.held(
-            setup,
-            joins=handles if handles.names else None,
-            creates=missing,
-            time_offsets=offsets,
-            prepare=map_ids,
-            afterwards=holder.become if "pid" in missing else None,
-        ) as pid,
-    ):
-        # The user namespace first: what a later run adds is to belong to it.
-        for kind in missing:
-            if kind == "pid":
-                holder.note(name, pid)
-            steps.run(f"pin {kind}", functools.partial(pins.pin, name, kind, pid))
-
-
-def _forget_its_past(name: str) -> None:
-    """What ends with a mount namespace: its pivots, and the steps that are not recorded."""
     definition = definitions.load(name)
-    if definition is not None and (definition.pivoted or definition.volatile):
-        definitions.save(dataclasses.replace(definition, pivoted=[], volatile=[]))
+    assert definition is not None  # it was recorded before
+    if "mnt" in making.kinds:
+        # With a mount namespace end its pivots, and the steps that are not recorded.
+        definition = dataclasses.replace(definition, pivoted=[], volatile=[])
+    definitions.save(definition)
+    creation.create(name, making, pinned=pinned)
 
 
 def _drop(name: str, kind: str) -> None:
@@ -406,56 +344,42 @@ def _drop(name: str, kind: str) -> None:
     pins.unpin(name, kind)
 
 
-def _remove(name: str, *, check: bool, force: bool, keep_definition: bool = False) -> list[str]:
-    living = processes_inside(name, pins.pinned(name))
+def _removal(name: str, *, force: bool, keep_definition: bool = False) -> list[_Change]:
+    """The changes that remove it. Raises Refused while processes live inside, without ``force``."""
+    living = residents.of(name)
     if living and not force:
         listed = ", ".join(f"{process.pid} ({process.command})" for process in living[:10])
         more = f" and {len(living) - 10} more" if len(living) > 10 else ""
         raise Refused(
             f"processes live in namespace {name!r}: {listed}{more}",
             "Stop them, or set force: true to have them killed.",
-            processes=[{"pid": each.pid, "command": each.command} for each in living],
+            processes=residents.as_data(living),
         )
     changes = []
     if living:
-        changes.append(_Change(f"kill {len(living)} processes", lambda: _kill_all(name)))
-    if definitions.has_record(name) and not keep_definition:
+        changes.append(_Change(f"kill {len(living)} processes", lambda: residents.kill_all(name)))
+    if keep_definition:
+        changes.append(_Change(f"take down namespace {name}", lambda: _take_down(name)))
+        return changes
+    if definitions.has_record(name):
         changes.append(
             _Change(f"forget the definition of {name}", lambda: definitions.forget(name))
         )
-    if os.path.isdir(pins.directory(name)):
-        changes.append(_Change(f"remove namespace {name}", lambda: _discard(name)))
-    for change in changes:
-        if not check:
-            steps.run(change.name, change.apply)
-    return [change.name for change in changes]
+    changes.append(_Change(f"remove namespace {name}", lambda: _discard(name)))
+    return changes
 
 
-def _discard(name: str) -> None:
+def _take_down(name: str) -> None:
+    definitions.forget_state(name)
     network.unpublish(name)
     holder.end(name)
     pins.discard(name)
 
 
-def _kill_all(name: str, *, patience: float = 10.0) -> None:
-    """Kill until none is left: what is killed may have children that are not."""
-    deadline = time.monotonic() + patience
-    while True:
-        living = processes_inside(name, pins.pinned(name))
-        if not living:
-            return
-        for process in living:
-            with contextlib.suppress(OSError):
-                pidfd = processes.pidfd_open(process.pid)
-                try:
-                    now = nsfs.process_facts(process.pid)
-                    if now is not None and now.start == process.start:
-                        processes.pidfd_send_signal(pidfd, signal.SIGKILL)
-                finally:
-                    os.close(pidfd)
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"processes of namespace {name!r} do not end: {living}")
-        time.sleep(0.01)
+def _discard(name: str) -> None:
+    definitions.forget(name)  # also what a killed run was writing
+    _take_down(name)
+    pins.discard_logs(name)
 
 
 def _described(name: str) -> dict[str, t.Any]:
@@ -467,7 +391,3 @@ def _described(name: str) -> dict[str, t.Any]:
     found["kinds"] = sorted(pins.pinned(name))
     found["persistent"] = definition.persistent if definition is not None else False
     return found
-
-
-def _wanted_description(wanted: Wanted) -> dict[str, t.Any]:
-    return dict(wanted.properties(), persistent=wanted.persistent)

@@ -17,8 +17,15 @@ import typing as t
 
 from .errors import StepFailed
 
-# A test ends the process with SIGKILL before the step whose name holds this text.
+# A test ends the run with SIGKILL before a step: the one whose name holds this text, or the one
+# with this number, counted from 1 over all processes of the run.
 KILL_VARIABLE = "LINUX_NAMESPACES_KILL_BEFORE"
+_doomed = os.environ.get(KILL_VARIABLE, "")
+_run_pid = os.getpid()
+if _doomed.isdecimal():
+    import mmap
+
+    _taken = mmap.mmap(-1, 8)  # children count on in it
 
 # Looks at the system after a failure and answers (reason, hint), each possibly empty.
 Explain = t.Callable[[OSError], tuple[str, str]]
@@ -26,11 +33,25 @@ Explain = t.Callable[[OSError], tuple[str, str]]
 
 def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = None) -> t.Any:
     """Run one step and return its result. Raises StepFailed with the cause found."""
-    doomed = os.environ.get(KILL_VARIABLE)
-    if doomed and doomed in name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _doomed and _is_doomed(name):
+        _end_this_run()
     try:
         return action()
     except OSError as error:
         reason, hint = explain(error) if explain is not None else ("", "")
         raise StepFailed(name, error, reason, hint) from error
+
+
+def _is_doomed(name: str) -> bool:
+    if not _doomed.isdecimal():
+        return _doomed in name
+    number = int.from_bytes(_taken[:], "little") + 1
+    _taken[:] = number.to_bytes(8, "little")
+    return number >= int(_doomed)
+
+
+def _end_this_run() -> None:
+    if os.getppid() == _run_pid:  # otherwise we are it, or it is out of reach: in another pid ns
+        os.kill(_run_pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(1)  # the init of a pid namespace cannot be killed from within

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 
@@ -69,22 +70,31 @@ def _path(key: str) -> str:
     return "/proc/sys/" + key.replace(".", "\0").replace("/", ".").replace("\0", "/")
 
 
-def normalised(value: str) -> str:
-    """A value as read() returns it: fields separated by one space."""
+def _normalised(value: str) -> str:
     return " ".join(value.split())
 
 
 def read(key: str) -> str:
-    """The value in the caller's namespaces. Raises KernelError."""
+    """The value in the caller's namespaces, its fields separated by a space. Raises KernelError."""
     try:
         with open(_path(key), encoding="utf-8") as parameter:
-            return normalised(parameter.read())
+            return _normalised(parameter.read())
     except OSError as error:
-        raise KernelError("read", error.errno or 0, {"path": _path(key)}) from error
+        raise KernelError("read", error.errno or errno.EIO, {"path": _path(key)}) from error
+
+
+def is_set(key: str, value: str) -> bool:
+    """Whether it has this value in the caller's namespaces. Raises Refused where there is none."""
+    try:
+        return read(key) == _normalised(value)
+    except KernelError as error:
+        if error.errno == errno.ENOENT:
+            raise Refused(*_not_there(key)) from error
+        return False  # one that can only be written, or that has no value yet
 
 
 def write(key: str, value: str) -> None:
-    """Set the value in the caller's namespaces. Raises KernelError."""
+    """Set the value in the caller's namespaces. Raises KernelError: see explain()."""
     try:
         fd = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -93,5 +103,29 @@ def write(key: str, value: str) -> None:
             os.close(fd)
     except OSError as error:
         raise KernelError(
-            "write", error.errno or 0, {"path": _path(key), "value": value}
+            "write", error.errno or errno.EIO, {"path": _path(key), "value": value}
         ) from error
+
+
+def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
+    """Why write() failed."""
+    if error.errno == errno.ENOENT:
+        return _not_there(key)
+    if error.errno in (errno.EINVAL, errno.ERANGE):
+        return (
+            f"the kernel takes no value {value!r} for {key}",
+            "See its documentation (sysctl(8)).",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{key} may not be set in a namespace", "Set it on the host, or leave it out."
+    return "", ""
+
+
+def _not_there(key: str) -> tuple[str, str]:
+    return (
+        f"the namespace has no kernel parameter {key}",
+        (
+            "Correct the name. Some are the host's alone, and some belong to a device or a module "
+            "that has to be there first."
+        ),
+    )

@@ -1,0 +1,160 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Making the namespaces of a named namespace, and pinning them once they are set up.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import typing as t
+
+from . import credentials, holder, kinds, pins, settings, spawn, steps
+from .errors import StepFailed
+from .id_maps import IdMaps
+from .syscalls import mounts
+from .targets import Handles
+
+_PROPAGATION = {
+    "private": mounts.MS_PRIVATE,
+    "slave": mounts.MS_SLAVE,
+    "shared": mounts.MS_SHARED,
+}
+# What the holder lives in besides its pid namespace, whether that is new or not: see holder.
+_AROUND_HOLDER = ("user", "mnt")
+
+
+class Making(t.NamedTuple):
+    """What is made: these kinds, with these properties. See the documentation of ns_namespace."""
+
+    kinds: t.Collection[str]
+    propagation: str
+    id_maps: IdMaps | None
+    time_offsets: t.Sequence[tuple[str, int]]
+    settings: t.Sequence[settings.Setting]
+
+
+def create(name: str, making: Making, *, pinned: t.Collection[str]) -> None:
+    """Create namespaces for ``name`` and pin them; ``pinned`` are the kinds that it has already.
+
+    A pin appears only when its namespace is set up, so a killed run leaves some of them whole
+    and the others missing, for the next run to create. Raises Refused, StepFailed, OSError.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    for cpu in (None, *cpus):
+        try:
+            _create(name, making, pinned, cpu=cpu)
+            return
+        except StepFailed as error:
+            # Only a mount namespace that is younger than the caller's can be pinned. Linux 6.18
+            # compares their numbers, which every CPU gives out for itself: where the caller is
+            # in a container, some CPUs still make such that count as older.
+            counts_as_older = error.step == _pin_step("mnt") and error.cause.errno == errno.EINVAL
+            if not counts_as_older or cpu == cpus[-1]:
+                raise
+
+
+def _create(
+    name: str, making: Making, pinned: t.Collection[str], *, cpu: int | None = None
+) -> None:
+    for kind in making.kinds:
+        pins.unpin(name, kind)
+    makes_holder = "pid" in making.kinds
+    if makes_holder:
+        holder.end(name)
+    around = _AROUND_HOLDER if makes_holder else ("user",)
+    joined = [kind for kind in around if kind in pinned and kind not in making.kinds]
+    with contextlib.ExitStack() as stack:
+        handles = stack.enter_context(open_pins(name, joined)) if joined else None
+        becomes = None
+        if makes_holder:
+            becomes = functools.partial(holder.become, stack.enter_context(holder.shape()))
+        with _on(cpu):
+            child = stack.enter_context(_born(making, handles, becomes))
+        for setting in making.settings:
+            settings.make(setting, functools.partial(_open_namespaces_of, child))
+        for kind in kinds.KINDS:
+            # In the order of the table: what a later run adds is to belong to the user namespace.
+            if kind not in making.kinds:
+                continue
+            if kind == "pid":
+                holder.note(name, child)
+            steps.run(
+                _pin_step(kind), functools.partial(pins.pin, name, kind, child), explain=_explain
+            )
+
+
+def _pin_step(kind: str) -> str:
+    return f"pin {kind}"
+
+
+def _explain(error: OSError) -> tuple[str, str]:
+    if error.errno == errno.EINVAL:
+        return (
+            (
+                "the kernel takes the new mount namespace for an older one than that of this "
+                "host, which is a container, and pins only younger ones"
+            ),
+            "Run the task again with another set of CPUs (taskset(1)), or outside of the container.",
+        )
+    return "", ""
+
+
+@contextlib.contextmanager
+def _on(cpu: int | None) -> t.Iterator[None]:
+    """Stay on one CPU, and let children do; with None on any."""
+    cpus = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def _born(
+    making: Making, joins: Handles | None, afterwards: t.Callable[[], t.NoReturn] | None
+) -> t.ContextManager[int]:
+    """A process that lives in the new namespaces and waits; its pid."""
+    cpus = os.sched_getaffinity(0)
+
+    def set_up() -> None:
+        os.sched_setaffinity(0, cpus)
+        if "user" in making.kinds:
+            credentials.become_root()
+        if "mnt" in making.kinds:
+            if making.propagation != "unchanged":
+                mounts.mount("none", "/", flags=mounts.MS_REC | _PROPAGATION[making.propagation])
+            pins.forget_in_copy(shared=making.propagation in ("shared", "unchanged"))
+
+    def map_ids(pid: int) -> None:
+        if "user" in making.kinds and making.id_maps is not None:
+            making.id_maps.write(pid)
+
+    return spawn.held(
+        set_up,
+        joins=joins,
+        creates=making.kinds,
+        time_offsets="".join(f"{clock} {seconds} 0\n" for clock, seconds in making.time_offsets),
+        prepare=map_ids,
+        afterwards=afterwards,
+    )
+
+
+def open_pins(name: str, names: t.Iterable[str]) -> Handles:
+    """The pinned namespaces of these kinds, to be joined."""
+    return Handles(
+        {kind: os.open(pins.path(name, kind), os.O_RDONLY | os.O_CLOEXEC) for kind in names}
+    )
+
+
+def _open_namespaces_of(pid: int, names: t.Iterable[str]) -> Handles:
+    return Handles(
+        {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in names}
+    )

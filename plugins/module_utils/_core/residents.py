@@ -1,0 +1,106 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The processes that live in a named namespace.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import typing as t
+
+from . import holder, nsfs, pins, supervise
+from .errors import KernelError, Refused
+from .syscalls import namespaces
+
+_PAUSE = 0.01
+# Kinds whose namespaces have others in them, which end with them.
+_NESTED = ("pid", "user")
+
+
+def of(name: str) -> list[nsfs.ProcessFacts]:
+    """The processes that live in one of its namespaces, but for its holder."""
+    pinned = pins.pinned(name)
+    own = nsfs.ids_of_process("self", pinned)
+    wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
+    if not wanted:
+        return []
+    nested = [_Nested(kind, wanted[kind]) for kind in _NESTED if kind in wanted]
+    holder_pid = holder.pid_of(name)
+    found = []
+    for pid in nsfs.all_pids():
+        ids = nsfs.ids_of_process(pid, wanted)
+        lives_inside = any(ids.get(kind) == number for kind, number in wanted.items())
+        if pid == holder_pid or not (
+            lives_inside or any(each.holds(pid, ids.get(each.kind)) for each in nested)
+        ):
+            continue
+        facts = nsfs.process_facts(pid)
+        if facts is not None and facts.state not in "ZX":
+            found.append(facts)
+    return found
+
+
+class _Nested:
+    """Which namespaces of a kind lie somewhere below the one with this id."""
+
+    def __init__(self, kind: str, number: int) -> None:
+        self.kind = kind
+        self._known: dict[int, bool] = {number: True}
+        own = nsfs.ids_of_process("self", [kind])
+        self._known.update(dict.fromkeys(own.values(), False))
+
+    def holds(self, pid: int, number: int | None) -> bool:
+        """Whether the namespace ``number`` of the process ``pid`` is one of them."""
+        if number is None:
+            return False
+        if number not in self._known:
+            self._known[number] = self._looked_up(pid)
+        return self._known[number]
+
+    def _looked_up(self, pid: int) -> bool:
+        try:
+            fd = os.open(f"/proc/{pid}/ns/{self.kind}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            while nsfs.id_of(fd) not in self._known:
+                above = namespaces.parent(fd)
+                os.close(fd)
+                fd = above
+            return self._known[nsfs.id_of(fd)]
+        except KernelError:  # EPERM: there is none above that we could see
+            return False
+        finally:
+            os.close(fd)
+
+
+def kill_all(name: str, *, patience: float = 10.0) -> None:
+    """Kill until none is left: what is killed may have children that are not.
+
+    Raises Refused when some are left after ``patience`` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while living := of(name):
+        for process in living:
+            with contextlib.suppress(KernelError):
+                supervise.send(supervise.Running(process.pid, process.start), signal.SIGKILL)
+        if time.monotonic() > deadline:
+            listed = ", ".join(str(process.pid) for process in living)
+            raise Refused(
+                f"processes of namespace {name!r} cannot be killed: {listed}",
+                "They wait for a device, most likely.",
+                processes=as_data(living),
+            )
+        time.sleep(_PAUSE)
+
+
+def as_data(processes: t.Iterable[nsfs.ProcessFacts]) -> list[dict[str, t.Any]]:
+    """The processes as results show them."""
+    return [{"pid": each.pid, "command": each.command, "uid": each.uid} for each in processes]
