@@ -191,9 +191,28 @@ def test_a_file_goes_on_a_file() -> None:
     assert names((bind("/mnt"), file), sources={0: FILE_SOURCE}) == ["mount bind of /srv on /mnt"]
 
 
-def test_a_source_that_an_earlier_mount_brings_is_not_looked_at() -> None:
-    inner = bind("/a", src_in="namespace")
-    assert len(plan((tmpfs("/srv"), EMPTY), (inner, EMPTY))) == 2
+def test_a_source_inside_is_there_or_an_earlier_mount_brings_it() -> None:
+    for src in ("/srv", "/srv/deep"):
+        inner = WantedMount("/a", src, "", ("bind",), src_in="namespace")
+        with pytest.raises(Refused) as refused:
+            plan((inner, EMPTY))
+        assert refused.value.reason == f"src {src} does not exist in the target"
+        assert len(plan((tmpfs("/srv"), EMPTY), (inner, EMPTY))) == 2
+        # In check mode an earlier task would have made it.
+        assert len(plan((inner, EMPTY), may_be_missing=True)) == 1
+        assert len(plan((inner, EMPTY), sources={0: DIRECTORY_SOURCE})) == 1
+
+
+def test_one_place_has_one_mount() -> None:
+    pairs = [(tmpfs("/mnt"), EMPTY._replace(name="/mnt")),
+             (tmpfs("/link"), EMPTY._replace(name="/mnt"))]  # fmt: skip
+    with pytest.raises(Refused) as refused:
+        plan(*pairs)
+    assert refused.value.reason == "/link is /mnt, and so is /mnt"
+    # What is seen below a new mount says nothing.
+    pairs = [(tmpfs("/mnt"), EMPTY._replace(name="/mnt")),
+             (tmpfs("/mnt/a"), EMPTY._replace(name="/mnt"))]  # fmt: skip
+    assert len(plan(*pairs)) == 2
 
 
 # What nobody asked for

@@ -31,7 +31,10 @@ def mount(error: OSError, inside: Inside | None, wanted: WantedMount | None) -> 
     call = error.call if isinstance(error, KernelError) else ""
     log = error.log if isinstance(error, KernelError) else ""
     if log:
-        return f"the kernel says: {log}", "Correct the file-system options in opts."
+        hint = "Name a block device in src." if "blockdev" in log else "Correct opts."
+        return f"the kernel says: {log}", hint
+    if isinstance(error, KernelError) and call == "fsconfig":
+        return _silent_filesystem(error, "on the host" if inside is None else "in the target")
     if call == "fsopen" and error.errno == errno.ENODEV and wanted is not None:
         return _unknown_filesystem(wanted.fstype)
     if call == "umount2" and error.errno == errno.EBUSY:
@@ -44,9 +47,9 @@ def mount(error: OSError, inside: Inside | None, wanted: WantedMount | None) -> 
             "the caller has no CAP_SYS_ADMIN over the target, or the kernel forbids this change",
             "Run the task as root (become: true).",
         )
-    if error.errno in (errno.ENOENT, errno.ENOTDIR) and wanted is not None and inside is not None:
-        if not inside.exists(wanted.path):
-            return f"{wanted.path} does not exist in the target", "Add X-mount.mkdir to opts."
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    if missing and wanted is not None and inside is not None and not inside.exists(wanted.path):
+        return f"{wanted.path} does not exist in the target", "Add X-mount.mkdir to opts."
     return "", ""
 
 
@@ -114,6 +117,13 @@ def pivot_root(error: OSError, inside: Inside, path: str, put_old: str) -> Answe
         fd = stack.enter_context(inside.opened(path))
         old = stack.enter_context(inside.opened(put_old)) if put_old else -1
         return new_root(inside, fd, path, put_old=old)
+
+
+def _silent_filesystem(error: KernelError, where: str) -> Answer:
+    option = f"{error.arguments.get('key')}={error.arguments.get('value')}"
+    if "key" in error.arguments and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"{option} names a directory that does not exist {where}", "Create it first."
+    return "", "The kernel may have said why in its own log: see dmesg."
 
 
 def _unknown_filesystem(fstype: str) -> Answer:

@@ -133,12 +133,19 @@ def _run(request: Request, *, check: bool) -> Outcome:
 
         def look() -> tuple[list[Action], list[Observed]]:
             inside = Inside(host_proc, layout)
-            return _look(inside, request, sources, recorded, devices, own_kinds)
+            return _look(
+                inside, request, sources, recorded, devices, own_kinds, may_be_missing=check
+            )
 
         if handles is None:
             observed = [Observed(exists=True) for _mount in request.wanted]
             actions = plan(
-                request.wanted, observed, layout=layout, sources=sources, recorded=recorded
+                request.wanted,
+                observed,
+                layout=layout,
+                sources=sources,
+                recorded=recorded,
+                may_be_missing=True,
             )
         else:
             actions, observed = spawn.call(look, joins=handles)
@@ -223,6 +230,8 @@ def _look(
     recorded: dict[int, WantedMount],
     host_devices: t.Container[str],
     own_kinds: t.Container[str],
+    *,
+    may_be_missing: bool,
 ) -> tuple[list[Action], list[Observed]]:
     table = attach.Table(inside.mounts())
     observed = []
@@ -252,6 +261,7 @@ def _look(
         sources=sources,
         recorded=recorded,
         surplus=surplus,
+        may_be_missing=may_be_missing,
     )
     return actions, observed
 
@@ -282,11 +292,13 @@ def _apply(
     def change() -> list[mount_table.Mount]:
         inside = Inside(host_proc, layout)
         applier = attach.Applier(inside, request.wanted, trees)
-        for action in actions:
+        steps_to_take = [(action, applier.prepare) for action in actions if action.needs_source]
+        steps_to_take += [(action, applier.apply) for action in actions]
+        for action, step in steps_to_take:
             wanted = request.wanted[action.position] if action.position >= 0 else None
             steps.run(
                 action.name,
-                functools.partial(applier.apply, action),
+                functools.partial(step, action),
                 explain=functools.partial(explain.mount, inside=inside, wanted=wanted),
             )
         table = attach.Table(inside.mounts())

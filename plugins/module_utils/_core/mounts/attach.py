@@ -102,8 +102,9 @@ def observe(
             status = os.fstat(fd)
             is_directory = stat.S_ISDIR(status.st_mode)
             place = files.place_of(fd)
+            name = inside.path_of(fd)
             if not place.is_mount_root or place.mount_id not in table.by_id:
-                return Observed(exists=True, is_directory=is_directory)
+                return Observed(exists=True, is_directory=is_directory, name=name)
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Observed(exists=False)
@@ -123,6 +124,7 @@ def observe(
         children=tuple(table.descendants(mount)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
+        name=name,
     )
 
 
@@ -228,11 +230,24 @@ class Applier:
     """
 
     def __init__(
-        self, inside: Inside, wanted: t.Sequence[WantedMount], trees: t.Mapping[int, Tree]
+        self, inside: Inside, wanted: t.Sequence[WantedMount], trees: t.MutableMapping[int, Tree]
     ) -> None:
         self._inside = inside
         self._wanted = wanted
         self._trees = trees
+
+    def prepare(self, action: Action) -> None:
+        """Build what an action attaches, where that needs nothing that another one makes.
+
+        So a file system that the kernel refuses is refused before anything was changed.
+        Raises KernelError.
+        """
+        wanted = self._wanted[action.position]
+        has_source_inside = wanted.src_in == "namespace" and (
+            wanted.options.bind or wanted.fstype == "overlay" or wanted.src.startswith("/")
+        )
+        if action.position not in self._trees and not has_source_inside:
+            self._trees[action.position] = build(wanted)
 
     def apply(self, action: Action) -> None:
         """Carry out one action. Raises KernelError, Refused."""

@@ -94,6 +94,7 @@ class Observed(t.NamedTuple):
     ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
     to change it would change the host. ``is_shared`` says that the host has mounted it as well,
     as the one cgroup2 or a device: the mount is ours, the file system is not ours alone.
+    ``name`` is the path without links.
     """
 
     exists: bool
@@ -104,6 +105,7 @@ class Observed(t.NamedTuple):
     children: tuple[mount_table.Mount, ...] = ()
     is_hosts: bool = False
     is_shared: bool = False
+    name: str = ""
 
 
 class Differences(t.NamedTuple):

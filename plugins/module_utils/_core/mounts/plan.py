@@ -44,21 +44,27 @@ def plan(
     sources: t.Mapping[int, Source],
     recorded: t.Mapping[int, WantedMount],
     surplus: t.Sequence[str] = (),
+    may_be_missing: bool = False,
 ) -> list[Action]:
     """The actions for these mounts, in their order.
 
     ``sources`` and ``recorded`` are by index; a bind whose source is not known yet, because an
     earlier action makes it, is attached anew. ``surplus`` are paths to be unmounted since
-    nobody asked for them, deepest first. Raises Refused when a mount can never be made.
+    nobody asked for them, deepest first. With ``may_be_missing`` an earlier task would have
+    made the sources that are not there. Raises Refused when a mount can never be made.
     """
     actions = [Action(f"unmount {path}", "unmount", path) for path in surplus]
     # Where a mount comes or goes, what was seen below it holds no longer.
     renewed = set(surplus)
+    names: dict[str, str] = {}
     for index, (mount, seen) in enumerate(zip(wanted, observed)):
         name = layout.now(mount.path)
         is_below_renewed = any(above in renewed for above in ancestors(name))
         if is_below_renewed:
             seen = Observed(exists=True)
+        _check_name(mount.path, seen.name, names)
+        if not may_be_missing and index not in sources:
+            _check_source(mount, layout.now(mount.src), renewed)
         steps = _plan_one(
             index,
             mount,
@@ -128,6 +134,23 @@ def _plan_one(
         name = f"make {path} {found.propagation}"
         actions.append(Action(name, "set propagation", path, index, found))
     return actions
+
+
+def _check_name(path: str, name: str, names: dict[str, str]) -> None:
+    if name and names.setdefault(name, path) != path:
+        raise Refused(
+            f"{path} is {name}, and so is {names[name]}",
+            "Mounts are never stacked: name each place once.",
+        )
+
+
+def _check_source(wanted: WantedMount, name: str, renewed: t.Collection[str]) -> None:
+    needs_it = wanted.state == "mounted" and wanted.options.bind and wanted.src_in == "namespace"
+    if needs_it and name not in renewed and not any(each in renewed for each in ancestors(name)):
+        raise Refused(
+            f"src {wanted.src} does not exist in the target",
+            "Create it first, or use src_in: host if it is on the host.",
+        )
 
 
 def _check_target(wanted: WantedMount, seen: Observed, source: Source | None) -> None:
