@@ -30,6 +30,10 @@ _SWITCHES = (
     ("kernel/unprivileged_userns_clone", "0"),
     ("kernel/apparmor_restrict_unprivileged_userns", "1"),
 )
+_TWO_PID_NAMESPACES = (
+    "a process cannot be born into two pid namespaces, one of them joined or made before",
+    "Leave pid out of kinds, or do not join a pid namespace at the same time.",
+)
 
 
 def birth(error: OSError, *, joins: Handles | None, creates: t.Collection[str]) -> Answer:
@@ -38,6 +42,8 @@ def birth(error: OSError, *, joins: Handles | None, creates: t.Collection[str]) 
     if call == "setns" and joins is not None:
         return setns(error, joins)
     joins_pid = joins is not None and "pid" in joins.names
+    if error.errno == errno.EINVAL and joins_pid and "pid" in creates:
+        return _TWO_PID_NAMESPACES
     if error.errno == errno.ENOMEM and joins_pid:
         return (
             "the init of the pid namespace has ended, and nothing can be born there any more",
@@ -70,20 +76,17 @@ def _unshare_invalid(creates: t.Collection[str]) -> Answer:
         )
     if "user" in creates and _has_threads():
         return "a process with several threads cannot get a user namespace of its own", ""
-    if "pid" in creates:
-        here, next_child = (
-            nsfs.parse_link(os.readlink(f"/proc/self/ns/{name}"))
-            for name in ("pid", "pid_for_children")
-        )
-        if here != next_child:
-            return (
-                (
-                    "the next child is to be born in another pid namespace already, and one birth "
-                    "cannot cross two"
-                ),
-                "Leave pid out of kinds, or do not join a pid namespace at the same time.",
-            )
+    if "pid" in creates and _next_child_is_elsewhere():
+        return _TWO_PID_NAMESPACES
     return "", ""
+
+
+def _next_child_is_elsewhere() -> bool:
+    try:
+        links = [os.readlink(f"/proc/self/ns/{name}") for name in ("pid", "pid_for_children")]
+    except FileNotFoundError:  # a new one, in which nobody was born yet
+        return True
+    return links[0] != links[1]
 
 
 def _has_threads() -> bool:
@@ -102,35 +105,18 @@ def _limit_reached(creates: t.Collection[str]) -> Answer:
                 f"this system allows no {kind} namespaces: user.max_{kind}_namespaces is 0",
                 f"Allow some: sysctl -w user.max_{kind}_namespaces=10000.",
             )
-    for kind in ("user", "pid"):
-        if kind in creates and _depth(kind) >= _DEEPEST:
-            return (
-                f"{kind} namespaces can be nested {_DEEPEST} levels deep, and that depth is reached",
-                "Start from a namespace further out.",
-            )
     shown = ", ".join(f"user.max_{kind}_namespaces={limit}" for kind, limit in limits.items())
+    deepest = (
+        f", or they are nested {_DEEPEST} levels deep" if {"user", "pid"} & set(creates) else ""
+    )
     return (
-        f"the limit of namespaces is reached, here or in a user namespace further out: {shown}",
+        f"the limit of namespaces is reached ({shown}), here or in a user namespace further out"
+        + deepest,
         (
             "Remove namespaces that are not needed (linux.namespaces.ns_info lists them), or raise "
             "the limit."
         ),
     )
-
-
-def _depth(kind: str) -> int:
-    """How many levels of namespaces lie above and at the caller's own, as far as it can see."""
-    fd = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-    depth = 0
-    while True:
-        depth += 1
-        try:
-            above = namespaces.parent(fd)
-        except KernelError:
-            return depth
-        finally:
-            os.close(fd)
-        fd = above
 
 
 def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
@@ -145,13 +131,6 @@ def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
     switch = forbidding_switch(_sysctl)
     if any(switch):
         return switch
-    for what, own in (("uid", os.geteuid()), ("gid", os.getegid())):
-        with open(f"/proc/self/{what}_map", encoding="utf-8") as table:
-            if not is_mapped(table.read(), own):
-                return (
-                    f"the {what} of the caller has no counterpart in its own user namespace",
-                    "Run the task as a user whose ids are mapped.",
-                )
     root = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         in_chroot = not files.place_of(root).is_mount_root
@@ -162,12 +141,18 @@ def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
             "the caller lives in a chroot(2), where no user namespace can be created",
             "Run the task outside of the chroot; a root made by pivot_root(2) has no such limit.",
         )
+    for what, own in (("uid", os.geteuid()), ("gid", os.getegid())):
+        if not is_mapped(_text_of(f"/proc/self/{what}_map"), own):
+            return (
+                f"the {what} of the caller has no counterpart in its own user namespace",
+                "Run the task as a user whose ids are mapped.",
+            )
     return _filtered()
 
 
 def _filtered() -> Answer:
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
-        modes = [line.split()[1] for line in status if line.startswith("Seccomp:")]
+    status = _text_of("/proc/self/status").splitlines()
+    modes = [line.split()[1] for line in status if line.startswith("Seccomp:")]
     if modes == ["2"]:
         return (
             "a system call filter forbids it, as container engines set one up (seccomp(2))",
@@ -244,7 +229,7 @@ def setns(error: OSError, joins: Handles) -> Answer:
         return "the process has ended", "Name a living process."
     if error.errno == errno.EPERM:
         return _join_forbidden(joins, names)
-    if error.errno == errno.EINVAL:
+    if error.errno in (errno.EINVAL, errno.EUSERS):
         return _join_invalid(joins, names)
     if error.errno == errno.ENOMEM:
         return "the kernel has no memory left for it", "Free memory on the host."
@@ -328,8 +313,13 @@ def _may(name: str) -> bool:
 
 
 def _sysctl(name: str) -> str | None:
+    return _text_of(f"/proc/sys/{name}").strip() or None
+
+
+def _text_of(path: str) -> str:
+    """The text of a file of /proc, empty where there is none."""
     try:
-        with open(f"/proc/sys/{name}", encoding="utf-8") as setting:
-            return setting.read().strip()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
-        return None
+        return ""
