@@ -79,6 +79,7 @@ unit: setup
 
 .PHONY: integration
 integration: setup
+	@tests/setup-os-packages programs
 	pytest tests/integration
 
 .PHONY: molecule
