@@ -23,9 +23,9 @@ import typing as t
 
 from . import pins
 from .errors import Refused
-from .layout import Layout, Note, is_below
+from .layout import Layout, Note
 from .mounts.compare import WantedMount
-from .places import Places, Step, path_of
+from .places import Places, Step, name_after, path_of, pivots_of
 
 DIRECTORY = "/etc/linux-namespaces"
 VERSION = 1
@@ -78,20 +78,12 @@ class Definition:
         What was mounted outside of a new root went with the old one.
         """
         every = self.all_steps
-        pivots = [
-            (index, str(step["new_root"]))
+        pivots = pivots_of(every, pivoted)
+        return [
+            step
             for index, step in enumerate(every)
-            if step["do"] == "pivot" and step["new_root"] in pivoted
+            if step["do"] == "pivot" or name_after(path_of(step), index, pivots)[1] is None
         ]
-        found = []
-        for index, step in enumerate(every):
-            path = path_of(step)
-            for position, new_root in pivots if step["do"] != "pivot" else ():
-                if path and index < position:
-                    path = (path[len(new_root) :] or "/") if is_below(path, new_root) else ""
-            if path:
-                found.append(step)
-        return found
 
     def find(self, do: str, path: str) -> Step | None:
         """The step of the kind ``do`` at the place that ``path`` names now, or None."""

@@ -27,6 +27,24 @@ def ancestors(path: str) -> t.Iterator[str]:
         end = path.find("/", end + 1)
 
 
+def below(path: str, above: str) -> str:
+    """The name of ``path``, which lies below ``above``, once that is the root."""
+    return path[len(above.rstrip("/")) :] or "/"
+
+
+def as_called_then(new_roots: t.Iterable[str]) -> list[str]:
+    """The new roots of pivots, one after the other, each as it was called when it became one.
+
+    A new root may be named as it was before the pivots that came first.
+    """
+    found: list[str] = []
+    for new_root in new_roots:
+        for earlier in found:
+            new_root = below(new_root, earlier) if is_below(new_root, earlier) else new_root
+        found.append(new_root)
+    return found
+
+
 class Note(t.NamedTuple):
     """A pivot that was begun, to ``new_root``.
 
@@ -68,9 +86,8 @@ class Layout(t.NamedTuple):
         A path below an old ``new_root`` names the same place before and after the pivot, so
         that a playbook of mount, pivot, mount runs again without change.
         """
-        for new_root in self.pivoted:
-            if is_below(path, new_root):
-                path = path[len(new_root) :] or "/"
+        for new_root in as_called_then(self.pivoted):
+            path = below(path, new_root) if is_below(path, new_root) else path
         return path
 
     def base_of(self, path: str) -> str:

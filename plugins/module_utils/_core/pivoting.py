@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import typing as t
 
@@ -195,9 +196,12 @@ def _look(inside: Inside, request: Request, kept: str) -> _Seen:
             "A target without a name keeps no note of its pivots: it may have been made already.",
         )
     if not inside.exists(request.new_root):
-        raise Refused(
-            f"new_root {request.new_root} does not exist in {request.target}",
-            "Mount the new root there first, with linux.namespaces.ns_mount.",
+        raise _foreseen(
+            explain.Cause(
+                errno.ENOENT,
+                f"new_root {request.new_root} does not exist in {request.target}",
+                "Mount the new root there first, with linux.namespaces.ns_mount.",
+            )
         )
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(inside.opened(request.new_root))
@@ -205,20 +209,32 @@ def _look(inside: Inside, request: Request, kept: str) -> _Seen:
         if request.put_old:
             _check_put_old(inside, request.put_old)
             put_old = stack.enter_context(inside.opened(request.put_old))
-        reason, hint = explain.new_root(inside, fd, request.new_root, put_old=put_old)
-        if reason:
-            raise Refused(reason, hint, syscall="pivot_root")
+        cause = explain.new_root(inside, fd, request.new_root, put_old=put_old)
+        if cause is not None:
+            raise _foreseen(cause)
         listed = files.place_of(fd).mount_id
         note = Note(request.new_root, files.unique_mount_id(fd), listed)
     return _Seen(inside.layout.pivoted, note)
 
 
+def _foreseen(cause: explain.Cause) -> Refused:
+    """The failure that the system call would end in, told before anything is changed."""
+    name = errno.errorcode[cause.errno]
+    return Refused(cause.reason, cause.hint, syscall="pivot_root", errno=name)
+
+
 def _check_put_old(inside: Inside, put_old: str) -> None:
     if not inside.exists(put_old):
-        raise Refused(f"put_old {put_old} does not exist", "Make that directory first.")
+        raise _foreseen(
+            explain.Cause(
+                errno.ENOENT, f"put_old {put_old} does not exist", "Make that directory first."
+            )
+        )
     with inside.opened(put_old) as fd:
         if not paths.is_directory(fd):
-            raise Refused(f"put_old {put_old} is not a directory (pivot_root(2), ENOTDIR)")
+            raise _foreseen(
+                explain.Cause(errno.ENOTDIR, f"put_old {put_old} is not a directory", "Name one.")
+            )
 
 
 def _old_root(inside: Inside, kept: str) -> str:

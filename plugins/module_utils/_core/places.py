@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .layout import is_below
+from .layout import as_called_then, below, is_below
 
 Step = dict[str, t.Any]
 
@@ -19,6 +19,37 @@ Step = dict[str, t.Any]
 def path_of(step: Step) -> str:
     """The path that a step is about, as it was given."""
     return str(step["new_root"] if step["do"] == "pivot" else step["path"])
+
+
+Pivots = list[tuple[int, str]]
+
+
+def pivots_of(steps: t.Sequence[Step], among: t.Collection[str] | None = None) -> Pivots:
+    """The pivots in a list of steps, to the new roots ``among`` or to any: (index, new root) each.
+
+    The new root is called as it was when it became one.
+    """
+    found = [
+        (index, str(step["new_root"]))
+        for index, step in enumerate(steps)
+        if step["do"] == "pivot" and (among is None or step["new_root"] in among)
+    ]
+    names = as_called_then(new_root for _index, new_root in found)
+    return [(index, name) for (index, _new_root), name in zip(found, names)]
+
+
+def name_after(path: str, index: int, pivots: Pivots) -> tuple[str, int | None]:
+    """What the ``path`` of the step at ``index`` is called after these pivots.
+
+    With it the index of the pivot that has put it out of reach, or None: what lies outside of a
+    new root when that becomes the root is gone with the old one.
+    """
+    for position, new_root in pivots:
+        if is_below(path, new_root):
+            path = below(path, new_root)
+        elif index < position:
+            return path, position
+    return path, None
 
 
 class Places:
@@ -29,11 +60,7 @@ class Places:
     """
 
     def __init__(self, steps: t.Sequence[Step]) -> None:
-        self._pivots = [
-            (index, str(step["new_root"]))
-            for index, step in enumerate(steps)
-            if step["do"] == "pivot"
-        ]
+        self._pivots = pivots_of(steps)
         self._indexes: dict[tuple[str, str], int] = {}
         for index, step in enumerate(steps):
             self._indexes.setdefault(self._key(step["do"], path_of(step), index), index)
@@ -44,13 +71,7 @@ class Places:
         return self._indexes.get(self._key(do, path, self._end))
 
     def _key(self, do: str, path: str, index: int) -> tuple[str, str]:
-        return do, path if do == "pivot" else self._final(path, index)
-
-    def _final(self, path: str, index: int) -> str:
-        for position, new_root in self._pivots:
-            if is_below(path, new_root):
-                path = path[len(new_root) :] or "/"
-            elif index < position:
-                # What lies outside of a new root when it becomes the root is gone with the old.
-                return f"before pivot {position}: {path}"
-        return path
+        if do == "pivot":
+            return do, path
+        name, gone_with = name_after(path, index, self._pivots)
+        return do, name if gone_with is None else f"before pivot {gone_with}: {name}"
