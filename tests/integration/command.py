@@ -13,7 +13,8 @@ from module_server import CHECKOUT
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import install, light
 
-PYTHON = "/usr/bin/python3"
+# Set it to try another version.
+PYTHON = os.environ.get("NSCTL_PYTHON", "/usr/bin/python3")
 
 
 class Nsctl:

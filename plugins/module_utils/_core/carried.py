@@ -65,6 +65,8 @@ def closure(first: t.Iterable[str], read: Read) -> dict[str, str]:
         if path in found or text is None:
             continue
         found[path] = text
+        packages = path.split("/")[:-1]
+        pending += ["/".join([*packages[:end], "__init__.py"]) for end in range(len(packages) + 1)]
         for base, names in imports_of(path, text):
             file = file_of(base)
             pending += [file] if file is not None else []

@@ -27,8 +27,8 @@ from .arguments import Given, WrongUsage, parse
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
-_SWITCHES = ("clear-env", "keep-fds", "no-new-privs")
-_VALUES = ("kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
+SWITCHES = ("clear-env", "keep-fds", "no-new-privs")
+VALUES = ("kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
@@ -40,7 +40,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
 
     Raises WrongUsage, Refused, KernelError.
     """
-    given = parse(words, switches=_SWITCHES, values=_VALUES, operands=1)
+    given = parse(words, switches=SWITCHES, values=VALUES, operands=1)
     name, *argv = given.operands or [""]
     if not name:
         raise WrongUsage("name a namespace")

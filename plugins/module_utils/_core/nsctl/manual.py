@@ -25,10 +25,10 @@ SYNOPSIS
     nsctl VERB --help
 
 DESCRIPTION
-    A named namespace is one or more kernel namespaces, of different kinds, under
-    one name. The modules of the Ansible collection linux.namespaces make and
-    change them; nsctl shows them, enters them, and brings them up again after a
-    reboot, by the same code.
+    A named namespace is one or more kernel namespaces, of different kinds,
+    under one name. The modules of the Ansible collection linux.namespaces make
+    and change them; nsctl shows them, enters them, and brings them up again
+    after a reboot, by the same code.
 
     All verbs take root.
 
@@ -51,8 +51,8 @@ FILES
     /run/linux-namespaces/NAME/failed
            Why the last `nsctl up` failed.
     /etc/systemd/system/linux-namespaces.service
-           Runs `nsctl up --all` at boot. Services that need a named namespace are
-           ordered after it: After=linux-namespaces.service.
+           Runs `nsctl up --all` at boot. Services that need a named namespace
+           are ordered after it: After=linux-namespaces.service.
 
 SEE ALSO
     namespaces(7), nsenter(1), lsns(8), ip-netns(8)
@@ -68,9 +68,9 @@ SYNOPSIS
 DESCRIPTION
     Prints a line for each name, or only for those given:
 
-    STATE      up: all of its kinds are there. partial: some are. down: none is,
-               but `nsctl up` can bring them. failed: the last attempt to bring it
-               up failed, or its definition is damaged.
+    STATE      up: all of its kinds are there. partial: some are. down: none
+               is, but `nsctl up` can bring them. failed: the last attempt to
+               bring it up failed, or its definition is damaged.
     KINDS      The kinds that are there.
     PROCESSES  How many processes live in one of them.
     ROOT       The new root of the last pivot, as it was named before it.
@@ -93,8 +93,8 @@ SYNOPSIS
 
 DESCRIPTION
     Prints its kinds with their ids (as in lsns(8)) and pins, its root, its
-    properties, the processes inside, and its mounts, wanted and observed side by
-    side. Paths are named as they are inside now. A mount's state is
+    properties, the processes inside, and its mounts, wanted and observed side
+    by side. Paths are named as they are inside now. A mount's state is
 
     ok         It is as wanted.
     missing    Nothing is mounted there.
@@ -114,10 +114,11 @@ _PROGRAM_OPTIONS = """\
     --kinds KIND[,KIND...]
            Join only these kinds; by default all that the namespace has.
     --new KIND[,KIND...]
-           Give the program new namespaces of these kinds: cgroup, ipc, mnt, net, uts.
+           Give the program new namespaces of these kinds: cgroup, ipc, mnt,
+           net, uts.
     --user USER[:GROUP], --group GROUP, --groups GROUP[,GROUP...]
-           Run the program as these: names from the passwd(5) and group(5) inside,
-           or numbers. By default nothing changes.
+           Run the program as these: names from the passwd(5) and group(5)
+           inside, or numbers. By default nothing changes.
     --capabilities CAPABILITY[,CAPABILITY...]
            Keep only these; --capabilities= keeps none.
     --no-new-privs
@@ -129,16 +130,17 @@ _PROGRAM_OPTIONS = """\
     --env NAME=VALUE
            Set a variable; can be given more than once.
     --keep-fds
-           Pass on the sockets that systemd passed (LISTEN_FDS, sd_listen_fds(3)).
-           All other descriptors but the standard streams are closed.
+           Pass on the sockets that systemd passed (LISTEN_FDS,
+           sd_listen_fds(3)). All other descriptors but the standard streams
+           are closed.
 """
 
 _BECOMING = """\
-    The process becomes the program: nothing of nsctl remains, so that a service
-    manager sees the program as the process that it started. A pid namespace is
-    the exception, since only a child can be born into one. There nsctl waits,
-    passes on the signals it gets, stops and ends as the program does, and takes
-    the program with it when it is killed.
+    The process becomes the program: nothing of nsctl remains, so that a
+    service manager sees the program as the process that it started. A pid
+    namespace is the exception, since only a child can be born into one. There
+    nsctl waits, passes on the signals it gets, stops and ends as the program
+    does, and takes the program with it when it is killed.
 
     Options may stand before or after NAME. They end at PROGRAM or at --.
 """
@@ -173,9 +175,9 @@ SYNOPSIS
     nsctl enter NAME [OPTION...] [-- PROGRAM [ARGUMENT...]]
 
 DESCRIPTION
-    Runs a shell inside: $SHELL where that is there, else /bin/bash or /bin/sh; or
-    PROGRAM. The terminal stays the caller's: what runs inside can write to it,
-    and on older kernels also type into it (TIOCSTI).
+    Runs a shell inside: $SHELL where that is there, else /bin/bash or /bin/sh;
+    or PROGRAM. The terminal stays the caller's: what runs inside can write to
+    it, and on older kernels also type into it (TIOCSTI).
 
 {_BECOMING}
 OPTIONS
@@ -192,11 +194,12 @@ SYNOPSIS
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
 
 DESCRIPTION
-    Creates what is missing and takes the recorded steps in their order: mounts,
-    root file systems unpacked again from their archives, pivots. What is there
-    already stays; what differs is mended. Several namespaces are brought up at the
-    same time, and one that fails does not keep the others from coming up. Why it
-    failed is printed, and kept for `nsctl list` and `nsctl show`.
+    Creates what is missing and takes the recorded steps in their order:
+    mounts, root file systems unpacked again from their archives, pivots. What
+    is there already stays; what differs is mended. Several namespaces are
+    brought up at the same time, and one that fails does not keep the others
+    from coming up. Why it failed is printed, and kept for `nsctl list` and
+    `nsctl show`.
 
 OPTIONS
     --all      All that have a definition.
@@ -217,10 +220,10 @@ SYNOPSIS
     nsctl down [--check] [--force] [--json] NAME... | --all
 
 DESCRIPTION
-    Removes the pins, so that the namespaces and all that is mounted in them end.
-    Their definitions stay, and `nsctl up` brings them back; what was mounted or
-    changed without being recorded does not come back. Fails where processes live
-    inside, and where there is no definition.
+    Removes the pins, so that the namespaces and all that is mounted in them
+    end. Their definitions stay, and `nsctl up` brings them back; what was
+    mounted or changed without being recorded does not come back. Fails where
+    processes live inside, and where there is no definition.
 
 OPTIONS
     --all      All that have a definition.

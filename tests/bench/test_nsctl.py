@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What it costs to start a program through nsctl, as a ratio of starting Python itself."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import statistics
+import subprocess
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named, pins
+
+ROUNDS = 60
+NAME = "bench-nsctl"
+MOST = 4.0
+
+
+@pytest.fixture(scope="module")
+def python() -> t.Iterator[str]:
+    """The interpreter that nsctl is installed with, beside a namespace to enter."""
+    named.present(named.Wanted(NAME, kinds=("mnt", "uts", "net")), check=False, timeout=10)
+    try:
+        install.present(check=False)
+        yield pathlib.Path(install.COMMAND).read_text().split()[0][2:]
+    finally:
+        named.absent(NAME, check=False, force=True, timeout=10)
+        install.absent(check=False)
+
+
+def durations(commands: dict[str, list[str]]) -> dict[str, float]:
+    """The median duration of each command in seconds; they take turns, so that load hits all."""
+    found: dict[str, list[float]] = {title: [] for title in commands}
+    for _round in range(ROUNDS):
+        for title, argv in commands.items():
+            before = time.perf_counter()
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            found[title].append(time.perf_counter() - before)
+    return {title: statistics.median(times) for title, times in found.items()}
+
+
+def test_starting_a_program(python: str) -> None:
+    base = [python, "-I", "-S", "-c", "pass"]
+    took = durations(
+        {
+            "python": base,
+            "nsctl exec": [install.COMMAND, "exec", NAME, "--", "/bin/true"],
+            "as nobody": [install.COMMAND, "exec", NAME, "--user=nobody", "--", "/bin/true"],
+            "nsenter": ["nsenter", f"--mount={pins.path(NAME, 'mnt')}", "/bin/true"],
+        }
+    )
+    print()
+    for title, seconds in took.items():
+        print(f"{title}: {seconds * 1000:.1f} ms, ratio {seconds / took['python']:.2f}")
+    assert took["nsctl exec"] <= MOST * took["python"]
+
+
+def test_list_and_show(python: str) -> None:  # noqa: ARG001
+    took = durations(
+        {
+            "list": [install.COMMAND, "list", "--json"],
+            "show": [install.COMMAND, "show", NAME, "--json"],
+            "up": [install.COMMAND, "up", "--all"],
+        }
+    )
+    print()
+    for title, seconds in took.items():
+        print(f"{title}: {seconds * 1000:.0f} ms")
+    listed = json.loads(subprocess.check_output([install.COMMAND, "list", "--json"]))
+    assert [each["name"] for each in listed if each["name"] == NAME] == [NAME]
+    assert max(took.values()) < 1.0

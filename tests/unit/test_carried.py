@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which sources nsctl consists of."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import carried
+
+CORE = pathlib.Path(carried.__file__).parent
+FILES = {
+    "__init__.py": "",
+    "tool/__init__.py": "import os\nfrom .. import a\n",
+    "tool/part.py": "from ..deep.er import thing\n",
+    "a.py": "from . import b as other, NAME\nfrom .tool import (\n    part,\n    LIMIT,\n)\n",
+    "b.py": "def late():\n    from .c import x\n",
+    "c.py": "from .missing import x\n",
+    "deep/__init__.py": "",
+    "deep/er.py": "",
+    "unused.py": "",
+}
+
+
+def test_everything_that_is_imported_is_found() -> None:
+    found = carried.closure(["tool/__init__.py"], FILES.get)
+    assert set(found) == set(FILES) - {"unused.py"}
+    assert found["b.py"] == FILES["b.py"]
+
+
+def test_the_digest_tells_texts_apart() -> None:
+    digest = carried.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
+    assert len(digest) == 16
+    assert digest == carried.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
+    assert digest != carried.digest_of({"_core/a.py": "xy", "_core/b.py": ""})
+    assert digest != carried.digest_of({"_core/a.py": "x", "_core/c.py": "y"})
+
+
+def modules_in(path: pathlib.Path, package: list[str]) -> set[str]:
+    """What a file imports, read by Python's own parser."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            base += (node.module or "").split(".") if node.module else []
+            found.add("/".join(base))
+            found |= {"/".join([*base, alias.name]) for alias in node.names}
+    return found
+
+
+def test_nothing_that_python_sees_is_missed() -> None:
+    sources = carried.sources()
+    assert "_core/nsctl/__init__.py" in sources
+    for path in sources:
+        inner = path.split("/", 1)[1]
+        for module in modules_in(CORE / inner, inner.split("/")[:-1]):
+            for candidate in (f"{module}.py", f"{module}/__init__.py"):
+                if (CORE / candidate).is_file():
+                    assert f"_core/{candidate}" in sources, f"{path} imports {candidate}"
+
+
+def test_what_is_carried_runs_by_itself(tmp_path: pathlib.Path) -> None:
+    for path, text in carried.sources().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    modules = [path[:-3].replace("/", ".").replace(".__init__", "") for path in carried.sources()]
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {', '.join(modules)}"
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "user.py").write_text(
+        "from __future__ import annotations\n"
+        "import typing as t\n"
+        "Answer = t.Callable[[int], t.Optional[str]]\n"
+        "class Pair(t.NamedTuple):\n"
+        "    '''Two.'''\n"
+        "    left: int\n"
+        "    right: t.Sequence[str] = ()\n"
+        "    @property\n"
+        "    def both(self) -> str:\n"
+        "        return f'{self.left} {self.right}'\n"
+        "class Like(t.Protocol):\n"
+        "    def call(self) -> int: ...\n"
+    )
+    code = (
+        f"import sys; sys.path[:0] = [{str(CORE.parent)!r}, {str(tmp_path)!r}]\n"
+        "from _core import light\n"
+        "light.take_the_place_of_typing()\n"
+        "import user\n"
+        "pair = user.Pair(1)\n"
+        "print(pair, pair.both, user.Pair(1, right=['x'])[1], pair._replace(left=2).left)\n"
+        "print(pair == (1, ()), user.Pair.__doc__, user.Pair.__module__)\n"
+        "import typing\n"
+        "print(typing.__name__, typing.get_type_hints, sys.modules['typing'].__name__)\n"
+    )
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    first, second, third = done.stdout.splitlines()
+    assert first == "Pair(left=1, right=()) 1 () ['x'] 2"
+    assert second == "True Two. user"
+    assert third.startswith("_core.light <function get_type_hints")
+    assert third.endswith(" typing")
