@@ -22,6 +22,7 @@ import typing as t
 from .errors import KernelError, Refused
 from .syscalls import files
 
+_MOST_LINKS = 40  # as path_resolution(7) follows
 _IN_ROOT = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
@@ -66,12 +67,15 @@ def exists_in(root_fd: int, path: str) -> bool:
     return True
 
 
-def make_directories(root_fd: int, path: str, *, mode: int = 0o755) -> None:
+def make_directories(
+    root_fd: int, path: str, *, mode: int = 0o755, links: int = _MOST_LINKS
+) -> None:
     """Make the directory ``path`` inside the root ``root_fd``, and those above it.
 
     Step by step from one resolved descriptor to the next, so that a link planted meanwhile
     leads nowhere outside (CVE-2024-45310, CVE-2026-87766). Links that lie inside the root, as
-    /var/run -> /run, are followed. Raises KernelError.
+    /var/run -> /run, are followed; where one leads to nothing yet, as /var/lock -> /run/lock in
+    an image, that is made, through no more than ``links`` of them. Raises KernelError.
     """
     parts = [part for part in path.split("/") if part]
     for depth in range(1, len(parts) + 1):
@@ -82,9 +86,27 @@ def make_directories(root_fd: int, path: str, *, mode: int = 0o755) -> None:
         except KernelError as error:
             if error.errno != errno.ENOENT:
                 raise
-        with opened_in(root_fd, "/".join(parts[: depth - 1])) as above, _named("mkdirat", here):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(parts[depth - 1], mode, dir_fd=above)
+        above = "/".join(parts[: depth - 1])
+        with opened_in(root_fd, above) as above_fd, _named("mkdirat", here):
+            try:
+                os.mkdir(parts[depth - 1], mode, dir_fd=above_fd)
+                continue
+            except FileExistsError:  # somebody else made it, or it is a link
+                target = _link(above_fd, parts[depth - 1])
+        if target is None:
+            continue
+        if not links:
+            raise KernelError("mkdirat", errno.ELOOP, {"path": here})
+        target = target if target.startswith("/") else f"{above}/{target}"
+        make_directories(root_fd, target, mode=mode, links=links - 1)
+
+
+def _link(directory: int, name: str) -> str | None:
+    """Where the link ``name`` leads, None where it is no link."""
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:
+        return None
 
 
 def make_file(root_fd: int, path: str) -> None:
