@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import os
 import shlex
 import typing as t
@@ -139,16 +140,16 @@ def _shown(
 ) -> dict[str, t.Any]:
     if outcome.skipped_for:
         return _shown_skip(module, request, outcome)
-    assert outcome.start is not None and outcome.end is not None
+    start, end = (t.cast("datetime.datetime", each) for each in (outcome.start, outcome.end))
     shown: dict[str, t.Any] = {
         "changed": True,
         "actions": outcome.actions,
         "rc": outcome.status,
         **_texts("stdout", outcome.stdout, strip=module.params["strip_empty_ends"]),
         **_texts("stderr", outcome.stderr, strip=module.params["strip_empty_ends"]),
-        "start": str(outcome.start),
-        "end": str(outcome.end),
-        "delta": str(outcome.end - outcome.start),
+        "start": str(start),
+        "end": str(end),
+        "delta": str(end - start),
         "namespaces": outcome.namespaces,
     }
     if outcome.signal:

@@ -10,7 +10,8 @@ module: ns_mount
 short_description: Mount, remount and unmount inside a namespace
 version_added: 0.1.0
 description:
-  - Mounts file systems and binds inside the mount namespace of a target, changes what is mounted there, and unmounts it.
+  - Mounts file systems and binds inside the mount namespace of a target, changes what is mounted there, and unmounts
+    it.
   - What is there is compared with what is wanted, and only what differs is changed. A mount is never stacked on another
     one silently.
   - A new mount is built out of sight, set up, and then moved into place. A mount that has to be replaced is replaced

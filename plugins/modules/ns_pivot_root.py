@@ -31,8 +31,8 @@ options:
     type: str
   persistent:
     description:
-      - Whether the pivot is recorded in the definition of the named namespace, and made again after a reboot. By default
-        it is, when the namespace is persistent.
+      - Whether the pivot is recorded in the definition of the named namespace, and made again after a reboot. By
+        default it is, when the namespace is persistent.
     type: bool
 extends_documentation_fragment:
   - linux.namespaces._attributes

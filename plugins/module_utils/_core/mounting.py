@@ -154,8 +154,7 @@ def _run(request: Request, *, check: bool) -> Outcome:
         names += _record_names(definition, after_definition, request.wanted)
         mounts = [seen.mount for seen in observed if seen.mount is not None]
         if not check:
-            if actions:
-                assert handles is not None
+            if actions and handles is not None:
                 mounts = _apply(request, actions, handles, host_proc, layout, host_mounts)
             if after_definition is not None and after_definition != definition:
                 steps.run("record the mounts", lambda: definitions.save(after_definition))

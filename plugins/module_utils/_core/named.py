@@ -328,11 +328,9 @@ def _record(wanted: Wanted) -> None:
 def _create(name: str, making: creation.Making, pinned: t.Collection[str]) -> None:
     pins.prepare(name)
     definition = definitions.load(name)
-    assert definition is not None  # it was recorded before
-    if "mnt" in making.kinds:
+    if definition is not None and "mnt" in making.kinds:
         # With a mount namespace end its pivots, and the steps that are not recorded.
-        definition = dataclasses.replace(definition, pivoted=[], volatile=[])
-    definitions.save(definition)
+        definitions.save(dataclasses.replace(definition, pivoted=[], volatile=[]))
     creation.create(name, making, pinned=pinned)
 
 

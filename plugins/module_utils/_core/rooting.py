@@ -116,7 +116,8 @@ def _opened(
 def _source_of(
     request: Request, *, may_be_missing: bool = False
 ) -> contextlib.AbstractContextManager[Opened]:
-    assert request.source is not None
+    if request.source is None:
+        raise Refused("a root needs a source", "Give archive, image, bootstrap or directory.")
     return request.source.opened(may_be_missing=may_be_missing)
 
 

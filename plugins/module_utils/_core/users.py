@@ -180,8 +180,8 @@ def resolve(
     if account is not None:
         # The primary group stands in for the one in passwd when another one was asked for.
         own = set(database.groups_of(account)) - {account.gid}
-        assert gid is not None
-        return Identity(uid, gid, tuple(sorted(own | {gid})), groups_implied=True)
+        primary = account.gid if gid is None else gid
+        return Identity(uid, primary, tuple(sorted(own | {primary})), groups_implied=True)
     return Identity(uid, gid, None if gid is None else (gid,), groups_implied=True)
 
 

@@ -268,15 +268,14 @@ class Applier:
     def _change(self, verb: str, fd: int, wanted: WantedMount, found: Differences) -> None:
         if verb == "reconfigure":
             calls.reconfigure(fd, found.reconfigure)
-        elif verb == "set flags":
-            assert found.attributes is not None
+        elif verb == "set flags" and found.attributes is not None:
             self._set_attributes(fd, found.attributes)
             if wanted.options.recursive:
                 self._set_recursively(fd, wanted)
         elif verb == "set propagation":
             self._set_propagation(fd, found.propagation)
         else:
-            raise AssertionError(verb)
+            raise ValueError(verb)
 
     def _built(self, index: int, wanted: WantedMount) -> Tree:
         if index in self._trees:

@@ -193,8 +193,7 @@ def differences(
 
 
 def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
-    assert observed.mount is not None
-    if not wanted.propagation:
+    if not wanted.propagation or observed.mount is None:
         return False
     affected = [observed.mount]
     word = wanted.propagation

@@ -67,11 +67,10 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
         program = subprocess.Popen(
             _command(form), stdin=fd, stdout=subprocess.PIPE, stderr=complaints
         )
-        assert program.stdout is not None
+        output = t.cast("t.IO[bytes]", program.stdout)
 
         def verify() -> None:
-            assert program.stdout is not None
-            program.stdout.close()
+            output.close()
             status = program.wait()
             if status > 0:
                 complaints.seek(0)
@@ -82,12 +81,12 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
                 )
 
         try:
-            yield Opened(program.stdout.fileno(), verify)
+            yield Opened(output.fileno(), verify)
         except Refused:
             verify()
             raise
         finally:
-            program.stdout.close()
+            output.close()
             program.kill()
             program.wait()
 

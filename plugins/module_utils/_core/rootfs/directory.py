@@ -103,8 +103,7 @@ class OpenedDirectory:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as packing:
-            assert packing.stdout is not None
-            assert packing.stderr is not None
+            output = t.cast("t.IO[bytes]", packing.stdout)
 
             def verify() -> None:
                 _out, said = packing.communicate()
@@ -114,7 +113,7 @@ class OpenedDirectory:
             try:
                 yield Stream(
                     name=self._path,
-                    fd=packing.stdout.fileno(),
+                    fd=output.fileno(),
                     verify=verify,
                     digest=lambda: digest,
                 )
