@@ -52,7 +52,7 @@ NS_GET_ID = 0x8008B70D  # Linux 6.18
 # Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
 OLDER_KERNELS = {
     "newest": {},
-    "no mount_setattr": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"},
+    "older": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr move_mount_beneath"},
 }
 Result = dict[str, t.Any]
 _NUMBERS = itertools.count()

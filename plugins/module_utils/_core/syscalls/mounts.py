@@ -12,11 +12,12 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import typing as t
 
 from ..errors import KernelError
-from .call import invoke, to_bytes
+from .call import invoke, is_absent, to_bytes
 
 # mount(2)
 MS_RDONLY = 1
@@ -136,6 +137,8 @@ def move_mount(mount_fd: int, target_fd: int, *, beneath: bool = False) -> None:
     """
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
     flags |= MOVE_MOUNT_BENEATH if beneath else 0
+    if beneath and is_absent("move_mount_beneath"):
+        raise KernelError("move_mount", errno.EINVAL, {"flags": hex(flags)})
     invoke("move_mount", mount_fd, b"", target_fd, b"", flags, shown={"flags": hex(flags)})
 
 
