@@ -57,7 +57,8 @@ options:
     type: bool
   kinds:
     description:
-      - The kinds of namespace that the program gets new ones of, instead of those of O(namespace).
+      - The kinds of namespace that the program gets new ones of, instead of those of O(namespace). A new V(mnt) is a
+        private copy. In a new V(net) lo is up. In a new V(user) there is root alone, with no rights over the others.
       - With systemd these cannot be V(pid), V(time) and V(user).
     type: list
     elements: str
@@ -111,9 +112,8 @@ options:
         elements: str
   stop_signal:
     description:
-      - The signal that ends the program.
+      - The signal that ends the program. By default V(TERM).
     type: str
-    default: TERM
   stop_timeout:
     description:
       - How long it may take to end, in seconds. Then it is killed.
@@ -122,6 +122,7 @@ options:
   ready:
     description:
       - How the program is known to be up. A task that starts it fails with its last output when it is not up in time.
+      - Without it, and without systemd, it is up when it has not ended within 0.2 seconds.
     type: dict
     suboptions:
       port:
@@ -270,7 +271,7 @@ ARGUMENTS: dict[str, t.Any] = {
         "options": {"signal": {"type": "str"}, "argv": {"type": "list", "elements": "str"}},
         "mutually_exclusive": [("signal", "argv")],
     },
-    "stop_signal": {"type": "str", "default": "TERM"},
+    "stop_signal": {"type": "str"},
     "stop_timeout": {"type": "float", "default": 10},
     "ready": {
         "type": "dict",
@@ -327,7 +328,7 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
         kinds=tuple(params["kinds"]),
         reload_signal=reload_by.get("signal") or "",
         reload_argv=tuple(reload_by.get("argv") or ()),
-        stop_signal=params["stop_signal"],
+        stop_signal=params["stop_signal"] or "",
         stop_timeout=params["stop_timeout"],
         ready=service.Ready(
             port=ready.get("port"),

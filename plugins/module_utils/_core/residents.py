@@ -9,17 +9,13 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import time
 import typing as t
 
 from . import holder, nsfs, pins, supervise
-from .errors import KernelError, Refused
+from .errors import KernelError
 from .syscalls import namespaces
 
-_PAUSE = 0.01
 # Kinds whose namespaces have others in them, which end with them.
 _NESTED = ("pid", "user")
 
@@ -84,21 +80,11 @@ class _Nested:
 def kill_all(name: str, *, patience: float = 10.0) -> None:
     """Kill until none is left: what is killed may have children that are not.
 
-    Raises Refused when some are left after ``patience`` seconds.
+    Raises KernelError, and Refused when some are left after ``patience`` seconds.
     """
-    deadline = time.monotonic() + patience
-    while living := of(name):
-        for process in living:
-            with contextlib.suppress(KernelError):
-                supervise.send(supervise.Running(process.pid, process.start), signal.SIGKILL)
-        if time.monotonic() > deadline:
-            listed = ", ".join(str(process.pid) for process in living)
-            raise Refused(
-                f"processes of namespace {name!r} cannot be killed: {listed}",
-                "They wait for a device, most likely.",
-                processes=as_data(living),
-            )
-        time.sleep(_PAUSE)
+    supervise.kill(
+        lambda: [supervise.Running(each.pid, each.start) for each in of(name)], timeout=patience
+    )
 
 
 def as_data(processes: t.Iterable[nsfs.ProcessFacts]) -> list[dict[str, t.Any]]:

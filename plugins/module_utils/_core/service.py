@@ -4,8 +4,7 @@
 
 """What ns_service does: keep a program running in a named namespace.
 
-What was started is noted in /run/linux-namespaces/NAME/services/SERVICE.json, before the
-program runs, so that a killed run leaves no process that nobody knows.
+By itself, for hosts and containers without systemd: service_unit is for the others.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -14,20 +13,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import signal
 import typing as t
 
-from . import kinds, launch, pins, spawn, steps, supervise
+from . import id_maps, launch, pins, service_notes, spawn, steps, supervise
 from .errors import Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout
+from .service_notes import Note
+from .surroundings import Surroundings
 from .targets import Handles, Target
 
-LOGS = "/var/log/linux-namespaces"
 _LAST_LINES = 20
 _LAST_BYTES = 65536
+# How long a program is watched that nothing else shows to be up: what cannot run ends at once.
+_FIRST_SECONDS = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +59,22 @@ class Wanted:
     kinds: tuple[str, ...] = ()
     reload_signal: str = ""
     reload_argv: tuple[str, ...] = ()
-    stop_signal: str = "TERM"
+    stop_signal: str = ""
     stop_timeout: float = 10.0
     ready: Ready = Ready()
+
+    def checked(self) -> Wanted:
+        """This, when it makes sense by itself. Raises Refused."""
+        pins.checked_name(self.namespace)
+        pins.checked_name(self.name)
+        for name in (self.stop_signal, self.reload_signal):
+            if name:
+                _number(name)
+        if self.ready.port is not None and not 0 < self.ready.port < 1 << 16:
+            raise Refused(f"port must be a number from 1 to 65535, not {self.ready.port}")
+        if self.ready.file and not self.ready.file.startswith("/"):
+            raise Refused(f"file must be an absolute path, not {self.ready.file!r}")
+        return self
 
 
 @dataclasses.dataclass
@@ -73,53 +87,9 @@ class Outcome:
     service: dict[str, t.Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Note:
-    """What is noted of a service: the program as data, who it is, and how to treat it."""
-
-    program: dict[str, t.Any]
-    kinds: tuple[str, ...]
-    process: supervise.Running
-    reload_signal: str = ""
-    reload_argv: tuple[str, ...] = ()
-    stop_signal: str = "TERM"
-
-
 def log_path(namespace: str, name: str) -> str:
     """Where the output of a service goes."""
-    return f"{LOGS}/{namespace}/{name}.log"
-
-
-def _note_path(wanted: Wanted) -> str:
-    return f"{pins.directory(wanted.namespace)}/services/{pins.checked_name(wanted.name)}.json"
-
-
-def _read_note(wanted: Wanted) -> Note | None:
-    try:
-        with open(_note_path(wanted), encoding="utf-8") as noted:
-            content = json.load(noted)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise Refused(f"{_note_path(wanted)} is damaged: {error}", "Remove it.") from error
-    return Note(
-        program=content["program"],
-        kinds=tuple(content["kinds"]),
-        process=supervise.Running(**content["process"]),
-        reload_signal=content["reload_signal"],
-        reload_argv=tuple(content["reload_argv"]),
-        stop_signal=content["stop_signal"],
-    )
-
-
-def _write_note(wanted: Wanted, note: Note) -> None:
-    content = dataclasses.asdict(note)
-    content["process"] = note.process._asdict()
-    beside = f"{_note_path(wanted)}.new"
-    fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as noted:
-        json.dump(content, noted)
-    os.rename(beside, _note_path(wanted))
+    return f"{pins.LOGS}/{namespace}/{name}.log"
 
 
 def run(wanted: Wanted, *, check: bool, lock_timeout: float) -> Outcome:
@@ -127,38 +97,40 @@ def run(wanted: Wanted, *, check: bool, lock_timeout: float) -> Outcome:
 
     Raises Refused before anything was changed, StepFailed for the step that failed.
     """
-    pins.checked_name(wanted.namespace)
-    pins.checked_name(wanted.name)
+    wanted.checked()
     there = bool(pins.pinned(wanted.namespace))
-    if wanted.state == "absent" and not there:
-        return Outcome([], {}, {}, _described(wanted, None))
-    if not there and not check:
+    if not there and not check and wanted.state not in ("stopped", "absent"):
         Target(namespace=wanted.namespace).open()  # says that it does not exist
     if check:
         return _run(wanted, check=True)
+    if not there and not _plan(wanted, service_notes.read(wanted.namespace, wanted.name)):
+        return Outcome([], {}, {}, _described(wanted, None))
     with pins.locked(wanted.namespace, timeout=lock_timeout):
         return _run(wanted, check=False)
 
 
 def _run(wanted: Wanted, *, check: bool) -> Outcome:
-    note = _read_note(wanted)
+    note = service_notes.read(wanted.namespace, wanted.name)
     before = _described(wanted, note)
-    actions = []
-    for name, apply in _plan(wanted, note):
-        actions.append(name)
-        if not check:
-            steps.run(name, apply)
-    service = _described(wanted, note if check else _read_note(wanted))
-    after = dict(before)
-    if actions:
-        after["state"] = {"restarted": "started", "reloaded": "started"}.get(
-            wanted.state, wanted.state
-        )
-        if wanted.program is not None:
-            after["argv"] = list(wanted.program.argv)
+    plan = _plan(wanted, note)
     if not check:
-        after["state"] = service["state"]
-    return Outcome(actions, _for_diff(before), _for_diff(after), service)
+        for name, apply in plan:
+            steps.run(name, apply)
+        after = _described(wanted, service_notes.read(wanted.namespace, wanted.name))
+    else:
+        after = _predicted(wanted, before) if plan else before
+    service = before if check else after
+    return Outcome([name for name, _apply in plan], _for_diff(before), _for_diff(after), service)
+
+
+def _predicted(wanted: Wanted, before: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    state = {"restarted": "started", "reloaded": "started"}.get(wanted.state, wanted.state)
+    after = {**before, "state": state}
+    if wanted.state == "absent":
+        after.pop("argv", None)
+    elif wanted.program is not None:
+        after["argv"] = list(wanted.program.argv)
+    return after
 
 
 def _for_diff(service: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -172,7 +144,7 @@ def _plan(wanted: Wanted, note: Note | None) -> _Steps:
     title = f"service {wanted.name}"
     is_up = note is not None and supervise.is_alive(note.process)
     stop: _Steps = []
-    if note is not None and (is_up or supervise.session_of(note.process)):
+    if note is not None and (is_up or _left_behind(wanted, note)):
         # Workers may have outlived their master, which was killed: they hold its port.
         stop = [(f"stop {title}", functools.partial(_stop, wanted, note))]
     if wanted.state == "absent":
@@ -181,54 +153,70 @@ def _plan(wanted: Wanted, note: Note | None) -> _Steps:
         return stop
     if wanted.state == "stopped":
         return stop
-    program = wanted.program
-    if program is None:
-        if note is None:
-            raise Refused(f"{title} is not known, so argv is needed", "Give argv.")
-        program = _program_of(note.program)
-    start = (f"start {title}", functools.partial(_start, wanted, program))
-    if wanted.state == "restarted" or not is_up:
+    target = _as_noted(wanted, note)
+    start = (f"start {title}", functools.partial(_start, target))
+    if wanted.state == "restarted" or note is None or not is_up:
         return [*stop, start]
-    assert note is not None
-    if wanted.program is not None and _differs(wanted, note):
+    if (target.program, target.kinds) != (note.program, note.kinds):
         return [*stop, start]
     if wanted.state == "reloaded":
-        return [(f"reload {title}", functools.partial(_reload, wanted, note))]
-    renewed = _noted(wanted, program, note.process)
-    if wanted.program is not None and renewed != note:
-        return [(f"note {title}", functools.partial(_write_note, wanted, renewed))]
+        return [(f"reload {title}", functools.partial(_reload, target, note))]
+    renewed = target.note(note.process)
+    if renewed != note:
+        return [(f"note {title}", functools.partial(_write, wanted, renewed))]
     return []
 
 
-def _differs(wanted: Wanted, note: Note) -> bool:
-    assert wanted.program is not None
-    same_kinds = tuple(sorted(wanted.kinds)) == tuple(sorted(note.kinds))
-    return _as_data(wanted.program) != note.program or not same_kinds
+class _Target(t.NamedTuple):
+    """What is to run: what the task says, or what was noted."""
+
+    program: launch.Program
+    kinds: tuple[str, ...]
+    reload_signal: str
+    reload_argv: tuple[str, ...]
+    stop_signal: str
+    wanted: Wanted
+
+    def note(self, process: supervise.Running) -> Note:
+        return Note(
+            self.program,
+            self.kinds,
+            process,
+            self.reload_signal,
+            self.reload_argv,
+            self.stop_signal,
+        )
 
 
-def _as_data(program: launch.Program) -> dict[str, t.Any]:
-    """The program in the form that it has after being written and read."""
-    data: dict[str, t.Any] = json.loads(json.dumps(program._asdict()))
-    return data
-
-
-def _program_of(data: t.Mapping[str, t.Any]) -> launch.Program:
-    known = dict(data, argv=tuple(data["argv"]))
-    for key in ("groups", "capabilities"):
-        known[key] = None if data[key] is None else tuple(data[key])
-    known["limits"] = {name: tuple(limit) for name, limit in data["limits"].items()}
-    return launch.Program(**known)
-
-
-def _noted(wanted: Wanted, program: launch.Program, process: supervise.Running) -> Note:
-    return Note(
-        program=_as_data(program),
-        kinds=wanted.kinds,
-        process=process,
-        reload_signal=wanted.reload_signal,
-        reload_argv=wanted.reload_argv,
-        stop_signal=wanted.stop_signal,
+def _as_noted(wanted: Wanted, note: Note | None) -> _Target:
+    """What is to run: all of it as the task says, or without argv all of it as it was noted."""
+    how = wanted if wanted.program is not None else note
+    if how is None or how.program is None:
+        raise Refused(f"service {wanted.name} is not known, so argv is needed", "Give argv.")
+    reloads = wanted if wanted.reload_signal or wanted.reload_argv else how
+    return _Target(
+        program=service_notes.settled(how.program),
+        kinds=tuple(sorted(how.kinds)),
+        reload_signal=reloads.reload_signal,
+        reload_argv=reloads.reload_argv,
+        stop_signal=wanted.stop_signal or how.stop_signal,
+        wanted=wanted,
     )
+
+
+def _left_behind(wanted: Wanted, note: Note) -> list[supervise.Running]:
+    """What the program has left in its session.
+
+    A foreign session may have got the number since, once all of the program had ended: its
+    processes live in other namespaces.
+    """
+    pinned = pins.pinned(wanted.namespace)
+    own = {kind: number for kind, number in pinned.items() if kind not in note.kinds}
+    return supervise.session_of(note.process, lives_in=own)
+
+
+def _write(wanted: Wanted, note: Note) -> None:
+    service_notes.write(wanted.namespace, wanted.name, note)
 
 
 def _number(name: str) -> int:
@@ -239,54 +227,69 @@ def _number(name: str) -> int:
 
 
 def _stop(wanted: Wanted, note: Note) -> None:
-    number = _number(note.stop_signal)
+    number = _number(wanted.stop_signal or note.stop_signal or "TERM")
     supervise.stop(note.process, number=number, timeout=wanted.stop_timeout)
+    supervise.kill(lambda: _left_behind(wanted, note), timeout=wanted.stop_timeout)
 
 
 def _remove(wanted: Wanted) -> None:
+    service_notes.remove(wanted.namespace, wanted.name)
     log = log_path(wanted.namespace, wanted.name)
-    for path in (_note_path(wanted), f"{_note_path(wanted)}.new", log):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(log)
     with contextlib.suppress(OSError):  # until the last log has gone
         os.rmdir(os.path.dirname(log))
-        os.rmdir(LOGS)
+        os.rmdir(pins.LOGS)
 
 
-def _reload(wanted: Wanted, note: Note) -> None:
-    if wanted.reload_argv or (not wanted.reload_signal and note.reload_argv):
-        argv = wanted.reload_argv or note.reload_argv
-        program = _program_of(note.program)._replace(argv=argv)
-        with _streams(wanted) as streams, Target(pid=note.process.pid).open() as handles:
-            child = launch.start(program, streams=streams, joins=handles).pid
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status:
-            raise Refused(
-                f"the reload program {argv[0]} ended with {status}",
-                f"Its output is in {log_path(wanted.namespace, wanted.name)}.",
-            )
+def _reload(target: _Target, note: Note) -> None:
+    if not target.reload_argv:
+        if not supervise.send(note.process, _number(target.reload_signal or "HUP")):
+            raise Refused(f"process {note.process.pid} has ended while it was to be reloaded")
         return
-    name = wanted.reload_signal or note.reload_signal or "HUP"
-    if not supervise.send(note.process, _number(name)):
-        raise ProcessLookupError(f"process {note.process.pid} has ended")
+    wanted = target.wanted
+    argv = target.reload_argv
+    with _streams(wanted) as streams, Target(pid=note.process.pid).open() as handles:
+        program = target.program._replace(argv=argv)
+        pid = launch.start(program, streams=streams, joins=handles).pid
+    process = supervise.identify(pid)
+    if supervise.wait_for_end(process, timeout=wanted.ready.timeout):
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        why = f"ended with {status}" if status else ""
+    else:
+        supervise.stop(process, number=signal.SIGKILL, timeout=wanted.stop_timeout)
+        why = f"did not end within {wanted.ready.timeout} seconds"
+    if why:
+        raise Refused(
+            f"the reload program {argv[0]} {why}",
+            f"Its output is in {log_path(wanted.namespace, wanted.name)}.",
+        )
 
 
-def _start(wanted: Wanted, program: launch.Program) -> None:
+def _start(target: _Target) -> None:
+    wanted = target.wanted
     log = log_path(wanted.namespace, wanted.name)
-    with _streams(wanted) as streams, _open(wanted) as handles:
+
+    def prepare(pid: int) -> None:
+        if "user" in target.kinds:
+            id_maps.parse("root", id_maps.Caller.of_this_process()).write(pid)
+        _write(wanted, target.note(supervise.identify(pid)))
+
+    with _streams(wanted) as streams, _open(target) as handles:
         begin = os.fstat(streams.stdout).st_size
-
-        def note(pid: int) -> None:
-            _write_note(wanted, _noted(wanted, program, supervise.identify(pid)))
-
         started = launch.start(
-            program, streams=streams, joins=handles, creates=wanted.kinds, prepare=note
+            target.program,
+            streams=streams,
+            joins=handles,
+            creates=target.kinds,
+            surroundings=_surroundings(target.kinds),
+            prepare=prepare,
         )
         process = supervise.identify(started.pid)
         if not is_up(wanted, process):
             why = "is not ready" if supervise.is_alive(process) else "ended"
             lines = _tail(log, begin)
-            supervise.stop(process, number=signal.SIGTERM, timeout=wanted.stop_timeout)
+            _stop(wanted, target.note(process))
             raise Refused(
                 f"service {wanted.name} {why}: {lines or 'it wrote nothing'}",
                 f"Its output is in {log}.",
@@ -294,9 +297,23 @@ def _start(wanted: Wanted, program: launch.Program) -> None:
             )
 
 
-def _open(wanted: Wanted) -> Handles:
-    handles = Target(namespace=wanted.namespace).open()
-    return handles.only([kind for kind in kinds.KINDS if kind not in wanted.kinds])
+def _surroundings(kinds: t.Collection[str]) -> Surroundings:
+    """What a program finds in namespaces of its own: lo is up, and /proc is of its own pids."""
+    return Surroundings(
+        propagation="private" if "mnt" in kinds else "",
+        mount_proc=None if {"mnt", "pid"} <= set(kinds) else False,
+        loopback="net" in kinds,
+    )
+
+
+def _open(target: _Target) -> Handles:
+    """The namespaces to join; those of its own are made from there, as copies where they are that.
+
+    A new pid or user namespace is one of the host's: one process cannot join one and make another.
+    """
+    handles = Target(namespace=target.wanted.namespace).open()
+    own = {"pid", "user"} & set(target.kinds)
+    return handles.only([kind for kind in handles.names if kind not in own])
 
 
 @contextlib.contextmanager
@@ -330,7 +347,7 @@ def is_up(wanted: Wanted, process: supervise.Running) -> bool:
             )
         finally:
             os.close(host_proc)
-    return supervise.is_alive(process)
+    return not supervise.wait_for_end(process, timeout=_FIRST_SECONDS)
 
 
 def _wait_inside(
@@ -340,7 +357,11 @@ def _wait_inside(
     names: t.Collection[str],
 ) -> bool:
     """Wait in the namespaces of the service, which may have some of its own."""
-    with Target(pid=process.pid).open().only(names) as handles:
+    try:
+        handles = Target(pid=process.pid).open().only(names)
+    except Refused:  # it has ended
+        return False
+    with handles:
         found: bool = spawn.call(
             lambda: supervise.wait_until(is_up, process, timeout=wanted.ready.timeout),
             joins=handles,
@@ -366,5 +387,5 @@ def _described(wanted: Wanted, note: Note | None) -> dict[str, t.Any]:
         "log": log_path(wanted.namespace, wanted.name),
     }
     if note is not None:
-        described["argv"] = list(note.program["argv"])
+        described["argv"] = list(note.program.argv)
     return described

@@ -161,7 +161,7 @@ def _unit(wanted: Wanted, program: Program) -> unit_text.Unit:
         creates=wanted.kinds,
         reload_signal=wanted.reload_signal,
         reload_argv=wanted.reload_argv,
-        stop_signal=wanted.stop_signal,
+        stop_signal=wanted.stop_signal or "TERM",
         stop_timeout=wanted.stop_timeout,
         notify=wanted.ready.notify,
     )

@@ -18,7 +18,7 @@ import time
 import typing as t
 
 from . import nsfs
-from .errors import KernelError
+from .errors import KernelError, Refused
 from .syscalls import processes
 
 _PAUSE = 0.01
@@ -87,10 +87,11 @@ def wait_for_end(process: Running, *, timeout: float) -> bool:
         os.close(pidfd)
 
 
-def session_of(process: Running) -> list[Running]:
+def session_of(process: Running, *, lives_in: t.Mapping[str, int]) -> list[Running]:
     """The living processes of the session that ``process`` led, itself left out.
 
     What a program starts stays in its session unless it takes pains to leave it (setsid(2)).
+    Only those count that live in the namespaces with the ids ``lives_in``, by kind.
     """
     found = []
     for pid in nsfs.all_pids():
@@ -101,35 +102,43 @@ def session_of(process: Running) -> list[Running]:
         leader = nsfs.process_facts(process.pid)
         if leader is not None and leader.start != process.start:
             return []
-        if pid != process.pid and facts.start >= process.start:
+        if pid == process.pid or facts.start < process.start:
+            continue
+        if nsfs.ids_of_process(pid, lives_in) == lives_in:
             found.append(Running(pid, facts.start))
     return found
 
 
-def stop(process: Running, *, number: int, timeout: float) -> bool:
-    """End a process and its session: with signal ``number``, then after ``timeout`` s by force.
+def stop(process: Running, *, number: int, timeout: float) -> None:
+    """End a process with signal ``number``, and after ``timeout`` seconds by force.
 
-    Returns whether force was needed. Raises KernelError, TimeoutError.
+    Raises KernelError, and Refused where it does not end at all.
     """
-    forced = False
     if not _heeds(process, number):
         number = signal.SIGKILL
     if send(process, number):
         # A stopped process acts on no signal but this one and SIGKILL (signal(7)).
         send(process, signal.SIGCONT)
         if not wait_for_end(process, timeout=timeout):
-            forced = True
-            send(process, signal.SIGKILL)
-            if not wait_for_end(process, timeout=timeout):
-                raise TimeoutError(f"process {process.pid} does not end after SIGKILL")
+            kill(lambda: [process] if is_alive(process) else [], timeout=timeout)
+
+
+def kill(living: t.Callable[[], list[Running]], *, timeout: float) -> None:
+    """Kill what ``living`` lists, again and again until it lists nothing.
+
+    Raises KernelError, and Refused where some are left after ``timeout`` seconds.
+    """
     deadline = time.monotonic() + timeout
-    while left := session_of(process):
-        for member in left:
-            send(member, signal.SIGKILL)
+    while left := living():
+        for process in left:
+            send(process, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"processes {[member.pid for member in left]} do not end")
+            listed = ", ".join(str(process.pid) for process in left)
+            raise Refused(
+                f"processes do not end after SIGKILL: {listed}",
+                "They wait for a device, most likely.",
+            )
         time.sleep(_PAUSE)
-    return forced
 
 
 def _heeds(process: Running, number: int) -> bool:
@@ -161,7 +170,12 @@ def wait_until(is_up: t.Callable[[], bool], process: Running, *, timeout: float)
 def answers(address: str, port: int) -> bool:
     """Whether somebody accepts TCP connections there, from the caller's network namespace."""
     try:
-        with socket.create_connection((address, port), timeout=1):
+        # As bytes: for text Python would import a codec, from the root that was entered.
+        found = socket.getaddrinfo(address.encode(), port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _name, place = found[0]
+        with socket.socket(family, kind, protocol) as connection:
+            connection.settimeout(1)
+            connection.connect(place)
             return True
     except OSError:
         return False
