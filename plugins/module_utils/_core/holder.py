@@ -23,7 +23,11 @@ import typing as t
 from . import pins, supervise
 from .syscalls import processes
 
-_ARGV = ("sleep", "2147483647")  # `infinity` is no number to older versions of busybox
+# An init gets no signal that it has no handler for, unless it has it blocked (kill(2)): then it
+# can be read from a signalfd. So this waits for SIGTERM, and ends with it; the end of a host
+# would have to wait for a holder that did not.
+_ARGV = ("head", "-c", "128")
+_ENDED_BY = (signal.SIGTERM,)
 _MFD_EXEC = 0x10  # Linux 6.3, and then needed where vm.memfd_noexec is 1
 _PROGRAM_FD = 3
 _PATIENCE = 10.0
@@ -43,7 +47,7 @@ def shape() -> t.Iterator[Shape]:
     with contextlib.ExitStack() as stack:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null)
-        program = _sealed_copy(shutil.which(_ARGV[0], path="/bin:/usr/bin") or "/bin/sleep")
+        program = _sealed_copy(shutil.which(_ARGV[0], path="/bin:/usr/bin") or "/usr/bin/head")
         if program >= 0:
             stack.callback(os.close, program)
         yield Shape(null, program, os.stat("/"))
@@ -75,7 +79,9 @@ def become(made_of: Shape) -> t.NoReturn:
     # The kernel reaps the children of who ignores SIGCHLD; that survives execve(2) (wait(2)).
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for standard in (0, 1, 2):
+    signal.pthread_sigmask(signal.SIG_SETMASK, _ENDED_BY)
+    os.dup2(processes.signalfd(_ENDED_BY), 0)
+    for standard in (1, 2):
         os.dup2(made_of.null, standard)
     # A program takes less memory than Python. But its libraries are those of the root that it
     # starts in: in a root that is not the host's, stay Python, which has all of its own.
@@ -85,8 +91,8 @@ def become(made_of: Shape) -> t.NoReturn:
         with contextlib.suppress(OSError):
             os.execve(_PROGRAM_FD, _ARGV, {})
     processes.close_descriptors_from(_PROGRAM_FD)
-    while True:
-        signal.pause()
+    os.read(0, 128)
+    os._exit(0)
 
 
 def _path(name: str) -> str:

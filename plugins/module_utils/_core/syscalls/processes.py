@@ -12,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
+import typing as t
 
 from ..errors import KernelError
 from .call import invoke
@@ -30,6 +32,7 @@ PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
+_SIZEOF_SIGSET = 128  # of the C library; the kernel reads less of it
 
 
 class _CloneArgs(ctypes.Structure):
@@ -139,3 +142,20 @@ def close_descriptors_from(first: int) -> None:
         if error.errno not in (errno.ENOSYS, errno.EPERM):
             raise
         os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
+def signalfd(signals: t.Iterable[int]) -> int:
+    """signalfd(2): a descriptor from which whoever has these signals blocked reads them.
+
+    One read gives 128 bytes a signal. It is closed by execve(2). Raises KernelError.
+    """
+    mask = 0
+    for number in signals:
+        mask |= 1 << (number - 1)
+    return invoke(
+        "signalfd",
+        -1,
+        mask.to_bytes(_SIZEOF_SIGSET, sys.byteorder),
+        os.O_CLOEXEC,  # SFD_CLOEXEC is the same
+        shown={"mask": hex(mask)},
+    )
