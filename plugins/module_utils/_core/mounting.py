@@ -384,12 +384,21 @@ def _record_names(
     if before is None or after is None:
         return []
     paths_asked = [mount.path for mount in wanted]
-    olds, news = (each.find_all("mount", paths_asked) for each in (before, after))
+    olds, news = (_found(each, paths_asked) for each in (before, after))
     return [
         f"{'record' if new else 'forget'} the mount on {path}"
         for path, old, new in zip(paths_asked, olds, news)
         if old != new
     ]
+
+
+def _found(
+    definition: definitions.Definition, named: t.Sequence[str]
+) -> list[tuple[dict[str, t.Any], bool] | None]:
+    """The steps that mount on these paths, and whether each outlives a reboot."""
+    persistent = {id(step) for step in definition.steps}
+    found = definition.find_all("mount", named)
+    return [None if step is None else (step, id(step) in persistent) for step in found]
 
 
 def _described(
