@@ -121,6 +121,12 @@ LIVES: dict[str, tuple[Args, set[str], Args, set[str]]] = {
         },
         {"rw"},
     ),
+    "overlay with its defaults": (
+        {"fstype": "overlay", "src": "overlay",
+         "opts": ["lowerdir={}/lower1:{}/lower2", "index=off", "metacopy=off,xino=off"]}, {"ro"},
+        {"fstype": "overlay", "src": "overlay",
+         "opts": ["lowerdir={}/lower1:{}/lower2", "redirect_dir=nofollow"]}, {"redirect_dir=nofollow"},
+    ),
     "overlay of directories inside": (
         {"fstype": "overlay", "src": "overlay", "src_in": "namespace",
          "opts": ["lowerdir={}/lower1:{}/lower2"]}, {"ro"},

@@ -85,12 +85,16 @@ def test_a_step_changes_from_one_file_to_the_other(converge: Converge, web: dict
 
 
 def test_an_option_that_the_kernel_does_not_show_is_taken_from_the_record(
-    converge: Converge, web: dict[str, str]
+    converge: Converge, web: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    # inode32 is shown by no mount table where it is the default.
-    args = {**web, "path": "/dev/shm", "src": "x", "fstype": "devpts"}
-    converge("ns_mount", {**args, "opts": "newinstance,max=7"})
-    assert converge("ns_mount", {**args, "opts": "newinstance,max=8"})["changed"]
+    for name in ("lower1", "lower2"):
+        (tmp_path / name).mkdir()
+    lower = f"lowerdir={tmp_path}/lower1:{tmp_path}/lower2"
+    args = {**web, "path": "/mnt", "src": "o", "fstype": "overlay"}
+    shown = "uuid=auto"  # the default, of which the mount table says nothing
+    converge("ns_mount", {**args, "opts": [lower, shown]})
+    (line,) = mounted_on("/mnt")
+    assert "uuid" not in line
 
 
 def test_what_is_in_the_record_is_what_was_asked_for(

@@ -29,6 +29,7 @@ _UNSHOWN: dict[str, dict[str, str | None]] = {
     "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
     "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
     "proc": {"hidepid": "off", "gid": "0"},
+    "overlay": dict.fromkeys(("index", "metacopy", "nfs_export", "verity", "xino"), "off"),
 }
 _HIDEPID = {"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
 # Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
