@@ -155,9 +155,7 @@ def main() -> None:
             names=kinds.NAMES if names is None else names,
             ids=info.ids_of(_module.target_of(module.params)),
         )
-        module.exit_json(
-            changed=False, namespaces=[vars(namespace) for namespace in found]
-        )
+        module.exit_json(changed=False, namespaces=[vars(namespace) for namespace in found])
 
 
 if __name__ == "__main__":
