@@ -53,6 +53,11 @@ def comm(pid: int) -> str:
     return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
 
+def descriptors(pid: int) -> list[str]:
+    """What it has open; while it starts that is also the loader's."""
+    return sorted(os.listdir(f"/proc/{pid}/fd"))
+
+
 def id_of(pid: int | str, kind: str) -> int:
     return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
 
@@ -66,7 +71,7 @@ def test_the_process_becomes_the_program(nsctl: Nsctl, namespace: t.Callable[...
         assert id_of(process.pid, "pid") == id_of("self", "pid")
         children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
         assert children.read_text() == ""
-        assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+        assert wait_until(lambda: descriptors(process.pid) == ["0", "1", "2"])
         assert os.readlink(f"/proc/{process.pid}/cwd") == "/"
         status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         assert "CapInh:\t0000000000000000" in status
@@ -232,7 +237,7 @@ class TestInAPidNamespace:
             (child,) = self.children(process.pid, "sleep")
             assert id_of(child, "pid") == pins.pinned(name)["pid"]
             assert id_of(child, "mnt") == pins.pinned(name)["mnt"]
-            assert sorted(os.listdir(f"/proc/{child}/fd")) == ["0", "1", "2"]
+            assert wait_until(lambda: descriptors(child) == ["0", "1", "2"])
             process.kill()
             process.wait()
             # It goes with the one who waits for it.

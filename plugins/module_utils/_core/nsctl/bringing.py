@@ -37,7 +37,8 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     """The verbs. Raises WrongUsage."""
     if verb == "up":
         given = parse(words, switches=("all", "check", "json"), values=("timeout",))
-        limit = seconds(given.last("timeout") or str(_LIMIT))
+        # A single name is waited for by somebody, who can end it.
+        limit = seconds(given.last("timeout") or (str(_LIMIT) if "all" in given.switches else "0"))
         results = _up(_chosen(given), limit=limit, check="check" in given.switches)
     else:
         given = parse(words, switches=("all", "check", "force", "json"))
@@ -59,13 +60,15 @@ def _chosen(given: Given) -> list[str]:
 
 
 def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
+    """Bring them up; ``limit`` is in seconds, 0 for none."""
+
     def bring(name: str) -> list[str]:
         if check:
             return restore.plan(restore.loaded(name), check=True, timeout=0)
         return restore.up(name, timeout=_LOCK_TIMEOUT)
 
-    if len(names) == 1:
-        return [_attempt(names[0], bring)]
+    if not limit:
+        return [_attempt(name, bring) for name in names]
     # Each by itself: one that waits for a dead file server is not to keep the others waiting.
     results = together.run(names, lambda name: _attempt(name, bring)[1:], limit=limit)
     found = []

@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
@@ -79,11 +80,17 @@ def summary(name: str) -> dict[str, t.Any]:
         return {**found, "state": PARTIAL, "reason": "a run that created it was cut short"}
     state = _state(definition, found["kinds"])
     reason = restore.reason_of(name)
-    if reason and state == UP and not drift.of(definition).changes:
+    if reason and state == UP and _is_mended(definition):
         # A play has mended since what could not be restored then.
         restore.forget_reason(name)
         reason = ""
     return {**found, "state": FAILED if reason else state, "reason": reason}
+
+
+def _is_mended(definition: definitions.Definition) -> bool:
+    with contextlib.suppress(OSError):
+        return not drift.of(definition).changes
+    return False
 
 
 def _state(definition: definitions.Definition, pinned: t.Mapping[str, t.Any]) -> str:

@@ -196,16 +196,17 @@ SYNOPSIS
 DESCRIPTION
     Creates what is missing and takes the recorded steps in their order:
     mounts, root file systems unpacked again from their archives, pivots. What
-    is there already stays; what differs is mended. Several namespaces are
-    brought up at the same time, and one that fails does not keep the others
-    from coming up. Why it failed is printed, and kept for `nsctl list` and
-    `nsctl show`.
+    is there already stays; what differs is mended. One that fails does not
+    keep the others from coming up. Why it failed is printed, and kept for
+    `nsctl list` and `nsctl show`. With --all or --timeout several are brought
+    up at the same time.
 
 OPTIONS
     --all      All that have a definition.
     --check    Only say what would be done.
     --timeout SECONDS
-               With several names, give up on one that is not up by then (300).
+               Give up on a namespace that is not up by then: after 300 seconds
+               with --all, never (0) with names.
     --json     Print a list of dictionaries: name, actions, failure.
 
 EXIT STATUS
