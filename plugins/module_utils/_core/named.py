@@ -33,6 +33,7 @@ from . import definition as definitions
 from .errors import Refused
 from .id_maps import IdMaps
 from .inside import Inside, open_host_proc
+from .rootfs import kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,12 +360,25 @@ def _removal(name: str, *, force: bool, keep_definition: bool = False) -> list[_
     if keep_definition:
         changes.append(_Change(f"take down namespace {name}", lambda: _take_down(name)))
         return changes
+    for archive in _kept_alone(name):
+        # Before the definition goes, so that a killed removal still knows of them.
+        changes.append(_Change(f"remove {archive}", functools.partial(kept.forget, archive)))
     if definitions.has_record(name):
         changes.append(
             _Change(f"forget the definition of {name}", lambda: definitions.forget(name))
         )
     changes.append(_Change(f"remove namespace {name}", lambda: _discard(name)))
     return changes
+
+
+def _kept_alone(name: str) -> list[str]:
+    """The archives that are kept for the roots of this definition, and of no other."""
+    used: dict[bool, set[str]] = {True: set(), False: set()}
+    for other in {name, *definitions.names()}:
+        definition = definitions.load(other)
+        for step in definition.all_steps if definition is not None else ():
+            used[other == name].add(step.get("archive", ""))
+    return sorted(path for path in used[True] - used[False] if kept.is_kept(path))
 
 
 def _take_down(name: str) -> None:

@@ -69,7 +69,6 @@ def text(unit: Unit) -> str:
         "# Written by linux.namespaces.ns_service; what is changed here is lost.",
         "[Unit]",
         f"Description={unit.name} in namespace {unit.namespace}",
-        "Wants=linux-namespaces.service",
         "After=linux-namespaces.service network.target",
         "",
         "[Service]",

@@ -52,9 +52,14 @@ def fill(digest: str, *, patience: float, make: t.Callable[[str, str], None]) ->
         yield Stream(name=path, fd=content.fd, verify=content.verify, digest=lambda: digest)
 
 
+def is_kept(path: str) -> bool:
+    """Whether it is an archive that was made to be kept, and not somebody's own."""
+    return os.path.dirname(path) == CACHE
+
+
 def forget(path: str) -> None:
     """Remove a kept archive, and the directory with the last one. Other paths are left alone."""
-    if os.path.dirname(path) != CACHE:
+    if not is_kept(path):
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
