@@ -536,6 +536,19 @@ def test_ready_file(web: Web, tmp_path: pathlib.Path) -> None:
     assert inside(web.name, lambda: os.path.exists(f"{inner}/up"), ["mnt"])
 
 
+def test_ready_file_in_a_root_without_proc(
+    make_web: t.Callable[..., Web], run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
+    web = make_web(kinds=["mnt", "pid"])
+    mounts = [{"path": str(tmp_path), "src": "root", "fstype": "tmpfs"}]
+    for path in ("/usr", "/lib", "/lib64"):
+        bind = {"path": f"{tmp_path}{path}", "src": path, "opts": "rbind,ro,X-mount.mkdir"}
+        mounts += [bind] if os.path.isdir(path) else []
+    run_module("ns_mount", {"namespace": web.name, "mounts": mounts})
+    run_module("ns_pivot_root", {"namespace": web.name, "new_root": str(tmp_path)})
+    web.started(argv=["/usr/bin/sleep", "infinity"], ready={"file": "/usr/bin/sleep"})
+
+
 # --- namespaces
 
 

@@ -357,13 +357,14 @@ def _wait_inside(
     names: t.Collection[str],
 ) -> bool:
     """Wait in the namespaces of the service, which may have some of its own."""
-    try:
-        handles = Target(pid=process.pid).open().only(names)
-    except Refused:  # it has ended
-        return False
-    with handles:
+    with contextlib.ExitStack() as stack:
+        ends_within = stack.enter_context(supervise.watched(process))
+        try:
+            handles = stack.enter_context(Target(pid=process.pid).open().only(names))
+        except Refused:  # it has ended
+            return False
         found: bool = spawn.call(
-            lambda: supervise.wait_until(is_up, process, timeout=wanted.ready.timeout),
+            lambda: supervise.wait_until(is_up, ends_within, timeout=wanted.ready.timeout),
             joins=handles,
         )
         return found

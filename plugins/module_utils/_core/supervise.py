@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -69,22 +70,34 @@ def send(process: Running, number: int) -> bool:
         os.close(pidfd)
 
 
-def wait_for_end(process: Running, *, timeout: float) -> bool:
-    """Wait up to ``timeout`` seconds; True when it has ended. Raises KernelError."""
+@contextlib.contextmanager
+def watched(process: Running) -> t.Iterator[t.Callable[[float], bool]]:
+    """Watch a process: yields what waits for that many seconds and says whether it has ended.
+
+    It answers in other namespaces as well, where there may be no /proc. Raises KernelError.
+    """
     try:
         pidfd = processes.pidfd_open(process.pid)
     except KernelError as error:
-        if error.errno == errno.ESRCH:
-            return True
-        raise
+        if error.errno != errno.ESRCH:
+            raise
+        yield lambda _seconds: True
+        return
     try:
-        if not is_alive(process):
-            return True
+        if not is_alive(process):  # the pid may be another's: the pidfd holds it from here on
+            yield lambda _seconds: True
+            return
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)  # readable from its end on (pidfd_open(2))
-        return bool(poller.poll(timeout * 1000))
+        yield lambda seconds: bool(poller.poll(seconds * 1000))
     finally:
         os.close(pidfd)
+
+
+def wait_for_end(process: Running, *, timeout: float) -> bool:
+    """Wait up to ``timeout`` seconds; True when it has ended. Raises KernelError."""
+    with watched(process) as ends_within:
+        return ends_within(timeout)
 
 
 def session_of(process: Running, *, lives_in: t.Mapping[str, int]) -> list[Running]:
@@ -157,14 +170,15 @@ def _heeds(process: Running, number: int) -> bool:
     return not is_init or bool(caught >> (number - 1) & 1)
 
 
-def wait_until(is_up: t.Callable[[], bool], process: Running, *, timeout: float) -> bool:
-    """Ask ``is_up`` again and again; False when the process ended or the time was up."""
+def wait_until(
+    is_up: t.Callable[[], bool], ends_within: t.Callable[[float], bool], *, timeout: float
+) -> bool:
+    """Ask ``is_up`` again and again; False when the watched process ended or the time was up."""
     deadline = time.monotonic() + timeout
     while not is_up():
-        if not is_alive(process) or time.monotonic() > deadline:
+        if ends_within(_PAUSE) or time.monotonic() > deadline:
             return False
-        time.sleep(_PAUSE)
-    return is_alive(process)
+    return not ends_within(0)
 
 
 def answers(address: str, port: int) -> bool:
