@@ -314,6 +314,8 @@ def test_a_hole_of_petabytes_costs_nothing(playground: Playground, run_module: R
 
 def test_a_forged_marker_is_not_believed(playground: Playground, run_module: RunModule) -> None:
     forged = "sha256:" + "0" * 64
+    result = playground.unpack(run_module, [(member(".linux-namespaces.digest"), b"")])
+    refused(result, "is no name for an entry")
     headers = {
         "SCHILY.xattr.trusted.linux_namespaces.digest": forged,
         "SCHILY.xattr.trusted.overlay.opaque": "y",

@@ -65,6 +65,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     # These are not kept by umoci when it packs a layer.
     (tree / "var/holes").unlink()
     (tree / "version").write_text("plain")
+    for path in (tree / "version", tree / "var"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))  # umoci rounds to seconds
     layout = top / "layout"
     plain = make_image(layout, tree, "plain")
     layered = make_image(layout, tree, "layered", second_layer)

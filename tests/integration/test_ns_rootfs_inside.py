@@ -98,6 +98,31 @@ def test_in_a_user_namespace(
         run_module("ns_namespace", {"name": name, "state": "absent", "force": True})
 
 
+def test_on_a_file_system_without_attributes(
+    inside: Unshared, archives: tuple[str, str], tmp_path: pathlib.Path, converge: Converge,
+    run_module: RunModule,
+) -> None:  # fmt: skip
+    """As a tmpfs in a user namespace is before Linux 6.6: a file holds the marker."""
+    inside.run("mount", "-t", "ramfs", "ramfs", "/mnt")
+    args: Result = {"pid": inside.pid, "path": "/mnt", "archive": archives[0]}
+    failed(run_module("ns_rootfs", args), "'usr/bin/ping' has file capabilities")
+    made = []
+    for version in ("first", "second"):
+        tree = make_tree(tmp_path / version)
+        os.removexattr(tree / "bin/ping", "security.capability")
+        (tree / "version").write_text(version)
+        made.append(pack(tree, tmp_path / f"{version}.tar"))
+    for path in ("/mnt", "/mnt/below/root"):
+        args = {"pid": inside.pid, "path": path}
+        done = converge("ns_rootfs", {**args, "archive": made[0]})
+        assert "user.note could not be kept" in str(done["warnings"])
+        converge("ns_rootfs", {**args, "archive": made[1]})
+        assert inside.run("cat", f"{path}/version") == "second"
+    gone = run_module("ns_rootfs", {"pid": inside.pid, "path": "/mnt", "state": "absent"})
+    assert gone["changed"]
+    assert inside.run("ls", "-A", "/mnt") == ""
+
+
 @pytest.mark.parametrize("step", ["unpack", "put"])
 def test_killed_on_a_mount_point_the_next_run_converges(
     step: str, inside: Unshared, archives: tuple[str, str], run_module: RunModule

@@ -9,7 +9,9 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import typing as t
 
 from .. import spawn, steps
@@ -118,11 +120,27 @@ def _build_at(
             complete: Marker = ask("finished")
             return complete
 
-        complete = steps.run(step, fill)
-        steps.run(
-            f"put {site.path} into place", functools.partial(place.put, spot, stage, complete)
-        )
+        why = functools.partial(_explained, stage.root)
+        complete = steps.run(step, fill, explain=why)
+        put = functools.partial(place.put, spot, stage, complete)
+        steps.run(f"put {site.path} into place", put, explain=why)
         return complete, warnings
+
+
+def _explained(fd: int, error: OSError) -> tuple[str, str]:
+    """Why the root on whose file system ``fd`` lies could not be filled, and what to do."""
+    if error.errno == errno.EROFS:
+        return "the file system is read-only", "Name a path on another one, or remount it."
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return "", ""
+    room = os.fstatvfs(fd)
+    if room.f_files and not room.f_favail:
+        return f"No space left on device: all {room.f_files} inodes are in use", "Make room."
+    size = room.f_blocks * room.f_frsize >> 20
+    return (
+        f"No space left on device: the file system has {size} MB in all",
+        "Make room, or use a larger one. The old root needs its room until the new one is whole.",
+    )
 
 
 def remember(site: Site, marker: Marker) -> None:

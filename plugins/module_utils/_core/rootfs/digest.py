@@ -5,12 +5,14 @@
 """What a root file system came from: its digest, kept in attributes of its directory.
 
 They go with the directory when it is renamed, are not in its listing, and only root of the host
-can set them (trusted.*, xattr(7)); inside a user namespace it is user.*.
+can set them (trusted.*, xattr(7)); inside a user namespace it is user.*. Where a file system has
+neither, as a tmpfs in a user namespace before Linux 6.6, a file in the directory has to do.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -22,8 +24,12 @@ import zlib
 from ..errors import Refused
 
 _PREFIXES = ("trusted.linux_namespaces.", "user.linux_namespaces.")
+# No such attribute, none at all on this file system, none of this kind for the caller.
+_NO_ATTRIBUTES = (errno.ENODATA, errno.ENOTSUP, errno.EPERM)
 _WRITTEN = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _CHUNK = 1 << 20
+# In place of the attributes. No archive may hold it.
+FILE = ".linux-namespaces.digest"
 
 
 class Marker(t.NamedTuple):
@@ -79,19 +85,27 @@ def read(fd: int) -> Marker | None:
     """The marker of the open directory, or None where it has none. Raises OSError."""
     for prefix in _PREFIXES:
         try:
-            digest = os.getxattr(fd, f"{prefix}digest").decode("ascii", "replace")
-            packed = os.getxattr(fd, f"{prefix}source")
+            digest = os.getxattr(fd, f"{prefix}digest")
+            return _unpacked(digest, os.getxattr(fd, f"{prefix}source"))
         except OSError as error:
-            if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
-                continue
-            raise
-        try:
-            known = json.loads(zlib.decompress(packed))
-            marker = Marker(digest, **known)
-        except (ValueError, TypeError, zlib.error):
-            return None  # of another version of this collection: the root is made again
-        return marker if _WRITTEN.match(digest) else None
-    return None
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
+    try:
+        file = os.open(FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    except OSError:
+        return None
+    with open(file, "rb") as marker:
+        digest, _newline, packed = marker.read().partition(b"\n")
+        return _unpacked(digest, packed)
+
+
+def _unpacked(digest: bytes, packed: bytes) -> Marker | None:
+    text = digest.decode("ascii", "replace")
+    try:
+        marker = Marker(text, **json.loads(zlib.decompress(packed)))
+    except (ValueError, TypeError, zlib.error):
+        return None  # of another version of this collection: the root is made again
+    return marker if _WRITTEN.match(text) else None
 
 
 def write(fd: int, marker: Marker) -> None:
@@ -116,20 +130,24 @@ def _write(fd: int, marker: Marker) -> None:
         try:
             os.setxattr(fd, f"{prefix}source", packed)
             os.setxattr(fd, f"{prefix}digest", marker.digest.encode())
-        except OSError as error:
-            # trusted.* is for root of the host; a tmpfs has user.* since Linux 6.6.
-            if prefix == _PREFIXES[-1] or error.errno not in (errno.EPERM, errno.ENOTSUP):
-                raise
-        else:
             return
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
+    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(f"{FILE}.new", flags, 0o600, dir_fd=fd), "wb") as file:
+        file.write(marker.digest.encode() + b"\n" + packed)
+    os.rename(f"{FILE}.new", FILE, src_dir_fd=fd, dst_dir_fd=fd)
 
 
 def remove(fd: int) -> None:
     """Remove the marker of the open directory; fine where it has none. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(FILE, dir_fd=fd)
     for prefix in _PREFIXES:
         for name in ("digest", "source"):
             try:
                 os.removexattr(fd, prefix + name)
             except OSError as error:
-                if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
+                if error.errno not in _NO_ATTRIBUTES:
                     raise

@@ -40,11 +40,13 @@ class Location(t.NamedTuple):
     """A directory as the kernel knows it: ``path`` is its name now, from the target's root.
 
     ``device`` and ``root`` are as in mountinfo: the file system and the path in that.
+    ``number`` is the device as stat(2) has it, which some file systems have otherwise.
     """
 
     path: str
     device: str
     root: str
+    number: int
 
 
 class Seen(t.NamedTuple):
@@ -195,7 +197,7 @@ def look(inside: Inside, path: str) -> Seen:
             return seen._replace(state="interrupted")
         if marker is not None:
             return seen._replace(state="root", marker=marker)
-        names = set(os.listdir(spot.fd)) - {*_ALWAYS_THERE, WITHIN}
+        names = set(os.listdir(spot.fd)) - {*_ALWAYS_THERE, WITHIN, digest.FILE}
         return seen._replace(state="foreign" if names else "empty")
 
 
@@ -239,8 +241,9 @@ def _location(inside: Inside, fd: int, table: t.Sequence[Mount]) -> Location:
     for mount in table:
         if mount.id == mount_id:
             rest = path[len(mount.path.rstrip("/")) :]
-            return Location(path, mount.device, mount.root.rstrip("/") + rest or "/")
-    return Location(path, "", "")
+            root = mount.root.rstrip("/") + rest or "/"
+            return Location(path, mount.device, root, os.fstat(fd).st_dev)
+    return Location(path, "", "", 0)
 
 
 @contextlib.contextmanager
@@ -321,7 +324,7 @@ def _move_up(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
     digest.remove(spot.fd)
     removal.empty(spot.fd, except_for=(WITHIN, *_ALWAYS_THERE))
     status = os.fstat(stage.root)
-    for name in os.listdir(stage.root):
+    for name in set(os.listdir(stage.root)) - {digest.FILE}:
         os.rename(name, name, src_dir_fd=stage.root, dst_dir_fd=spot.fd)
     os.chown(spot.fd, status.st_uid, status.st_gid)
     os.chmod(spot.fd, stat.S_IMODE(status.st_mode))

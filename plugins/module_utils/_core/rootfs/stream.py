@@ -81,16 +81,24 @@ class Stream:
     def copy(self, target_fd: int, number: int) -> None:
         """Write the next ``number`` bytes to ``target_fd``. Raises Refused, OSError."""
         for chunk in self._chunks(number):
-            while chunk:
-                chunk = chunk[os.write(target_fd, chunk) :]
+            written = os.write(target_fd, chunk)
+            while written < len(chunk):
+                written += os.write(target_fd, chunk[written:])
 
     def skip(self, number: int) -> None:
         """Read the next ``number`` bytes for nothing. Raises Refused, OSError."""
         for _chunk in self._chunks(number):
             pass
 
-    def _chunks(self, number: int) -> t.Iterator[memoryview]:
+    def _chunks(self, number: int) -> t.Iterable[memoryview]:
         self._check_limit(number)
+        start = self._start
+        if number <= self._end - start:  # as most files of a root are
+            self._start += number
+            return (self._view[start : self._start],)
+        return self._large_chunks(number)
+
+    def _large_chunks(self, number: int) -> t.Iterator[memoryview]:
         while number:
             if self._start == self._end and not self._fill():
                 raise self.truncated()

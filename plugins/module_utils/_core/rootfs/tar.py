@@ -11,8 +11,11 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import struct
 import typing as t
+import zlib
 
 from ..errors import Refused
 from . import sparse
@@ -69,6 +72,22 @@ class Entry(t.NamedTuple):
 _NO_XATTRS: dict[str, bytes] = {}
 
 
+# The owners, modes and times of one entry are mostly those of another.
+@functools.lru_cache(maxsize=256)
+def _number(field: bytes) -> int | None:
+    """A number as octal digits, or in binary where the first byte says so (GNU); else None."""
+    with contextlib.suppress(ValueError):
+        return int(field.rstrip(b"\0 ") or b"0", 8)
+    if field[0] in (0x80, 0xFF):
+        number = int.from_bytes(field[1:], "big")
+        number -= 1 << (8 * (len(field) - 1)) if field[0] == 0xFF else 0
+        return number if -(1 << 63) <= number < 1 << 63 else None
+    with contextlib.suppress(ValueError):
+        # What follows the first null byte is left over from another entry.
+        return int(field.partition(b"\0")[0].strip() or b"0", 8)
+    return None
+
+
 class Reader:
     """The entries of ``stream``, one after the other; ``name`` is what errors call it."""
 
@@ -122,56 +141,46 @@ class Reader:
                 long[b"path" if kind == b"L" else b"linkpath"] = text.partition(b"\0")[0]
 
     def _entry(self, block: bytes, fields: tuple[bytes, ...], long: dict[bytes, bytes]) -> Entry:
-        (name, mode, uid, gid, size, time, _sum, kind, target, magic, _names,
+        (name, mode, uid, gid, size, time, _sum, flag, target, magic, _names,
          major, minor, prefix, _rest) = fields  # fmt: skip
         name = name.partition(b"\0")[0]
         if magic == b"ustar\0" and prefix[0]:
             name = prefix.partition(b"\0")[0] + b"/" + name
-        if kind in _FILES:
+        if flag in _FILES:
             # Before POSIX a directory was a file whose name ends with a slash.
             kind = DIRECTORY if name[-1:] == b"/" and b"path" not in long else FILE
-        elif kind in _DIRECTORIES:
+        elif flag in _DIRECTORIES:
             kind = DIRECTORY
-        elif kind not in _WITHOUT_DATA:
-            raise self.damaged(f"an entry of the unknown type {kind!r}")
-        number = self._number
+        elif flag in _WITHOUT_DATA:
+            kind = flag
+        else:
+            raise self.damaged(f"an entry of the unknown type {flag!r}")
+        length = self._number(size)
+        stored = 0 if flag in _WITHOUT_DATA else length
         entry = Entry(
-            name=name,
-            kind=kind,
-            mode=number(mode) & 0o7777,
-            uid=number(uid),
-            gid=number(gid),
-            size=number(size),
-            time=number(time) * 1_000_000_000,
-            target=target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b"",
-            device=(number(major), number(minor)) if kind in DEVICES else (0, 0),
-            xattrs=_NO_XATTRS,
-            stored=0,
-            pieces=None,
+            name,
+            kind,
+            self._number(mode) & 0o7777,
+            self._number(uid),
+            self._number(gid),
+            length,
+            self._number(time) * 1_000_000_000,
+            target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b"",
+            (self._number(major), self._number(minor)) if kind in DEVICES else (0, 0),
+            _NO_XATTRS,
+            stored,
+            None,
         )
-        if self._globals:
-            long = {**self._globals, **long}
-        if long:
-            entry = self._extended(entry, long)
-        if entry.size < 0:
-            raise self.damaged(f"a size of {entry.size} bytes")
-        stored = 0 if fields[7] in _WITHOUT_DATA else entry.size
-        if fields[7] == b"S":
-            pieces, full = sparse.gnu_map(block, lambda: self._stream.take(BLOCK), self.damaged)
-            entry = entry._replace(pieces=pieces, size=full)
+        if long or self._globals or flag == b"S":
+            entry = self._extended(entry, flag, block, {**self._globals, **long})
+            stored = entry.stored
+        if stored < 0:
+            raise self.damaged(f"a size of {stored} bytes")
         self._left = -(-stored // BLOCK) * BLOCK
-        if kind == FILE and sparse.is_pax(long):
-            before = self._stream.position
-            pieces, full = sparse.pax_map(long, lambda: self._stream.take(BLOCK), self.damaged)
-            taken = self._stream.position - before
-            stored, self._left = stored - taken, self._left - taken
-            entry = entry._replace(pieces=pieces, size=full)
-        if entry.pieces is not None:
-            sparse.check(entry.pieces, entry.size, stored, self.damaged)
-        return entry._replace(stored=stored) if stored else entry
+        return entry
 
-    def _extended(self, entry: Entry, long: dict[bytes, bytes]) -> Entry:
-        """The entry with what the extended headers before it say."""
+    def _extended(self, entry: Entry, flag: bytes, block: bytes, long: dict[bytes, bytes]) -> Entry:
+        """The entry with what the extended headers before it say, or blocks after it."""
         changes: dict[str, t.Any] = {}
         for key, value in long.items():
             if key == b"path":
@@ -187,12 +196,27 @@ class Reader:
                 changes.setdefault("xattrs", {})[name] = value
         if long.get(b"GNU.sparse.name"):
             changes["name"] = long[b"GNU.sparse.name"]
-        return entry._replace(**changes)
+        entry = entry._replace(**changes)
+        stored = 0 if flag in _WITHOUT_DATA else entry.size
+        if flag == b"S":
+            pieces, full = sparse.gnu_map(block, self._take_block, self.damaged)
+        elif entry.kind == FILE and sparse.is_pax(long):
+            before = self._stream.position
+            pieces, full = sparse.pax_map(long, self._take_block, self.damaged)
+            stored -= self._stream.position - before
+        else:
+            return entry._replace(stored=stored)
+        sparse.check(pieces, full, stored, self.damaged)
+        return entry._replace(pieces=pieces, size=full, stored=stored)
+
+    def _take_block(self) -> bytes:
+        return self._stream.take(BLOCK)
 
     def _check_sum(self, block: bytes, field: bytes) -> None:
         wanted = self._number(field)
-        # The sum is taken with the field itself as eight spaces (POSIX).
-        if sum(block) - sum(field) + 256 == wanted:
+        # The sum is taken with the field itself as eight spaces (POSIX). The lower half of
+        # Adler-32 is the sum of all bytes plus one, modulo 65521, and far quicker than sum().
+        if zlib.adler32(block) & 0xFFFF == (wanted - 8 * 0x20 + sum(field) + 1) % 65521:
             return
         # Old tars of Sun's summed signed characters.
         signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
@@ -200,21 +224,10 @@ class Reader:
             raise self.damaged("the sum of a header is wrong")
 
     def _number(self, field: bytes) -> int:
-        """A number as octal digits, or in binary where the first byte says so (GNU)."""
-        try:
-            return int(field.rstrip(b"\0 ") or b"0", 8)
-        except ValueError:
-            pass
-        if field[0] in (0x80, 0xFF):
-            number = int.from_bytes(field[1:], "big")
-            number -= 1 << (8 * (len(field) - 1)) if field[0] == 0xFF else 0
-            if -(1 << 63) <= number < 1 << 63:
-                return number
-        try:
-            # What follows the first null byte is left over from another entry.
-            return int(field.partition(b"\0")[0].strip() or b"0", 8)
-        except ValueError:
-            raise self.damaged(f"{field!r} is no number") from None
+        number = _number(field)
+        if number is None:
+            raise self.damaged(f"{field!r} is no number")
+        return number
 
     def _decimal(self, text: bytes) -> int:
         if not text.isdigit() or len(text) > 18:

@@ -21,13 +21,14 @@ import typing as t
 
 from ..errors import KernelError, Refused
 from ..id_maps import IdMaps
-from . import tar
+from . import digest, tar
 from .adjust import Owners
 from .source import Progress
 from .stream import Stream
 
 # The first are this collection's own; the others tell overlayfs to look elsewhere.
 _FOREIGN_XATTRS = ("trusted.linux_namespaces.", "user.linux_namespaces.", "trusted.overlay.")
+_MARKER = digest.FILE.encode()
 _TIME = struct.Struct("=Iqq")
 _PROGRESS_BYTES = 32 << 20
 _NOBODY = 0xFFFFFFFF  # to chown(2): leave it as it is
@@ -35,6 +36,15 @@ _NODES = {
     tar.CHARACTER: stat.S_IFCHR,
     tar.BLOCK_DEVICE: stat.S_IFBLK,
     tar.FIFO: stat.S_IFIFO,
+}
+_CALLS = {
+    tar.FILE: "openat",
+    tar.DIRECTORY: "mkdirat",
+    tar.SYMLINK: "symlinkat",
+    tar.LINK: "linkat",
+    tar.CHARACTER: "mknodat",
+    tar.BLOCK_DEVICE: "mknodat",
+    tar.FIFO: "mknodat",
 }
 _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
 
@@ -127,7 +137,7 @@ class _Unpacking:
                 entries += 1
                 path = self._checked(entry)
                 if self._owners:
-                    entry = self._mapped(entry)
+                    entry = self._mapped(entry, path)
                 if not path:
                     root = entry
                     continue
@@ -156,15 +166,17 @@ class _Unpacking:
         path = self._inside(entry.name, "an entry")
         if entry.kind == tar.LINK:
             self._inside(entry.target, "the target of a hard link")
+        if path == _MARKER:
+            raise self._refused(f"{_shown(path)} is no name for an entry")
         if not path and entry.kind != tar.DIRECTORY:
             raise self._refused(f"its root is a {tar.KIND_NAMES[entry.kind]}")
         if not (0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY):
             raise self._refused(f"{_shown(path)} is owned by {entry.uid}:{entry.gid}")
         return path
 
-    def _mapped(self, entry: tar.Entry) -> tar.Entry:
+    def _mapped(self, entry: tar.Entry, path: bytes) -> tar.Entry:
         """The entry with the owner that it gets. Raises Refused."""
-        uid, gid = self._owners.of(entry.uid, entry.gid, name=_shown(entry.name))
+        uid, gid = self._owners.of(entry.uid, entry.gid, name=_shown(path))
         return entry._replace(uid=uid, gid=gid)
 
     def _inside(self, name: bytes, what: str) -> bytes:
@@ -293,6 +305,12 @@ class _Unpacking:
             try:
                 os.setxattr(where, name, value, **follow)
             except OSError as error:
+                if name == "security.capability" and error.errno == errno.ENOTSUP:
+                    raise Refused(
+                        f"{_shown(self._inside(entry.name, ''))} has file capabilities, which the file system here"
+                        " cannot keep",
+                        "Name a path on another one, as a tmpfs or ext4.",
+                    ) from error
                 # Without its capabilities a program does not work; the others can be missed.
                 if name == "security.capability" or error.errno not in _CANNOT_KEEP:
                     raise
@@ -320,8 +338,8 @@ class _Unpacking:
             error.errno == errno.EPERM and entry.kind == tar.LINK
         ):  # fmt: skip
             return self._refused(f"the {kind} {shown} cannot be made: {error.strerror}")
-        number = error.errno or errno.EIO
-        return KernelError(f"make the {kind}", number, {"path": shown, "archive": self._name})
+        call = "write" if entry.stored else _CALLS[entry.kind]
+        return KernelError(call, error.errno or errno.EIO, {"path": shown, "archive": self._name})
 
 
 def _remove(path: bytes) -> None:

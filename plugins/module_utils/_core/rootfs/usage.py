@@ -49,7 +49,7 @@ class Usage:
 
     def __init__(self) -> None:
         self._namespaces: list[_Namespace] = []
-        self._processes: list[tuple[int, str]] = []
+        self._processes: list[tuple[int, str, int]] = []
         seen: set[int] = set()
         for pid in nsfs.all_pids():
             identity = nsfs.ids_of_process(pid, ["mnt"]).get("mnt")
@@ -61,7 +61,8 @@ class Usage:
             for link in _LINKS:
                 # It may have ended meanwhile, or be a kernel thread.
                 with contextlib.suppress(OSError):
-                    self._processes.append((pid, os.readlink(f"/proc/{pid}/{link}")))
+                    name = f"/proc/{pid}/{link}"
+                    self._processes.append((pid, os.readlink(name), os.stat(name).st_dev))
         for name in pins.names():
             if pins.pinned(name).get("mnt", 0) not in {0, *seen}:
                 mounts = _inside(name, _own_mounts)
@@ -86,8 +87,9 @@ class Usage:
                     on_host and _shows_another(namespace, mount, location.path)
                 ):
                     users.append(f"an overlay on {mount.path} in {namespace}")
-        for pid, path in self._processes:
-            if is_below(path, location.path) and location.path != "/":
+        for pid, path, device in self._processes:
+            # Another mount namespace may have another file system by that path.
+            if device == location.number and is_below(path, location.path):
                 users.append(f"process {pid}")
         return list(dict.fromkeys(users))
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a root file system costs, beside tar, skopeo and umoci by hand on the same input.
+
+By hand is what it takes to have as much afterwards: the digest of the archive, the root, and all
+of it on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting, spawn
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
+from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
+
+ROUNDS = 3
+LIMIT = 1.15
+# As large as the root of a small service: some 10,000 files and 200 MB.
+CONTENT = ("etc", "usr/bin", "usr/lib/python3", "usr/share/perl", "usr/share/doc", "usr/sbin")
+PROGRAMS = {"tar": [], "tar.gz": ["gzip", "-1"], "tar.xz": ["xz", "-0"], "tar.zst": ["zstd"]}
+TAR = ["tar", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--same-owner", "-p"]
+Action = t.Callable[[pathlib.Path], t.Any]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    path = tmp_path_factory.mktemp("archive") / "root.tar"
+    there = [name for name in CONTENT if pathlib.Path("/", name).exists()]
+    subprocess.run(["tar", "-cf", path, "--xattrs", "-C", "/", *there], check=True)
+    return path
+
+
+def run(source: Source, path: pathlib.Path) -> None:
+    request = rooting.Request(target=Target(), path=str(path), source=source)
+    assert rooting.run(request, check=False, progress=lambda _text: None).actions
+
+
+def side_by_side(title: str, own: Action, by_hand: Action, top: pathlib.Path) -> float:
+    """The ratio of the shortest of some runs of each, which take turns."""
+    times: dict[str, list[float]] = {"own": [], "by hand": []}
+    for _round in range(ROUNDS):
+        for name, action in (("own", own), ("by hand", by_hand)):
+            subprocess.run(["sync", "--file-system", top], check=True)
+            before = time.perf_counter()
+            action(top / "root")
+            times[name].append(time.perf_counter() - before)
+            shutil.rmtree(top / "root")
+    ours, theirs = min(times["own"]), min(times["by hand"])
+    print(f"\n{title}: {ours:.2f} s, by hand {theirs:.2f} s, ratio {ours / theirs:.2f}")
+    return ours / theirs
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_an_archive(form: str, archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    packed = archive
+    if PROGRAMS[form]:
+        packed = tmp_path / f"root.{form}"
+        with packed.open("wb") as file:
+            subprocess.run([*PROGRAMS[form], "-c", str(archive)], stdout=file, check=True)
+
+    def by_hand(path: pathlib.Path) -> None:
+        path.mkdir()
+        with subprocess.Popen(["sha256sum", packed], stdout=subprocess.DEVNULL):
+            subprocess.run([*TAR, "-xf", packed, "-C", path], check=True)
+        subprocess.run(["sync", "--file-system", path], check=True)
+
+    (tmp_path / "roots").mkdir()
+    ratio = side_by_side(
+        form, lambda path: run(Archive(str(packed)), path), by_hand, tmp_path / "roots"
+    )
+    assert ratio <= LIMIT
+
+
+def test_an_image(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    layout = tmp_path / "layout"
+    for words in (["init", "--layout", layout], ["new", "--image", f"{layout}:tag"]):
+        subprocess.run(["umoci", *map(str, words)], check=True)
+    layer = ["raw", "add-layer", "--image", f"{layout}:tag", str(archive)]
+    subprocess.run(["umoci", *layer], check=True)
+    image = f"oci:{layout}:tag"
+
+    def by_hand(path: pathlib.Path) -> None:
+        fetched = path.parent / "fetched"
+        subprocess.run(["skopeo", "copy", "--quiet", image, f"oci:{fetched}:tag"], check=True)
+        unpack = ["umoci", "raw", "unpack", "--image", f"{fetched}:tag", str(path)]
+        subprocess.run(unpack, check=True, capture_output=True)
+        shutil.rmtree(fetched)
+        subprocess.run(["sync", "--file-system", path], check=True)
+
+    (tmp_path / "roots").mkdir()
+    ratio = side_by_side("image", lambda path: run(Image(image), path), by_hand, tmp_path / "roots")
+    assert ratio <= LIMIT
+
+
+def memory_for(archive: pathlib.Path, path: pathlib.Path) -> int:
+    """How many kilobytes more a process has at its peak that unpacks the archive."""
+
+    def unpacked() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run(Archive(str(archive)), path)
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # That of the process that unpacks; it starts with what this one has.
+        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        return max(own, children) - before
+
+    added: int = spawn.call(unpacked)
+    return added
+
+
+def test_memory_does_not_grow_with_the_archive(
+    archive: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    small = tmp_path / "small.tar"
+    subprocess.run(["tar", "-cf", small, "-C", "/", "etc/hostname"], check=True)
+    few, many = memory_for(small, tmp_path / "few"), memory_for(archive, tmp_path / "many")
+    size = os.path.getsize(archive) >> 20
+    print(f"\nmemory: {few} kB for one file, {many} kB for {size} MB")
+    assert many - few < 4_096
