@@ -45,6 +45,14 @@ options:
         they hold for the submounts of an V(rbind) too.
       - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
         file.
+      - V(loop) shows O(src), an image in a file of the host, through a loop device that ends with the mount. It is
+        compared by the file that the device shows.
+      - V(X-mount.idmap=u:0:100000:65536 g:0:100000:65536) shows other owners than the file system has. Each range is
+        the first id in the file system, the first id as it shows, and how many; V(u) is for users, V(g) for groups,
+        neither for both. The path of a user namespace, as V(/proc/4242/ns/user), stands for its maps. It is for what
+        has its source on the host, and takes Linux 5.12. The maps are compared where the kernel shows them (Linux 6.15
+        and newer, in targets without a user namespace of their own), and else with the namespace's definition; those
+        of a path always with the definition.
       - Every other word is an option of the file system. It is compared if it was given; V(10m) and V(10240k) are the
         same. One that the kernel does not show is taken to be as it was recorded in the namespace's definition.
       - Options that are not given are not compared.

@@ -2,10 +2,9 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Why a call failed: the cause, found by looking at the system, and what to do about it.
+"""Why a pivot failed: the cause, found by looking at the system, and what to do about it.
 
-One errno of mount(2) or pivot_root(2) has many causes (the ERRORS sections of their manual
-pages); each function here looks for each of them and answers (reason, hint).
+One errno of pivot_root(2) has many causes (the ERRORS section of its manual page).
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -16,42 +15,10 @@ import errno
 import typing as t
 
 from . import paths
-from .errors import KernelError
 from .inside import Inside
-from .mounts.compare import WantedMount
 from .syscalls import files
 
 Answer = tuple[str, str]
-
-
-def mount(error: OSError, inside: Inside | None, wanted: WantedMount | None) -> Answer:
-    """The cause of a failed mount, remount or unmount of ``wanted``.
-
-    ``inside`` is the target's view, None when the failed call was made on the host.
-    """
-    call = error.call if isinstance(error, KernelError) else ""
-    log = error.log if isinstance(error, KernelError) else ""
-    if log:
-        hint = "Name a block device in src." if "blockdev" in log else "Correct opts."
-        return f"the kernel says: {log}", hint
-    if isinstance(error, KernelError) and call == "fsconfig":
-        return _silent_filesystem(error, "on the host" if inside is None else "in the target")
-    if call == "fsopen" and error.errno == errno.ENODEV and wanted is not None:
-        return _unknown_filesystem(wanted.fstype)
-    if call == "umount2" and error.errno == errno.EBUSY:
-        return (
-            "the mount is in use",
-            "End the processes that use it (a file open in it, or their working directory).",
-        )
-    if error.errno == errno.EPERM:
-        return (
-            "the caller has no CAP_SYS_ADMIN over the target, or the kernel forbids this change",
-            "Run the task as root (become: true).",
-        )
-    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    if missing and wanted is not None and inside is not None and not inside.exists(wanted.path):
-        return f"{wanted.path} does not exist in the target", "Add X-mount.mkdir to opts."
-    return "", ""
 
 
 class Cause(t.NamedTuple):
@@ -138,19 +105,3 @@ def pivot_root(error: OSError, inside: Inside, path: str, put_old: str) -> Answe
             f"Bind {path} onto a directory (ns_mount opts=rbind src_in=namespace), and name that.",
         )
     return "", ""
-
-
-def _silent_filesystem(error: KernelError, where: str) -> Answer:
-    option = f"{error.arguments.get('key')}={error.arguments.get('value')}"
-    if "key" in error.arguments and error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"{option} names a directory that does not exist {where}", "Create it first."
-    return "", "The kernel may have said why in its own log: see dmesg."
-
-
-def _unknown_filesystem(fstype: str) -> Answer:
-    with open("/proc/filesystems", encoding="utf-8") as table:
-        known = [line.split()[-1] for line in table if line.strip()]
-    return (
-        f"the kernel knows no file-system type {fstype!r}",
-        f"Load its module (modprobe {fstype}), or use one of: {', '.join(sorted(known))}.",
-    )

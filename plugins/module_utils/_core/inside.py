@@ -38,7 +38,7 @@ class Inside:
         self._self_fd = os.open(
             "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
         )
-        self._host_proc = host_proc
+        self.host_proc = host_proc
         self.root = _open_root()
         if self._covers_new_root(layout):
             self._finish_pivot()
@@ -56,7 +56,7 @@ class Inside:
         self.let_go(self.root)
         os.close(self.root)
         flags = os.O_RDONLY | os.O_CLOEXEC
-        own = os.open("self/ns/mnt", flags, dir_fd=self._host_proc)
+        own = os.open("self/ns/mnt", flags, dir_fd=self.host_proc)
         try:
             # What was detached is still the root of this process: joining anew leads to the root
             # that the namespace has now.
@@ -67,7 +67,7 @@ class Inside:
 
     def mounts(self) -> list[mount_table.Mount]:
         """The mount table, as read now."""
-        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._host_proc)
+        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.host_proc)
         with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
             return mount_table.parse(table.read())
 

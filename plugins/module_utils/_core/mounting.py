@@ -18,11 +18,11 @@ import resource
 import typing as t
 
 from . import definition as definitions
-from . import explain, mount_table, paths, pins, spawn, steps
-from .errors import KernelError, Refused
+from . import explain_mounts, idmapped, mount_table, paths, pins, spawn, steps
+from .errors import KernelError, Refused, StepFailed
 from .inside import Inside, open_host_proc
 from .layout import Layout
-from .mounts import attach
+from .mounts import attach, loop
 from .mounts.compare import Observed, Source, WantedMount
 from .mounts.plan import Action, plan, surplus_below
 from .places import Step
@@ -77,6 +77,14 @@ def checked(wanted: WantedMount) -> WantedMount:
                 f"the mount on {path} needs fstype",
                 "Give fstype, or add bind to opts.",
             )
+        if asked.loop:
+            src = paths.checked_absolute(src, option="src")
+        for word, is_asked in (("loop", asked.loop), ("X-mount.idmap", bool(asked.idmap))):
+            if is_asked and not dataclasses.replace(wanted, src=src).needs_host:
+                raise Refused(
+                    f"{word} of the mount on {path} needs a source on the host",
+                    "Use src_in: host, with a bind, a device or an image.",
+                )
     return dataclasses.replace(wanted, path=path, src=src)
 
 
@@ -191,7 +199,7 @@ def _host_sources(
     by_id = {mount.id: mount for mount in host_mounts}
     found = {}
     for index, mount in enumerate(wanted):
-        if not (mount.needs_host and mount.options.bind):
+        if not (mount.needs_host and (mount.options.bind or mount.options.loop)):
             continue
         try:
             fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
@@ -204,6 +212,9 @@ def _host_sources(
             ) from error
         try:
             found[index] = attach.source_of(fd, by_id)
+            if mount.options.loop:
+                devices = tuple(loop.devices_of(fd))
+                found[index] = found[index]._replace(is_directory=True, devices=devices)
         finally:
             os.close(fd)
     return found
@@ -241,6 +252,9 @@ def _look(
             seen = attach.observe(
                 inside, mount, table, host_devices=host_devices, own_kinds=own_kinds
             )
+        except KernelError as error:
+            reason, hint = explain_mounts.mount(error, inside, mount)
+            raise StepFailed(f"look at {mount.path}", error, reason, hint) from error
         except Refused:
             if not planned:
                 raise
@@ -298,7 +312,7 @@ def _apply(
             steps.run(
                 action.name,
                 functools.partial(step, action),
-                explain=functools.partial(explain.mount, inside=inside, wanted=wanted),
+                explain=functools.partial(explain_mounts.mount, inside=inside, wanted=wanted),
             )
         table = attach.Table(inside.mounts())
         seen = [
@@ -331,7 +345,7 @@ def _build_on_host(
             trees[action.position] = steps.run(
                 action.name,
                 functools.partial(_build_one, mount, by_id),
-                explain=functools.partial(explain.mount, inside=None, wanted=mount),
+                explain=functools.partial(explain_mounts.mount, inside=None, wanted=mount),
             )
     except BaseException:
         for tree in trees.values():
@@ -341,13 +355,14 @@ def _build_on_host(
 
 
 def _build_one(wanted: WantedMount, by_id: dict[int, mount_table.Mount]) -> attach.Tree:
-    if not wanted.options.bind:
-        return attach.build(wanted)
-    fd = os.open(wanted.src, os.O_PATH | os.O_CLOEXEC)
-    try:
-        return attach.clone(fd, wanted, source=attach.source_of(fd, by_id))
-    finally:
-        os.close(fd)
+    with contextlib.ExitStack() as stack:
+        idmap = wanted.options.idmap
+        userns = stack.enter_context(idmapped.opened(idmap)) if idmap else -1
+        if not wanted.options.bind:
+            return attach.build(wanted, userns=userns)
+        fd = os.open(wanted.src, os.O_PATH | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        return attach.clone(fd, wanted, source=attach.source_of(fd, by_id), userns=userns)
 
 
 def _allow_descriptors(number: int) -> None:

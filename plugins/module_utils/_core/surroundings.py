@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import os
 import resource
 import stat
 import typing as t
 
-from . import explain, mount_table, network, paths, pins, steps
+from . import explain_mounts, mount_table, network, paths, pins, steps
 from .errors import KernelError, Refused
 from .inside import Inside
 from .layout import Layout
@@ -76,6 +75,12 @@ class Surroundings:
             raise Refused(f"hostname has more than 64 bytes (sethostname(2)): {self.hostname!r}")
         if self.root:
             paths.checked_absolute(self.root, option="root")
+        for mount in self.mounts:
+            if mount.options.idmap:
+                raise Refused(
+                    f"the mount on {mount.path} cannot have X-mount.idmap here",
+                    "Make it with linux.namespaces.ns_mount in a named namespace.",
+                )
         return self
 
     def all_mounts(self) -> list[WantedMount]:
@@ -179,23 +184,8 @@ class _Mounting:
         self._trees[position] = steps.run(
             _mount_step(mount),
             lambda: self._built(position, mount),
-            explain=functools.partial(self._why_not, inside=None, mount=mount),
+            explain=functools.partial(explain_mounts.mount, inside=None, wanted=mount),
         )
-
-    def _why_not(
-        self, error: OSError, inside: Inside | None, mount: WantedMount
-    ) -> tuple[str, str]:
-        is_clone = isinstance(error, KernelError) and error.call == "open_tree"
-        if not is_clone or error.errno != errno.EINVAL:
-            return explain.mount(error, inside, mount)
-        below = [other.path for other in mount_table.below(self._table().values(), mount.src)]
-        if below and not mount.options.bind_recursive:
-            listed = ", ".join(below)
-            return (
-                f"what is mounted below {mount.src} cannot be left out in a user namespace: {listed}",
-                "Use rbind.",
-            )
-        return f"{mount.src} lies on a mount that is unbindable", "Bind something else."
 
     def _built(self, position: int, mount: WantedMount) -> attach.Tree:
         if not mount.options.bind:
@@ -252,7 +242,7 @@ class _Mounting:
             steps.run(
                 action.name,
                 functools.partial(applier.apply, action),
-                explain=functools.partial(self._why_not, inside=inside, mount=mount),
+                explain=functools.partial(explain_mounts.mount, inside=inside, wanted=mount),
             )
             done.append(action.name)
         return done

@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -19,9 +20,9 @@ import typing as t
 from .. import mount_table, paths
 from ..errors import KernelError
 from ..inside import Inside
-from ..syscalls import files
+from ..syscalls import files, statmount
 from ..syscalls import mounts as calls
-from . import options
+from . import loop, options
 from .compare import Differences, Identity, Observed, Source, WantedMount
 from .plan import Action
 
@@ -105,6 +106,9 @@ def observe(
             name = inside.path_of(fd)
             if not place.is_mount_root or place.mount_id not in table.by_id:
                 return Observed(exists=True, is_directory=is_directory, name=name)
+            # In a user namespace of its own the kernel would tell only what is mapped there.
+            tells = wanted.options.idmap and "user" not in own_kinds
+            id_map = statmount.id_map_of(fd) if tells else None
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Observed(exists=False)
@@ -125,6 +129,7 @@ def observe(
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
         name=name,
+        id_map=id_map,
     )
 
 
@@ -155,6 +160,7 @@ def source_of(fd: int, table: t.Mapping[int, mount_table.Mount]) -> Source:
         identity=Identity(place.device, place.inode),
         attributes=options.attributes_of(mount.flags) if mount else 0,
         is_directory=paths.is_directory(fd),
+        is_idmapped=mount is not None and "idmapped" in mount.flags,
     )
 
 
@@ -165,26 +171,54 @@ class Tree(t.NamedTuple):
     settled: bool = True
 
 
-def build(wanted: WantedMount) -> Tree:
-    """A detached mount of the wanted file system. Raises KernelError."""
+def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
+    """A detached mount of the wanted file system. Raises KernelError.
+
+    An image gets a loop device, which ends with the mount. ``userns`` is as in clone().
+    """
     asked = wanted.options
     generic = (("ro", None),) if asked.read_only else ()
-    fd = calls.make_filesystem(
-        wanted.fstype,
-        source=wanted.src,
-        options=(*asked.filesystem, *generic),
-        attributes=asked.attr_set,
-    )
+    with contextlib.ExitStack() as stack:
+        source = wanted.src
+        if asked.loop:
+            source = stack.enter_context(loop.device_of(source, read_only=asked.read_only))
+        fd = calls.make_filesystem(
+            wanted.fstype,
+            source=source,
+            options=(*asked.filesystem, *generic),
+            attributes=asked.attr_set,
+        )
+    try:
+        if userns >= 0:
+            _set_id_map(fd, userns, recursive=False)
+    except KernelError:
+        os.close(fd)
+        raise
     return Tree(fd)
 
 
-def clone(fd: int, wanted: WantedMount, *, source: Source) -> Tree:
+def _set_id_map(fd: int, userns: int, *, recursive: bool) -> None:
+    try:
+        calls.mount_setattr(
+            fd, attr_set=calls.MOUNT_ATTR_IDMAP, userns_fd=userns, recursive=recursive
+        )
+    except KernelError as error:
+        error.arguments["idmap"] = True
+        # What other attributes fall back to cannot do this: it is no reason for that.
+        error.errno = errno.EOPNOTSUPP if error.errno == errno.ENOSYS else error.errno
+        raise
+
+
+def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> Tree:
     """A detached bind of the open file ``fd``. Raises KernelError.
 
+    ``userns`` is a user namespace whose id maps the mount gets (X-mount.idmap), or -1.
     Before Linux 5.12 (mount_setattr(2)) it is not settled until it is attached.
     """
     tree = calls.open_tree(fd, "", recursive=wanted.options.bind_recursive)
     try:
+        if userns >= 0:
+            _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
         if _cuts_peers(wanted):
             calls.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
         expected = source.attributes & ~wanted.options.attr_clr | wanted.options.attr_set
@@ -401,7 +435,11 @@ class Applier:
         above, _slash, name = mount.path.rpartition("/")
         with paths.opened_in(self._inside.root, above) as directory:
             os.fchdir(directory)
-            calls.umount(name, flags=calls.UMOUNT_NOFOLLOW)
+            try:
+                calls.umount(name, flags=calls.UMOUNT_NOFOLLOW)
+            except KernelError as error:
+                error.arguments.update(mount_path=mount.path, mount_id=mount.id)
+                raise
 
     def _settle(self, wanted: WantedMount, tree: Tree) -> None:
         """What can only be set on an attached mount: ``tree`` is still a descriptor of it."""

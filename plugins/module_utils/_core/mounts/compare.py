@@ -80,11 +80,16 @@ class WantedMount:
 
 
 class Source(t.NamedTuple):
-    """What is known of a bind's source before it is mounted."""
+    """What is known of the source of a bind, or of an image, before it is mounted.
+
+    ``devices`` are the loop devices that show the image, as "major:minor".
+    """
 
     identity: Identity
     attributes: int
     is_directory: bool = True
+    is_idmapped: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class Observed(t.NamedTuple):
@@ -95,7 +100,8 @@ class Observed(t.NamedTuple):
     ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
     to change it would change the host. ``is_shared`` says that the host has mounted it as well,
     as the one cgroup2 or a device: the mount is ours, the file system is not ours alone.
-    ``name`` is the path without links.
+    ``name`` is the path without links. ``id_map`` are the id maps of an idmapped mount, for
+    uids and for gids, None where the kernel does not tell (before Linux 6.15).
     """
 
     exists: bool
@@ -107,6 +113,7 @@ class Observed(t.NamedTuple):
     is_hosts: bool = False
     is_shared: bool = False
     name: str = ""
+    id_map: tuple[tuple[options.IdRange, ...], tuple[options.IdRange, ...]] | None = None
 
 
 class Differences(t.NamedTuple):
@@ -161,12 +168,14 @@ def differences(
             reasons.append("it is the host's own")
         elif mount.fstype != wanted.fstype and mount.fstype.partition(".")[0] != wanted.fstype:
             reasons.append("fstype")
-        elif mount.src != (wanted.src or "none"):
+        elif not _has_source(mount, wanted, source):
             reasons.append("src")
         else:
             reconfigure = _changed_options(wanted.fstype, asked, mount, recorded)
             fixed = _NEEDS_NEW.get(wanted.fstype, set())
             reasons += [f"option {key}" for key, _value in reconfigure if {"*", key} & fixed]
+    if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
+        reasons.append("id map")
     if reasons:
         return Differences(replace=tuple(reasons))
     expected = base & ~asked.attr_clr | asked.attr_set
@@ -190,6 +199,34 @@ def differences(
         attributes=attributes,
         reconfigure=reconfigure,
         propagation=wanted.propagation if _propagation_differs(wanted, observed) else "",
+    )
+
+
+def _has_source(mount: mount_table.Mount, wanted: WantedMount, source: Source | None) -> bool:
+    if wanted.options.loop:
+        return source is not None and mount.device in source.devices
+    return mount.src == (wanted.src or "none")
+
+
+def _id_map_differs(
+    wanted: WantedMount,
+    observed: Observed,
+    source: Source | None,
+    recorded: WantedMount | None,
+) -> bool:
+    asked = wanted.options.idmap
+    has = observed.mount is not None and "idmapped" in observed.mount.flags
+    if not asked:
+        return has != (source is not None and source.is_idmapped)
+    if not has:
+        return True
+    if asked.startswith("/") or observed.id_map is None:
+        # Which namespace it was cannot be told: it is what was asked for last time.
+        return recorded is not None and recorded.options.idmap != asked
+    # The kernel may put what adjoins together: compare what each id becomes, not the ranges.
+    return any(
+        options.joined(now) != options.joined(want)
+        for now, want in zip(observed.id_map, options.ranges_of(asked))
     )
 
 

@@ -55,7 +55,8 @@ class Options(t.NamedTuple):
     ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits, the words after one another, so that
     the last one wins; ``recursive`` says whether they hold for submounts too. ``filesystem``
     are (key, value) pairs for the file system, None for a flag. ``make_path`` is the mode of
-    X-mount.mkdir, or None; ``idmap`` the text of X-mount.idmap.
+    X-mount.mkdir, or None; ``idmap`` the text of X-mount.idmap; ``loop`` says that the source is
+    an image in a file.
     """
 
     attr_set: int = 0
@@ -114,8 +115,10 @@ def parse(words: t.Iterable[str]) -> Options:
         elif key == "X-mount.mkdir":
             make_path = _mode(value or "0755", word)
         elif key == "X-mount.idmap":
-            idmap = value
+            idmap = _idmap(value)
         elif key == "loop":
+            if has_value:
+                raise Refused("the kernel chooses the loop device, not opts", "Write loop alone.")
             loop = True
         elif key == "remount":
             raise Refused("'remount' is not a mount option here", "Use state: remounted.")
@@ -132,6 +135,8 @@ def parse(words: t.Iterable[str]) -> Options:
             f"a bind mount takes no file-system option: {', '.join(sorted(filesystem))}",
             "A bind shows a file system that is mounted already; change that mount instead.",
         )
+    if bind and loop:
+        raise Refused("a bind mount takes no image: loop", "Leave bind out and give fstype.")
     return Options(
         attr_set=attr_set,
         attr_clr=attr_clr,
@@ -149,6 +154,58 @@ def _mode(text: str, word: str) -> int:
     if not set(text) <= set("01234567") or int(text, 8) > 0o7777:
         raise Refused(f"the mode in {word!r} is not an octal number up to 7777")
     return int(text, 8)
+
+
+# Ids: the first in the file system, the first as they show, and how many.
+IdRange = tuple[int, int, int]
+
+
+def _idmap(text: str) -> str:
+    if text.startswith("/"):
+        return text
+    ranges_of(text)
+    return text
+
+
+def ranges_of(text: str) -> tuple[tuple[IdRange, ...], tuple[IdRange, ...]]:
+    """The uids and the gids that X-mount.idmap maps: ``u:0:100000:65536 g:0:100000:65536``.
+
+    Each word is a range: u for uids, g for gids, b or nothing for both (mount(8)).
+    Raises Refused.
+    """
+    uids: list[IdRange] = []
+    gids: list[IdRange] = []
+    for word in text.split():
+        which, _colon, rest = (
+            word.partition(":") if word[:2] in ("u:", "g:", "b:") else ("b", "", word)
+        )
+        numbers = rest.split(":")
+        if len(numbers) != 3 or not all(each.isascii() and each.isdecimal() for each in numbers):
+            uids = gids = []
+            break
+        inside, outside, count = map(int, numbers)
+        one = (inside, outside, count)
+        uids += [one] if which in "ub" else []
+        gids += [one] if which in "gb" else []
+    if not uids and not gids:
+        raise Refused(
+            f"X-mount.idmap={text} is no id map",
+            "Write u:INSIDE:OUTSIDE:COUNT g:INSIDE:OUTSIDE:COUNT, or the path of a user namespace.",
+        )
+    return tuple(uids), tuple(gids)
+
+
+def joined(ranges: t.Iterable[IdRange]) -> list[IdRange]:
+    """The same map in as few ranges as possible, in order."""
+    found: list[IdRange] = []
+    for inside, outside, count in sorted(ranges):
+        if found:
+            first, shown, number = found[-1]
+            if (first + number, shown + number) == (inside, outside):
+                found[-1] = (first, shown, number + count)
+                continue
+        found.append((inside, outside, count))
+    return found
 
 
 _FLAG_BITS = {

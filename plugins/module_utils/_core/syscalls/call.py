@@ -31,6 +31,7 @@ NUMBERS = {
     "close_range": 436,
     "openat2": 437,
     "mount_setattr": 442,
+    "statmount": 457,
 }
 
 # A test makes the listed calls answer ENOSYS, as an older kernel does: "mount_setattr clone3".
