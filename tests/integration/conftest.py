@@ -253,6 +253,21 @@ def leave_orphans_to_init() -> None:
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
 
 
+def mounts_inside(name: str) -> list[mount_table.Mount]:
+    """The mounts of the named namespace, which need not have a /proc."""
+    host_proc = os.open("/proc", os.O_PATH)
+
+    def read() -> str:
+        table = os.open("self/mountinfo", os.O_RDONLY, dir_fd=host_proc)
+        with open(table, encoding="utf-8", errors="surrogateescape") as lines:
+            return lines.read()
+
+    try:
+        return mount_table.parse(inside(name, read, ["mnt"]))
+    finally:
+        os.close(host_proc)
+
+
 @contextlib.contextmanager
 def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
     """A process that lives in the named namespace, or some kinds of it, and does nothing; its pid.

@@ -10,14 +10,17 @@ Run as a script it is the server; run() is the client.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import importlib
 import importlib.util
 import json
+import mmap
 import os
 import pathlib
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -29,6 +32,28 @@ import typing as t
 MODULES = "ansible_collections.linux.namespaces.plugins.modules"
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
+# A run with this in its environment is killed before its change of this number, counted from 1
+# over all of its processes: at each instant at which something else is left behind. One that
+# makes no more than that says how many it made, on its standard error.
+KILL_AT = "TESTS_KILL_AT"
+_DOOM_FD = 200
+# What the C library is asked for that changes nothing.
+_HARMLESS_CALLS = {"prctl", "statx", "capget", 434, 437}  # pidfd_open, openat2
+_CHANGES = {
+    "fcntl.flock",
+    "os.chmod",
+    "os.chown",
+    "os.exec",
+    "os.fork",
+    "os.kill",
+    "os.link",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.symlink",
+    "os.truncate",
+}
 _PR_SET_DUMPABLE = 4
 
 
@@ -100,12 +125,23 @@ def _serve(listener: socket.socket) -> None:
 
 def _answer(connection: socket.socket) -> None:
     _word, fds, _flags, _from = socket.recv_fds(connection, 16, 3)
+    ours, doom = socket.socketpair()
     runner = os.fork()
     if runner == 0:
         connection.close()
+        os.dup2(doom.fileno(), _DOOM_FD, inheritable=False)
         _run(*fds)
+    doom.close()
     connection.send(str(runner).encode())
+    pidfd = os.pidfd_open(runner)
+    poller = select.poll()
+    for fd in (pidfd, ours.fileno()):
+        poller.register(fd, select.POLLIN)
+    if pidfd not in [fd for fd, _event in poller.poll()] and ours.recv(1):
+        os.kill(runner, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1])
+    with contextlib.suppress(OSError):
+        ours.send(b"x")
     connection.send(str(status).encode())
 
 
@@ -122,6 +158,8 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
         if request["env"]:
             _forget_collection()
         module = f"{MODULES}.{request['name']}"
+        if KILL_AT in request["env"]:
+            _kill_at(int(request["env"][KILL_AT]))
         if request["user"] is not None:
             # Python may lie where only root can read.
             importlib.import_module(module)
@@ -140,9 +178,61 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _kill_at(last: int) -> None:
+    taken = mmap.mmap(-1, 8)  # shared with children
+
+    def count() -> None:
+        number = int.from_bytes(taken[:], "little") + 1
+        taken[:] = number.to_bytes(8, "little")
+        if number == last:
+            with contextlib.suppress(OSError):  # a child may have closed it, and dies alone
+                doom = socket.socket(fileno=os.dup(_DOOM_FD))
+                doom.send(b"k")
+                doom.recv(1)  # until the run is dead; if that is this very process, it ends here
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event: str, arguments: tuple[t.Any, ...]) -> None:
+        if event == "open":
+            path, _mode, flags = arguments
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            if writes and path not in ("/dev/null", os.devnull):
+                count()
+        elif event in _CHANGES:
+            count()
+
+    class Counted:
+        def __init__(self, library: t.Any) -> None:
+            self._library = library
+
+        def __getattr__(self, name: str) -> t.Any:
+            function = getattr(self._library, name)
+
+            def call(*values: t.Any) -> t.Any:
+                called = values[0].value if name == "syscall" else name
+                if called not in _HARMLESS_CALLS:
+                    count()
+                return function(*values)
+
+            return call
+
+    write = os.write
+
+    def counted_write(fd: int, data: bytes) -> int:
+        count()
+        return write(fd, data)
+
+    core = MODULES.replace("modules", "module_utils._core.syscalls.call")
+    calls = importlib.import_module(core)
+    calls._libc = Counted(calls._libc)  # type: ignore[attr-defined]
+    os.write = counted_write
+    sys.addaudithook(hook)
+    atexit.register(lambda: print(int.from_bytes(taken[:], "little"), file=sys.stderr))
 
 
 def _import_collection() -> None:

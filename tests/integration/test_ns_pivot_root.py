@@ -18,6 +18,7 @@ from conftest import (
     host_state,
     inside,
     living,
+    mounts_inside,
     wait_until,
 )
 
@@ -100,18 +101,7 @@ def root_of(name: str) -> list[str]:
 
 def mounted(name: str) -> dict[str, str]:
     """The types of the file systems inside, by the path they are mounted on."""
-    host_proc = os.open("/proc", os.O_PATH)
-
-    def read() -> dict[str, str]:
-        table = os.open("self/mountinfo", os.O_RDONLY, dir_fd=host_proc)
-        with open(table, encoding="utf-8") as lines:
-            return {line.split()[4]: line.partition(" - ")[2].split()[0] for line in lines}
-
-    try:
-        found: dict[str, str] = inside(name, read, ["mnt"])
-        return found
-    finally:
-        os.close(host_proc)
+    return {mount.path: mount.fstype for mount in mounts_inside(name)}
 
 
 def make_directory(name: str, path: str) -> None:
