@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests against the kernel share.
 
-They run in a mount namespace of their own, in which /run is empty and changes of /etc and
-/usr/local are thrown away at the end, and whose mounts are shared, as on hosts with systemd. For
+They run in a mount namespace of their own, in which /run is empty and changes of /etc, /usr/local
+and /var/log are thrown away at the end, and whose mounts are shared, as on hosts with systemd. For
 the collection that is "the host". So a failed or killed test run leaves no mount, pin or
 definition behind, and two test runs on one machine do not see each other's.
 """
@@ -36,6 +36,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     install,
     layout,
     mount_table,
+    pins,
     spawn,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
@@ -113,13 +114,13 @@ def own_host() -> None:
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
     _let_go_of_the_real_host()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
-    for directory in ("/etc", "/usr/local"):
+    for directory in ("/etc", "/usr/local", "/var/log"):
         changes = pathlib.Path(f"/run/tests{directory}")
         for name in ("upper", "work"):
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    for path in ("/etc/linux-namespaces", install.LIBRARY):
+    for path in ("/etc/linux-namespaces", pins.LOGS, install.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
     for path in (install.COMMAND, install.UNIT):
         pathlib.Path(path).unlink(missing_ok=True)
@@ -143,6 +144,7 @@ def host_state() -> dict[str, list[str]]:
         "net namespaces": _names_below("/run/netns"),
         "pins": _names_below("/run/linux-namespaces"),
         "definitions": _names_below("/etc/linux-namespaces"),
+        "output": _names_below(pins.LOGS),
         "units": _names_below("/etc/systemd/system"),
         "nsctl": [*_names_below("/usr/local/lib/linux-namespaces"), *os.listdir("/usr/local/sbin")],
     }
