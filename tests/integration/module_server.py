@@ -54,6 +54,7 @@ _CHANGES = {
     "os.symlink",
     "os.truncate",
 }
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
 
@@ -112,6 +113,8 @@ class Server:
 
 
 def _serve(listener: socket.socket) -> None:
+    # Also when the tests are killed, nothing stays behind.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _address = listener.accept()
