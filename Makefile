@@ -17,7 +17,7 @@ PYTHON = $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$
 
 BUILD := $(CURDIR)/.build
 TREE := .build/collections/ansible_collections/linux/namespaces
-SCRIPTS := .ci/run molecule/nspawn-instance tests/sanity tests/setup-os-packages
+SCRIPTS := .ci/run molecule/nspawn-instance tests/nginx-archive tests/sanity tests/setup-os-packages
 
 # Tools keep their caches and settings in the checkout, not in the home directory.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
