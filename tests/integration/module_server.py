@@ -113,8 +113,6 @@ class Server:
 
 
 def _serve(listener: socket.socket) -> None:
-    # Also when the tests are killed, nothing stays behind.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _address = listener.accept()
@@ -258,6 +256,9 @@ def _make_importable() -> None:
 
 
 if __name__ == "__main__":
+    # Also when the tests are killed, nothing stays behind.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
     from ansible.module_utils import basic
 
     _make_importable()
