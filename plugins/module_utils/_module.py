@@ -15,7 +15,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._core import mount_table
+from ._core import mount_table, pins
 from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.targets import Target
 
@@ -33,9 +33,15 @@ shown_mount = mount_table.as_data
 LOCK_TIMEOUT = 60.0
 
 
-def target_of(params: t.Mapping[str, t.Any]) -> Target:
-    """The target that the options name. Raises Refused."""
-    return Target(params["namespace"], params["pid"], params["namespace_path"]).checked()
+def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Target:
+    """The target that the options name. Raises Refused.
+
+    That is also for a plain user who names a namespace, except where the module ``only_looks``.
+    """
+    target = Target(params["namespace"], params["pid"], params["namespace_path"]).checked()
+    if target.namespace is not None and not only_looks:
+        pins.check_rights()
+    return target
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ def main() -> None:
         names = module.params["kinds"]
         found = info.namespaces(
             names=kinds.NAMES if names is None else names,
-            ids=info.ids_of(_module.target_of(module.params)),
+            ids=info.ids_of(_module.target_of(module.params, only_looks=True)),
         )
         module.exit_json(changed=False, namespaces=[vars(namespace) for namespace in found])
 

@@ -191,7 +191,9 @@ def main() -> None:
     with _module.failures_reported(module):
         usage = module.params["usage"]
         mounts = mount_info.mounts_of(
-            _module.target_of(module.params), path=module.params["path"] or "", usage=usage
+            _module.target_of(module.params),
+            path=module.params["path"] or "",
+            usage=usage,
         )
         uuids, labels = (
             mount_info.disk_names(f"/dev/disk/{directory}") for directory in ("by-uuid", "by-label")

@@ -15,6 +15,10 @@ description:
     V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps.
   - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a
     reboot.
+  - Named namespaces are root's. To pin one takes C(CAP_SYS_ADMIN) in the user namespace that owns the host's mount
+    namespace, and a plain user has it nowhere that the host could see; so this module, and each one that is given
+    C(namespace), refuses a plain user with that reason. M(linux.namespaces.ns_unshare_run) gives a plain user
+    namespaces for as long as a program lives in them.
 options:
   name:
     description:

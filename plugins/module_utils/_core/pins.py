@@ -171,7 +171,7 @@ def check_rights() -> None:
     """Refuse a caller that cannot keep anything in BASE. Raises Refused."""
     if os.geteuid() != 0:
         raise Refused(
-            f"named namespaces are kept in {BASE}, where only root can pin them",
+            f"named namespaces are root's: they are kept in {BASE}, where only root can pin them",
             (
                 "Run the task as root (become: true). Without root linux.namespaces.ns_unshare_run "
                 "runs a program in namespaces of its own."

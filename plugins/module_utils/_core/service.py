@@ -98,6 +98,7 @@ def run(wanted: Wanted, *, check: bool, lock_timeout: float) -> Outcome:
     Raises Refused before anything was changed, StepFailed for the step that failed.
     """
     wanted.checked()
+    pins.check_rights()
     there = bool(pins.pinned(wanted.namespace))
     if not there and not check and wanted.state not in ("stopped", "absent"):
         Target(namespace=wanted.namespace).open()  # says that it does not exist
