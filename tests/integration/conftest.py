@@ -355,7 +355,9 @@ def unshared_process() -> t.Iterator[UnsharedProcess]:
             if "pid" in kinds and "mnt" in kinds:
                 words.append("--mount-proc")
             ready, tell = os.pipe()
-            argv = ["unshare", *words, *options, "sh", "-c", "echo; exec sleep infinity"]
+            # It dies with us, also when we are killed.
+            argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *words, *options]
+            argv += ["sh", "-c", "echo; exec sleep infinity"]
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=tell)
             stack.callback(_end, process)
             os.close(tell)
