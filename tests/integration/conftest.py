@@ -41,6 +41,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
+    call,
     mounts,
     namespaces,
     processes,
@@ -55,8 +56,35 @@ OLDER_KERNELS = {
     "newest": {},
     "older": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr move_mount_beneath"},
 }
+# All that the collection uses where there is it, and that Linux 5.10 or a filter may lack.
+ABSENT_CALLS = (
+    "mount_setattr move_mount_beneath clone3 close_range renameat2 statmount setns_pidfd "
+    "statx_mnt_id_unique"
+)
 Result = dict[str, t.Any]
 _NUMBERS = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--older-kernel",
+        action="store_true",
+        help="run everything as on a kernel that lacks each call newer than the oldest supported",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "newer_kernel: needs a call that --older-kernel takes away")
+    if config.getoption("older_kernel"):
+        os.environ[call.ABSENT_CALLS_VARIABLE] = ABSENT_CALLS
+        call.absent_calls = frozenset(ABSENT_CALLS.split())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("older_kernel"):
+        for item in items:
+            if item.get_closest_marker("newer_kernel"):
+                item.add_marker(pytest.mark.skip(reason="needs what --older-kernel takes away"))
 
 
 def _unshare_as_the_oldest() -> None:

@@ -47,7 +47,7 @@ class Handles:
         privileged = os.geteuid() == 0
         if self._pidfd >= 0 and self._fds:
             try:
-                namespaces.setns(self._pidfd, kinds.flags_of(self._fds))
+                namespaces.setns_process(self._pidfd, kinds.flags_of(self._fds))
                 self._become_root_inside()
                 return
             except KernelError as error:

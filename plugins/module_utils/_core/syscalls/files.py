@@ -15,7 +15,7 @@ import os
 import typing as t
 
 from ..errors import KernelError
-from .call import invoke, to_bytes
+from .call import invoke, is_absent, to_bytes
 
 AT_FDCWD = -100
 
@@ -116,7 +116,7 @@ def unique_mount_id(fd: int) -> int:
     Before that it is the id in mountinfo, which a later mount can get. Raises KernelError.
     """
     answer = _statx(fd, _STATX_MNT_ID_UNIQUE)
-    if answer.mask & _STATX_MNT_ID_UNIQUE:
+    if not is_absent("statx_mnt_id_unique") and answer.mask & _STATX_MNT_ID_UNIQUE:
         return int(answer.mnt_id)
     return int(_statx(fd, _STATX_MNT_ID).mnt_id)
 

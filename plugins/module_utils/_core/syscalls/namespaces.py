@@ -14,7 +14,7 @@ import fcntl
 import struct
 
 from ..errors import KernelError
-from .call import invoke, to_bytes
+from .call import invoke, is_absent, to_bytes
 
 _NS_GET_USERNS = 0xB701
 _NS_GET_PARENT = 0xB702
@@ -31,11 +31,21 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, flags: int) -> None:
-    """setns(2): join the namespace ``fd``, or with a pidfd (Linux 5.8) several at once.
+    """setns(2): join the namespace ``fd``, of the CLONE_NEW* kind ``flags``.
 
     Joining a mount namespace sets root and working directory to its root. Raises KernelError.
     """
     invoke("setns", fd, flags, shown={"fd": fd, "flags": hex(flags)})
+
+
+def setns_process(pidfd: int, flags: int) -> None:
+    """setns(2) with a pidfd, Linux 5.8: join namespaces of a process, of several kinds at once.
+
+    Raises KernelError: EINVAL where the kernel takes no pidfd.
+    """
+    if is_absent("setns_pidfd"):
+        raise KernelError("setns", errno.EINVAL, {"pidfd": pidfd, "flags": hex(flags)})
+    invoke("setns", pidfd, flags, shown={"pidfd": pidfd, "flags": hex(flags)})
 
 
 def _ioctl(fd: int, request: int, name: str) -> int:
