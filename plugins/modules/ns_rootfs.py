@@ -295,15 +295,8 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, rooting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import unpack
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
-    Bootstrap,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.directory import (
-    Directory,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import Rules
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
 
 SOURCES = ["archive", "image", "bootstrap", "directory"]
@@ -340,9 +333,18 @@ def source_of(params: t.Mapping[str, t.Any]) -> Source | None:
         return None
     if params["archive"] is not None:
         return Archive(params["archive"]).checked()
+    # Only what is needed: the host compiles all that is imported each time.
     if params["directory"] is not None:
+        from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.directory import (
+            Directory,
+        )
+
         return Directory(params["directory"]).checked()
     if params["image"] is not None:
+        from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import (
+            Image,
+        )
+
         return Image(
             params["image"],
             platform=params["platform"] or "",
@@ -350,6 +352,10 @@ def source_of(params: t.Mapping[str, t.Any]) -> Source | None:
             tls_verify=params["tls_verify"],
             size_limit=bytes_of(params["size_limit"]),
         ).checked()
+    from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
+        Bootstrap,
+    )
+
     wanted = params["bootstrap"]
     return Bootstrap(
         suite=wanted["suite"],
@@ -372,12 +378,12 @@ def bytes_of(size: str | None) -> int:
     return number
 
 
-def rules_of(params: t.Mapping[str, t.Any]) -> unpack.Rules:
+def rules_of(params: t.Mapping[str, t.Any]) -> Rules:
     value = params["id_map"]
     maps = None
     if value is not None:
         maps = id_maps.parse(value, id_maps.Caller.of_this_process())
-    return unpack.Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
+    return Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
 
 
 def request_of(params: t.Mapping[str, t.Any]) -> rooting.Request:

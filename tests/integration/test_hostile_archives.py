@@ -23,6 +23,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs impo
     decompress,
     unpack,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import DEFAULT
 
 Members = t.Sequence[tuple[tarfile.TarInfo, bytes]]
 
@@ -365,7 +366,7 @@ def test_memory_does_not_grow_with_the_number_of_entries(playground: Playground)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             unpack.enter(directory)
             done = unpack.unpack(
-                content.fd, name="many", rules=unpack.DEFAULT, progress=lambda _text: None
+                content.fd, name="many", rules=DEFAULT, progress=lambda _text: None
             )
             return done.entries, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 

@@ -14,9 +14,19 @@ import subprocess
 import typing as t
 
 import pytest
-from conftest import Converge, Result, RunModule, Unshared, UnsharedProcess
+from conftest import (
+    Converge,
+    Result,
+    RunModule,
+    RunTasks,
+    Unshared,
+    UnsharedProcess,
+    examples_of,
+)
 from registry import PASSWORD, USER, Gate, Registry
-from test_ns_rootfs import facts_of, failed, make_tree
+from test_ns_rootfs import digest_of, facts_of, failed, make_tree
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 CACHE = pathlib.Path("/var/cache/linux-namespaces")
@@ -394,3 +404,36 @@ def test_the_kept_archive_is_made_once_and_goes_with_the_root(
         for path in ("/mnt/a", "/mnt/b"):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
+
+
+def test_the_examples_run(images: Images, registry: Registry, run_tasks: RunTasks) -> None:
+    """With an image, a digest and packages that are to be had without the Internet at large."""
+    mounts.mount("tmpfs", "/srv", fstype="tmpfs")
+    registry.push(images.layered, "example:1")
+    archive = pathlib.Path("/srv/images/nginx.tar")
+    archive.parent.mkdir()
+    subprocess.run(["tar", "-cf", archive, "-C", images.tree, "."], check=True)
+    subprocess.run(["gzip", "--keep", archive], check=True)
+    replaced: dict[str, dict[str, t.Any]] = {
+        "digest": {"digest": digest_of(f"{archive}.gz")},
+        "image": {"image": f"docker://127.0.0.1:{registry.port}/example:1", "tls_verify": False},
+        "bootstrap": {"bootstrap": {"suite": "bookworm", "variant": "extract"}},
+    }
+    tasks = examples_of("ns_rootfs")
+    for each in tasks:
+        options = each["linux.namespaces.ns_rootfs"]
+        for option in set(options) & set(replaced):
+            options.update(replaced[option])
+        options["force"] = True
+    web = {"name": "web", "kinds": ["mnt"]}
+    mount = {"namespace": "web", "path": "/srv/new-root", "src": "tmpfs", "fstype": "tmpfs"}
+    before = [
+        {"linux.namespaces.ns_namespace": web},
+        {"linux.namespaces.ns_mount": {**mount, "opts": "X-mount.mkdir"}},
+    ]
+    after = [{"linux.namespaces.ns_namespace": {**web, "state": "absent"}}]
+    try:
+        run_tasks([*before, *tasks], cleanup=after)
+        assert sorted(os.listdir("/srv")) == ["images", "new-root"]
+    finally:
+        mounts.umount("/srv", flags=mounts.MNT_DETACH)

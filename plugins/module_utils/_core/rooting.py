@@ -4,6 +4,8 @@
 
 """What ns_rootfs does: observe, plan, build beside, put into place, record.
 
+What is not needed for a root that is there already is imported where it is needed: such a root
+costs what an empty task costs.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -19,10 +21,10 @@ from . import paths, pins, steps
 from .errors import Refused
 from .inside import open_host_proc
 from .layout import Layout
-from .rootfs import build, digest, kept, unpack, usage
-from .rootfs.build import Site
+from .rootfs import digest
 from .rootfs.digest import Marker
-from .rootfs.place import Location, Seen
+from .rootfs.look import Location, Seen, Site
+from .rootfs.rules import DEFAULT, Rules
 from .rootfs.source import Opened, Progress, Source
 from .targets import Handles, Target
 
@@ -42,7 +44,7 @@ class Request:
     source: Source | None = None
     digest: str = ""
     force: bool = False
-    rules: unpack.Rules = unpack.DEFAULT
+    rules: Rules = DEFAULT
     persistent: bool | None = None
     lock_timeout: float = 60.0
 
@@ -157,7 +159,7 @@ def _present(
         outcome.after = _line(marker)
         if not check and there.facts != marker.facts:
             # The same from elsewhere: known next time without reading it.
-            build.remember(site, there._replace(facts=marker.facts))
+            site.remember(there._replace(facts=marker.facts))
         _sweep(request, site, old, outcome, check=check)
         return outcome
     _refuse_to_replace(request, seen)
@@ -168,6 +170,8 @@ def _present(
         if seen.location is not None and not seen.is_mount and seen.state in ("root", "foreign"):
             old += (seen.location,)
     else:
+        from .rootfs import build
+
         with source.fill(
             on_host=request.target.is_host, patience=request.lock_timeout, progress=progress
         ) as stream:
@@ -241,6 +245,8 @@ def _refuse_what_cannot_go(request: Request, seen: Seen, done: str) -> None:
 
 
 def _refuse_in_use(request: Request, seen: Seen, hint: str) -> None:
+    from .rootfs import usage
+
     if seen.location is None:
         return
     users = usage.Usage().of(
@@ -264,6 +270,8 @@ def _sweep(
     """Remove the roots that were replaced or removed before and that nothing uses any more."""
     if not old:
         return
+    from .rootfs import build, usage
+
     used = usage.Usage()
     unused = []
     for location in old:
@@ -301,6 +309,8 @@ def _absent(request: Request, site: Site, seen: Seen, *, check: bool) -> Outcome
         return outcome
     step = f"remove the root at {request.path}"
     if not check:
+        from .rootfs import build
+
         old = build.take_away(site, step=step)
         _sweep(request, site, old, outcome, check=False)
     outcome.actions = [step]
@@ -356,6 +366,8 @@ def _forget(
 
 def _forget_kept(recorded: t.Mapping[str, t.Any]) -> None:
     """Remove the archive that was kept for the step, unless another one unpacks it too."""
+    from .rootfs import kept
+
     archive = recorded.get("archive", "")
     for name in definitions.names():
         definition = definitions.load(name)

@@ -13,12 +13,11 @@ import contextlib
 import dataclasses
 import os
 import stat
-import threading
 import typing as t
 
 from .. import paths
 from ..errors import Refused
-from . import decompress, digest
+from . import digest
 from .source import Config, Progress, Stream
 
 
@@ -44,7 +43,6 @@ class Archive:
             yield OpenedArchive(self, -1)  # an earlier task of the play would have made it
             return
         with open_file(self.path) as fd:
-            decompress.needs_program(fd)
             yield OpenedArchive(self, fd)
 
 
@@ -103,6 +101,11 @@ class OpenedArchive:
         progress: Progress,  # noqa: ARG002
     ) -> t.Iterator[Stream]:
         """See Opened. The digest is taken by a thread, beside the unpacking."""
+        # Not needed for a root that is there already: that costs what an empty task costs.
+        import threading
+
+        from . import decompress
+
         hashing = threading.Thread(target=self.digest, daemon=True)
 
         def finished() -> str:

@@ -15,36 +15,12 @@ import os
 import typing as t
 
 from .. import spawn, steps
-from ..inside import Inside
-from ..layout import Layout
-from ..targets import Handles
 from . import adjust, digest, place, removal, unpack, worker
 from .adjust import Owners
 from .digest import Marker
-from .place import Location, Seen, Spot
+from .look import Location, Site, Spot
+from .rules import Rules
 from .source import Progress, Stream
-
-
-class Site(t.NamedTuple):
-    """Where the work is done: a path in a target that was opened.
-
-    ``patience`` is how long to wait for another run that works on the same path, in seconds.
-    """
-
-    path: str
-    handles: Handles
-    host_proc: int
-    layout: Layout
-    patience: float
-
-    def inside(self) -> Inside:
-        """The view of the target, for the process that has joined it."""
-        return Inside(self.host_proc, self.layout)
-
-    def look(self) -> Seen:
-        """What is there. Raises Refused, KernelError."""
-        seen: Seen = spawn.call(lambda: place.look(self.inside(), self.path), joins=self.handles)
-        return seen
 
 
 def build(
@@ -52,7 +28,7 @@ def build(
     stream: Stream,
     marker: Marker,
     *,
-    rules: unpack.Rules,
+    rules: Rules,
     step: str,
     progress: Progress,
     config: t.Callable[[], dict[str, t.Any]],
@@ -90,7 +66,7 @@ def _build_at(
     stream: Stream,
     marker: Marker,
     *,
-    rules: unpack.Rules,
+    rules: Rules,
     step: str,
     ask: worker.Ask,
 ) -> tuple[Marker, list[str]] | None:
@@ -141,16 +117,6 @@ def _explained(fd: int, error: OSError) -> tuple[str, str]:
         f"No space left on device: the file system has {size} MB in all",
         "Make room, or use a larger one. The old root needs its room until the new one is whole.",
     )
-
-
-def remember(site: Site, marker: Marker) -> None:
-    """Set the marker of the root that is there anew. Raises OSError."""
-
-    def write() -> None:
-        with Spot(site.inside(), site.path, make=False) as spot:
-            digest.write(spot.fd, marker)
-
-    spawn.call(write, joins=site.handles)
 
 
 def take_away(site: Site, *, step: str) -> tuple[Location, ...]:

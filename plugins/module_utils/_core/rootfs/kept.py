@@ -15,7 +15,6 @@ import contextlib
 import os
 import typing as t
 
-from . import archive, decompress, removal, workspace
 from .source import CACHE, Stream
 
 
@@ -32,6 +31,9 @@ def fill(digest: str, *, patience: float, make: t.Callable[[str, str], None]) ->
     ``workspace``. Raises what it raises, Refused where another run makes it for longer than
     ``patience`` seconds.
     """
+    # Not needed to forget one.
+    from . import archive, decompress, removal, workspace
+
     path = path_of(digest)
     if not os.path.exists(path):
         os.makedirs(CACHE, mode=0o700, exist_ok=True)

@@ -15,8 +15,8 @@ from .. import id_maps
 from . import kept
 from .archive import Archive
 from .directory import Directory
+from .rules import Rules
 from .source import Source
-from .unpack import Rules
 
 
 def source_of(step: t.Mapping[str, t.Any]) -> Source:

@@ -20,9 +20,9 @@ import struct
 import typing as t
 
 from ..errors import KernelError, Refused
-from ..id_maps import IdMaps
 from . import digest, tar
 from .adjust import Owners
+from .rules import Rules
 from .source import Progress
 from .stream import Stream
 
@@ -47,30 +47,6 @@ _CALLS = {
     tar.FIFO: "mknodat",
 }
 _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
-
-
-class Rules(t.NamedTuple):
-    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip.
-
-    ``id_maps`` are of the user namespace that the owners are shifted for.
-    """
-
-    size_limit: int = 0
-    device_nodes: str = "keep"
-    id_maps: IdMaps | None = None
-
-    @property
-    def lasting(self) -> dict[str, t.Any]:
-        """The rules by which the same archive makes another root, where not the default."""
-        found: dict[str, t.Any] = {}
-        if self.device_nodes != "keep":
-            found["device_nodes"] = self.device_nodes
-        if self.id_maps is not None:
-            found["id_map"] = self.id_maps.as_data()
-        return found
-
-
-DEFAULT = Rules()
 
 
 class Unpacked(t.NamedTuple):

@@ -22,7 +22,7 @@ from ..errors import KernelError
 from ..layout import is_below
 from ..mount_table import Mount
 from ..targets import Target
-from .place import Location
+from .look import Location
 
 _LAYERS = ("lowerdir", "upperdir", "workdir")
 _LINKS = ("root", "cwd", "exe")

@@ -1,0 +1,38 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How a source is to be unpacked.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..id_maps import IdMaps
+
+
+class Rules(t.NamedTuple):
+    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip.
+
+    ``id_maps`` are of the user namespace that the owners are shifted for.
+    """
+
+    size_limit: int = 0
+    device_nodes: str = "keep"
+    id_maps: IdMaps | None = None
+
+    @property
+    def lasting(self) -> dict[str, t.Any]:
+        """The rules by which the same archive makes another root, where not the default."""
+        found: dict[str, t.Any] = {}
+        if self.device_nodes != "keep":
+            found["device_nodes"] = self.device_nodes
+        if self.id_maps is not None:
+            found["id_map"] = self.id_maps.as_data()
+        return found
+
+
+DEFAULT = Rules()
