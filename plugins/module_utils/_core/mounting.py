@@ -18,11 +18,11 @@ import resource
 import typing as t
 
 from . import definition as definitions
-from . import explain_mounts, idmapped, mount_table, paths, pins, spawn, steps
+from . import mount_table, paths, pins, spawn, steps
 from .errors import KernelError, Refused, StepFailed
 from .inside import Inside, open_host_proc
 from .layout import Layout
-from .mounts import attach, loop
+from .mounts import attach
 from .mounts.compare import Observed, Source, WantedMount
 from .mounts.plan import Action, plan, surplus_below
 from .places import Step
@@ -156,7 +156,11 @@ def _run(request: Request, *, check: bool) -> Outcome:
                 may_be_missing=True,
             )
         else:
-            actions, observed = spawn.call(look, joins=handles)
+            try:
+                actions, observed = spawn.call(look, joins=handles)
+            except _Unseen as unseen:
+                inside_again = functools.partial(Inside, host_proc, layout)
+                raise _explained(unseen, request, handles, inside_again) from unseen
         after_definition = _recorded_after(definition, request.wanted, persistent=persistent)
         names = [action.name for action in actions]
         names += _record_names(definition, after_definition, request.wanted)
@@ -213,6 +217,8 @@ def _host_sources(
         try:
             found[index] = attach.source_of(fd, by_id)
             if mount.options.loop:
+                from .mounts import loop
+
                 devices = tuple(loop.devices_of(fd))
                 found[index] = found[index]._replace(is_directory=True, devices=devices)
         finally:
@@ -231,6 +237,21 @@ def _recorded(
         for index, step in enumerate(steps_now)
         if step is not None
     }
+
+
+class _Unseen(Exception):
+    """The place of the wanted mount at this index could not be looked at: (error, index)."""
+
+
+def _explained(
+    unseen: _Unseen, request: Request, handles: Handles, inside: t.Callable[[], Inside]
+) -> StepFailed:
+    from . import explain_mounts
+
+    error, index = unseen.args
+    mount = request.wanted[index]
+    reason, hint = spawn.call(lambda: explain_mounts.mount(error, inside(), mount), joins=handles)
+    return StepFailed(f"look at {mount.path}", error, reason, hint)
 
 
 def _look(
@@ -253,8 +274,7 @@ def _look(
                 inside, mount, table, host_devices=host_devices, own_kinds=own_kinds
             )
         except KernelError as error:
-            reason, hint = explain_mounts.mount(error, inside, mount)
-            raise StepFailed(f"look at {mount.path}", error, reason, hint) from error
+            raise _Unseen(error, index) from error
         except Refused:
             if not planned:
                 raise
@@ -300,6 +320,11 @@ def _apply(
     layout: Layout,
     host_mounts: t.Sequence[mount_table.Mount],
 ) -> list[mount_table.Mount]:
+    # Only who changes something pays for these: compiling an import costs about what it does.
+    # They are here before the target is entered, where nothing is imported any more.
+    from . import explain_mounts
+    from .mounts import loop as _loop  # noqa: F401
+
     trees = _build_on_host(request.wanted, actions, host_mounts)
 
     def change() -> list[mount_table.Mount]:
@@ -334,6 +359,8 @@ def _build_on_host(
     host_mounts: t.Sequence[mount_table.Mount],
 ) -> dict[int, attach.Tree]:
     """The mounts whose source is on the host, detached: they are carried into the target."""
+    from . import explain_mounts
+
     by_id = {mount.id: mount for mount in host_mounts}
     trees: dict[int, attach.Tree] = {}
     _allow_descriptors(len(actions))
@@ -355,6 +382,8 @@ def _build_on_host(
 
 
 def _build_one(wanted: WantedMount, by_id: dict[int, mount_table.Mount]) -> attach.Tree:
+    from . import idmapped
+
     with contextlib.ExitStack() as stack:
         idmap = wanted.options.idmap
         userns = stack.enter_context(idmapped.opened(idmap)) if idmap else -1

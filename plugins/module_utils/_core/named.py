@@ -17,7 +17,6 @@ import typing as t
 
 from . import (
     creation,
-    explain_namespaces,
     fixed,
     holder,
     kinds,
@@ -33,7 +32,6 @@ from . import definition as definitions
 from .errors import Refused
 from .id_maps import IdMaps
 from .inside import Inside, open_host_proc
-from .rootfs import kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +288,7 @@ def _building(wanted: Wanted, *, anew: bool) -> list[_Change]:
             _Change(
                 f"create {', '.join(sorted(missing))}",
                 lambda: _create(name, making, pinned),
-                lambda error: explain_namespaces.birth(error, joins=None, creates=missing),
+                functools.partial(_explain_birth, creates=missing),
             )
         )
     for kind in pinned:
@@ -362,7 +360,7 @@ def _removal(name: str, *, force: bool, keep_definition: bool = False) -> list[_
         return changes
     for archive in _kept_alone(name):
         # Before the definition goes, so that a killed removal still knows of them.
-        changes.append(_Change(f"remove {archive}", functools.partial(kept.forget, archive)))
+        changes.append(_Change(f"remove {archive}", functools.partial(_forget_kept, archive)))
     if definitions.has_record(name):
         changes.append(
             _Change(f"forget the definition of {name}", lambda: definitions.forget(name))
@@ -373,12 +371,26 @@ def _removal(name: str, *, force: bool, keep_definition: bool = False) -> list[_
 
 def _kept_alone(name: str) -> list[str]:
     """The archives that are kept for the roots of this definition, and of no other."""
+    from .rootfs import kept  # which is much, and seldom needed
+
     used: dict[bool, set[str]] = {True: set(), False: set()}
     for other in {name, *definitions.names()}:
         definition = definitions.load(other)
         for step in definition.all_steps if definition is not None else ():
             used[other == name].add(step.get("archive", ""))
     return sorted(path for path in used[True] - used[False] if kept.is_kept(path))
+
+
+def _forget_kept(archive: str) -> None:
+    from .rootfs import kept
+
+    kept.forget(archive)
+
+
+def _explain_birth(error: OSError, *, creates: t.Collection[str]) -> tuple[str, str]:
+    from . import explain_namespaces
+
+    return explain_namespaces.birth(error, joins=None, creates=creates)
 
 
 def _take_down(name: str) -> None:

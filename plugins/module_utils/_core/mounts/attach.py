@@ -22,7 +22,7 @@ from ..errors import KernelError
 from ..inside import Inside
 from ..syscalls import files, statmount
 from ..syscalls import mounts as calls
-from . import loop, options
+from . import options
 from .compare import Differences, Identity, Observed, Source, WantedMount
 from .plan import Action
 
@@ -181,6 +181,8 @@ def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
     with contextlib.ExitStack() as stack:
         source = wanted.src
         if asked.loop:
+            from . import loop
+
             source = stack.enter_context(loop.device_of(source, read_only=asked.read_only))
         fd = calls.make_filesystem(
             wanted.fstype,
