@@ -633,6 +633,26 @@ def test_a_namespace_with_services_is_in_use(web: Web, run_module: RunModule) ->
     assert "there is no namespace" in web.task(state="started", argv=["/bin/true"])["reason"]
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_a_service_apart_from_its_namespace(force: bool, web: Web, run_module: RunModule) -> None:
+    """With namespaces of its own, of all kinds that the named one has, it belongs to that still."""
+    pid = web.started("workers=1", kinds=["mnt", "net"])
+    assert wait_until(lambda: len(session(pid)) == 1)
+    workers = session(pid)
+    absent = {"name": web.name, "state": "absent"}
+    failure = run_module("ns_namespace", absent)
+    assert [process["pid"] for process in failure["processes"]] == sorted([pid, *workers])
+    if force:
+        assert run_module("ns_namespace", {**absent, "force": True})["changed"]
+    else:
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: has_ended(pid))
+        failure = run_module("ns_namespace", absent)
+        assert [process["pid"] for process in failure["processes"]] == workers
+        web.converge(state="absent")
+    assert all(has_ended(each) for each in [pid, *workers])
+
+
 def test_output_without_a_namespace_is_removed(web: Web, run_module: RunModule) -> None:
     run_module("ns_namespace", {"name": web.name, "state": "absent"})
     web.log.parent.mkdir(parents=True)

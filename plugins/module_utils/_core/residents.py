@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The processes that live in a named namespace.
+"""The processes that live in a named namespace, or are services of it.
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from . import holder, nsfs, pins, supervise
+from . import holder, nsfs, pins, service_notes, supervise
 from .errors import KernelError
 from .syscalls import namespaces
 
@@ -21,7 +21,27 @@ _NESTED = ("pid", "user")
 
 
 def of(name: str) -> list[nsfs.ProcessFacts]:
-    """The processes that live in one of its namespaces, but for its holder."""
+    """The processes that live in one of its namespaces, but for its holder, and its services.
+
+    A service may have namespaces of its own, of all the kinds that the named one has.
+    """
+    found = {facts.pid: facts for facts in [*_inside(name), *_services(name)]}
+    return [found[pid] for pid in sorted(found)]
+
+
+def _services(name: str) -> t.Iterator[nsfs.ProcessFacts]:
+    for service in service_notes.names(name):
+        note = service_notes.read(name, service)
+        if note is None:
+            continue
+        left = supervise.session_of(note.process, lives_in=note.lives_in)
+        for process in [note.process, *left]:
+            facts = nsfs.process_facts(process.pid)
+            if facts is not None and facts.start == process.start and facts.state not in "ZX":
+                yield facts
+
+
+def _inside(name: str) -> list[nsfs.ProcessFacts]:
     pinned = pins.pinned(name)
     own = nsfs.ids_of_process("self", pinned)
     wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}

@@ -17,7 +17,7 @@ import os
 import signal
 import typing as t
 
-from . import id_maps, launch, pins, service_notes, spawn, steps, supervise
+from . import id_maps, launch, nsfs, pins, service_notes, spawn, steps, supervise
 from .errors import Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout
@@ -145,7 +145,7 @@ def _plan(wanted: Wanted, note: Note | None) -> _Steps:
     title = f"service {wanted.name}"
     is_up = note is not None and supervise.is_alive(note.process)
     stop: _Steps = []
-    if note is not None and (is_up or _left_behind(wanted, note)):
+    if note is not None and (is_up or _left_behind(note)):
         # Workers may have outlived their master, which was killed: they hold its port.
         stop = [(f"stop {title}", functools.partial(_stop, wanted, note))]
     if wanted.state == "absent":
@@ -162,7 +162,7 @@ def _plan(wanted: Wanted, note: Note | None) -> _Steps:
         return [*stop, start]
     if wanted.state == "reloaded":
         return [(f"reload {title}", functools.partial(_reload, target, note))]
-    renewed = target.note(note.process)
+    renewed = target.note(note.process, note.lives_in)
     if renewed != note:
         return [(f"note {title}", functools.partial(_write, wanted, renewed))]
     return []
@@ -178,11 +178,12 @@ class _Target(t.NamedTuple):
     stop_signal: str
     wanted: Wanted
 
-    def note(self, process: supervise.Running) -> Note:
+    def note(self, process: supervise.Running, lives_in: dict[str, int]) -> Note:
         return Note(
             self.program,
             self.kinds,
             process,
+            lives_in,
             self.reload_signal,
             self.reload_argv,
             self.stop_signal,
@@ -205,15 +206,13 @@ def _as_noted(wanted: Wanted, note: Note | None) -> _Target:
     )
 
 
-def _left_behind(wanted: Wanted, note: Note) -> list[supervise.Running]:
+def _left_behind(note: Note) -> list[supervise.Running]:
     """What the program has left in its session.
 
     A foreign session may have got the number since, once all of the program had ended: its
     processes live in other namespaces.
     """
-    pinned = pins.pinned(wanted.namespace)
-    own = {kind: number for kind, number in pinned.items() if kind not in note.kinds}
-    return supervise.session_of(note.process, lives_in=own)
+    return supervise.session_of(note.process, lives_in=note.lives_in)
 
 
 def _write(wanted: Wanted, note: Note) -> None:
@@ -230,7 +229,7 @@ def _number(name: str) -> int:
 def _stop(wanted: Wanted, note: Note) -> None:
     number = _number(wanted.stop_signal or note.stop_signal or "TERM")
     supervise.stop(note.process, number=number, timeout=wanted.stop_timeout)
-    supervise.kill(lambda: _left_behind(wanted, note), timeout=wanted.stop_timeout)
+    supervise.kill(lambda: _left_behind(note), timeout=wanted.stop_timeout)
 
 
 def _remove(wanted: Wanted) -> None:
@@ -274,8 +273,10 @@ def _start(target: _Target) -> None:
     def prepare(pid: int) -> None:
         if "user" in target.kinds:
             id_maps.parse("root", id_maps.Caller.of_this_process()).write(pid)
-        _write(wanted, target.note(supervise.identify(pid)))
+        lives_in.update(nsfs.ids_of_process(pid, {*handles.names, *target.kinds}))
+        _write(wanted, target.note(supervise.identify(pid), lives_in))
 
+    lives_in: dict[str, int] = {}
     with _streams(wanted) as streams, _open(target) as handles:
         begin = os.fstat(streams.stdout).st_size
         started = launch.start(
@@ -290,7 +291,7 @@ def _start(target: _Target) -> None:
         if not is_up(wanted, process):
             why = "is not ready" if supervise.is_alive(process) else "ended"
             lines = _tail(log, begin)
-            _stop(wanted, target.note(process))
+            _stop(wanted, target.note(process, lives_in))
             raise Refused(
                 f"service {wanted.name} {why}: {lines or 'it wrote nothing'}",
                 f"Its output is in {log}.",

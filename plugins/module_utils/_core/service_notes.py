@@ -22,11 +22,15 @@ from .errors import Refused
 
 
 class Note(t.NamedTuple):
-    """The program, the process that it is, and how it is to be treated."""
+    """The program, the process that it is, and how it is to be treated.
+
+    ``lives_in`` are the ids of its namespaces, by kind: of those that it joined and its own.
+    """
 
     program: Program
     kinds: tuple[str, ...]
     process: supervise.Running
+    lives_in: dict[str, int]
     reload_signal: str = ""
     reload_argv: tuple[str, ...] = ()
     stop_signal: str = ""
@@ -35,6 +39,15 @@ class Note(t.NamedTuple):
 def path_of(namespace: str, name: str) -> str:
     """Where the note of a service is."""
     return f"{pins.directory(namespace)}/services/{pins.checked_name(name)}.json"
+
+
+def names(namespace: str) -> list[str]:
+    """The names of the services that are noted in the namespace, sorted."""
+    try:
+        found = os.listdir(f"{pins.directory(namespace)}/services")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name[:-5] for name in found if name.endswith(".json"))
 
 
 def read(namespace: str, name: str) -> Note | None:
@@ -86,6 +99,7 @@ def _from_data(data: t.Mapping[str, t.Any]) -> Note:
         program=_program(data["program"]),
         kinds=tuple(data["kinds"]),
         process=supervise.Running(**data["process"]),
+        lives_in=dict(data["lives_in"]),
         reload_signal=data["reload_signal"],
         reload_argv=tuple(data["reload_argv"]),
         stop_signal=data["stop_signal"],
