@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration molecule bench
+NEED_ROOT := demo demo-clean test integration integration-older molecule bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -81,6 +81,12 @@ unit: setup
 integration: setup
 	@tests/setup-os-packages programs
 	pytest tests/integration
+	pytest --older-kernel tests/integration/test_ns_mount_named.py tests/integration/test_plain_user.py
+
+.PHONY: integration-older
+integration-older: setup
+	@tests/setup-os-packages programs
+	pytest tests/integration --older-kernel
 
 .PHONY: molecule
 molecule: setup

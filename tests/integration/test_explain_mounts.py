@@ -233,7 +233,11 @@ def test_ebusy_unmount_of_what_is_below(
         failed(result, "umount2", "EBUSY", reason, "End the processes that use it")
 
 
-@pytest.mark.parametrize("env", [{}, OLDER], ids=["newest", "older"])
+@pytest.mark.parametrize(
+    "env",
+    [pytest.param({}, marks=pytest.mark.newer_kernel), OLDER],
+    ids=["newest", "older"],
+)
 def test_ebusy_read_only_with_writers(
     run_module: RunModule, target: Unshared, here: pathlib.Path, env: dict[str, str]
 ) -> None:
@@ -293,6 +297,7 @@ def test_enospc_as_many_mounts_as_there_may_be(
 # User namespaces
 
 
+@pytest.mark.newer_kernel
 def test_eperm_flags_that_are_locked(
     run_module: RunModule, unshared_process: UnsharedProcess, here: pathlib.Path
 ) -> None:

@@ -156,6 +156,7 @@ MAPS = {
 }
 
 
+@pytest.mark.newer_kernel
 @pytest.mark.parametrize("case", MAPS)
 def test_an_idmapped_bind(
     case: str, converge: Converge, target: Unshared, here: pathlib.Path
@@ -193,6 +194,7 @@ def test_a_map_that_cannot_be_read_back(
     assert "(differs: id map)" in changed["actions"][0]
 
 
+@pytest.mark.newer_kernel
 def test_the_map_of_a_user_namespace(
     converge: Converge,
     target: Unshared,
@@ -208,6 +210,7 @@ def test_the_map_of_a_user_namespace(
     assert owners(target, here / "mnt") == ["500:500", "507:507"]
 
 
+@pytest.mark.newer_kernel
 def test_an_idmapped_image(converge: Converge, target: Unshared, here: pathlib.Path) -> None:
     image = make_image("ext4", here)
     opts = ["loop", "X-mount.idmap=0:1000:10"]
@@ -216,6 +219,7 @@ def test_an_idmapped_image(converge: Converge, target: Unshared, here: pathlib.P
     assert owners(target, here / "mnt") == ["1000:1000", "1007:1007"]
 
 
+@pytest.mark.newer_kernel
 def test_a_target_with_ids_of_its_own(
     converge: Converge,
     run_module: RunModule,
@@ -261,6 +265,7 @@ def test_id_maps_that_are_refused(
     assert target.mounted_on(f"{here}/mnt") == []
 
 
+@pytest.mark.newer_kernel
 def test_what_cannot_be_idmapped(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:

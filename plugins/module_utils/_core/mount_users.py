@@ -17,7 +17,7 @@ import typing as t
 from .syscalls import files
 
 _MOST = 5
-_SECONDS = 2.0
+_SECONDS = 5.0
 
 
 class User(t.NamedTuple):
@@ -34,7 +34,7 @@ def of_mount(host_proc: int, mount_id: int) -> list[User]:
     """The first few processes that have a file, a directory or a mapping of the mount in use.
 
     ``host_proc`` is the host's /proc, ``mount_id`` the number in mountinfo. The search ends
-    after two seconds. Processes that the caller may not look into are left out.
+    after five seconds. Processes that the caller may not look into are left out.
     """
     return _search(host_proc, lambda process: _uses(process, mount_id))
 
@@ -60,6 +60,9 @@ def _search(host_proc: int, matches: t.Callable[[int], bool]) -> list[User]:
     itself = os.readlink("self", dir_fd=host_proc)
     found: list[User] = []
     names = [name for name in _names(host_proc, ".") if name.isdecimal() and name != itself]
+    # Those in the same mount namespace as this process are the likely ones: look at them first.
+    own = _link(host_proc, "self/ns/mnt")
+    names.sort(key=lambda name: _link(host_proc, f"{name}/ns/mnt") != own)
     for name in names:
         if len(found) == _MOST or time.monotonic() > deadline:
             break
@@ -67,6 +70,12 @@ def _search(host_proc: int, matches: t.Callable[[int], bool]) -> list[User]:
             if matches(process):
                 found.append(User(int(name), _text(process, "comm").strip()))
     return found
+
+
+def _link(directory: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(name, dir_fd=directory)
+    return ""
 
 
 def _uses(process: int, mount_id: int) -> bool:
