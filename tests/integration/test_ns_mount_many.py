@@ -120,6 +120,7 @@ def test_a_stack_with_a_wrong_top_is_replaced_whole(
 # Replacing
 
 
+@pytest.mark.newer_kernel
 def test_a_mount_is_replaced_without_a_gap(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:
