@@ -367,7 +367,7 @@ def test_a_bind_that_the_kernel_refuses_is_explained(failure: Run) -> None:
     ]
     result = failure("true", mounts=mounts)
     assert (result["syscall"], result["errno"]) == ("open_tree", "EINVAL")
-    assert result["reason"] == "/mnt lies on a mount that is unbindable"
+    assert result["reason"] == "/mnt lies on a mount that is unbindable: /mnt"
 
 
 def test_many_mounts_leave_the_limit_of_open_files_as_it_was(run: Run) -> None:
