@@ -160,7 +160,10 @@ def _present(
         if not check and there.facts != marker.facts:
             # The same from elsewhere: known next time without reading it.
             site.remember(there._replace(facts=marker.facts))
-        _sweep(request, site, old, outcome, check=check)
+        if seen.unfinished:
+            _clear_away(request, site, outcome, check=check)
+        else:
+            _sweep(request, site, old, outcome, check=check)
         return outcome
     _refuse_to_replace(request, seen)
     step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
@@ -193,6 +196,17 @@ def _present(
         old = site.look().old
     _sweep(request, site, old, outcome, check=check)
     return outcome
+
+
+def _clear_away(request: Request, site: Site, outcome: Outcome, *, check: bool) -> None:
+    """Remove what a killed run left beside a root that is as it should be."""
+    step = f"remove what a killed run left at {request.path}"
+    if not check:
+        from .rootfs import build
+
+        old = build.clear_away(site, step=step)
+        _sweep(request, site, old, outcome, check=False)
+    outcome.actions = [step]
 
 
 def _digest(request: Request, seen: Seen, source: Opened) -> str:

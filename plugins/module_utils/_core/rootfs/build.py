@@ -140,6 +140,21 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
     return site.look().old
 
 
+def clear_away(site: Site, *, step: str) -> tuple[Location, ...]:
+    """Remove what killed runs left beside the path; the roots that are old now.
+
+    Raises StepFailed, Refused.
+    """
+
+    def clear() -> None:
+        view = site.inside()
+        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=site.patience):
+            pass
+
+    spawn.call(lambda: steps.run(step, clear), joins=site.handles)
+    return site.look().old
+
+
 def remove_old(site: Site, old: t.Iterable[Location], *, step: str) -> None:
     """Remove these old roots. Raises StepFailed."""
     names = [location.path.rpartition("/")[2] for location in old]
