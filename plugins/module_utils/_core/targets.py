@@ -166,7 +166,6 @@ class Target(t.NamedTuple):
             raise Refused(
                 f"there is no namespace {name!r} on this host",
                 "Create it with linux.namespaces.ns_namespace.",
-                namespace=name,
             )
         missing = sorted(set(names or ()) - set(present))
         if missing:
@@ -187,7 +186,6 @@ class Target(t.NamedTuple):
         gone = Refused(
             f"there is no process {pid} on this host",
             "It may have ended; name a living process or a named namespace.",
-            pid=pid,
         )
         try:
             pidfd = processes.pidfd_open(pid)
