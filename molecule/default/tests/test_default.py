@@ -13,7 +13,9 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 @pytest.fixture
 def nginx(host):
     """The pid of nginx: the process of its own session, which its workers are children of."""
-    masters = [process for process in host.process.filter(comm="nginx") if process.sess == process.pid]
+    masters = [
+        process for process in host.process.filter(comm="nginx") if process.sess == process.pid
+    ]
     assert len(masters) == 1
     return masters[0].pid
 
@@ -33,8 +35,7 @@ def test_serves(host):
 
 
 PRINT_PAGE = (
-    "import urllib.request; "
-    "print(urllib.request.urlopen('http://127.0.0.1:8080/').read().decode())"
+    "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/').read().decode())"
 )
 
 
@@ -61,14 +62,20 @@ def test_mount_table_of_the_host_gains_only_pins(host):
     mounted = [mount.path for mount in host.mount_point.get_mountpoints()]
     ours = [path for path in mounted if "linux-namespaces" in path]
     assert ours == ["/run/linux-namespaces", "/run/linux-namespaces/web/mnt"]
-    assert not [mount for mount in host.mount_point.get_mountpoints() if mount.filesystem == "overlay"
-                and mount.path != "/"]
+    assert not [
+        mount
+        for mount in host.mount_point.get_mountpoints()
+        if mount.filesystem == "overlay" and mount.path != "/"
+    ]
 
 
 def test_old_root_cannot_be_reached_inside(host, nginx):
     inside = host.check_output("cat /proc/%s/mountinfo", str(nginx)).splitlines()
-    root = next(line.split() for line in host.check_output("cat /proc/1/mountinfo").splitlines()
-                if line.split()[4] == "/")
+    root = next(
+        line.split()
+        for line in host.check_output("cat /proc/1/mountinfo").splitlines()
+        if line.split()[4] == "/"
+    )
     assert [line for line in inside if line.split()[2:4] == root[2:4]] == []
     marker = host.check_output("cat /etc/hostname")
     assert marker == "ns-bookworm"
