@@ -19,7 +19,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _module
-from ._core import launch, running
+from ._core import running
+from ._core.becoming import Program
 from ._core.errors import Refused, StepFailed
 
 OPTIONS: dict[str, t.Any] = {
@@ -43,12 +44,12 @@ EXCLUSIVE = [("argv", "cmd")]
 REQUIRED_ONE_OF = [("argv", "cmd")]
 
 
-def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> launch.Program:
+def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> Program:
     """The program that OPTIONS describe; ``own_root`` says that its root is not the host's.
 
     Raises Refused.
     """
-    return launch.Program(
+    return Program(
         argv=tuple(_argv(params)),
         environment={**os.environ, **_environment(params["environment"] or {})},
         chdir=params["chdir"] or ("/" if own_root else _own_directory()),
@@ -140,7 +141,7 @@ def _shown(
 ) -> dict[str, t.Any]:
     if outcome.skipped_for:
         return _shown_skip(module, request, outcome)
-    start, end = (t.cast("datetime.datetime", each) for each in (outcome.start, outcome.end))
+    start, end = (t.cast(datetime.datetime, each) for each in (outcome.start, outcome.end))
     shown: dict[str, t.Any] = {
         "changed": True,
         "actions": outcome.actions,

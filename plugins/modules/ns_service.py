@@ -238,10 +238,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    launch,
     service,
     service_unit,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 
@@ -287,10 +287,10 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def program_of(params: t.Mapping[str, t.Any]) -> launch.Program | None:
+def program_of(params: t.Mapping[str, t.Any]) -> Program | None:
     if params["argv"] is None:
         return None
-    return launch.Program(
+    return Program(
         argv=tuple(params["argv"]),
         environment={
             "PATH": PATH,

@@ -2,7 +2,8 @@
 """What a root file system costs, beside tar, skopeo and umoci by hand on the same input.
 
 By hand is what it takes to have as much afterwards: the digest of the archive, the root, and all
-of it on the disk.
+of it on the disk. The disk is a tmpfs here, as in the tutorial: what a real one takes is the same
+for both, and hides what is to be measured.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import root
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
-ROUNDS = 3
+ROUNDS = 5
 LIMIT = 1.15
 # As large as the root of a small service: some 10,000 files and 200 MB.
 CONTENT = ("etc", "usr/lib/python3", "usr/share/perl", "usr/share/doc", "usr/share/i18n")
@@ -39,6 +41,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     there = [name for name in CONTENT if pathlib.Path("/", name).exists()]
     subprocess.run(["tar", "-cf", path, "--xattrs", "-C", "/", *there], check=True)
     return path
+
+
+@pytest.fixture
+def top(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
+    path = tmp_path / "roots"
+    path.mkdir()
+    mounts.mount("bench", str(path), fstype="tmpfs")
+    yield path
+    mounts.umount(str(path), flags=mounts.MNT_DETACH)
 
 
 def run(source: Source, path: pathlib.Path) -> None:
@@ -62,7 +73,9 @@ def side_by_side(title: str, own: Action, by_hand: Action, top: pathlib.Path) ->
 
 
 @pytest.mark.parametrize("form", PROGRAMS)
-def test_an_archive(form: str, archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_archive(
+    form: str, archive: pathlib.Path, top: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     packed = archive
     if PROGRAMS[form]:
         packed = tmp_path / f"root.{form}"
@@ -75,14 +88,11 @@ def test_an_archive(form: str, archive: pathlib.Path, tmp_path: pathlib.Path) ->
             subprocess.run([*TAR, "-xf", packed, "-C", path], check=True)
         subprocess.run(["sync", "--file-system", path], check=True)
 
-    (tmp_path / "roots").mkdir()
-    ratio = side_by_side(
-        form, lambda path: run(Archive(str(packed)), path), by_hand, tmp_path / "roots"
-    )
+    ratio = side_by_side(form, lambda path: run(Archive(str(packed)), path), by_hand, top)
     assert ratio <= LIMIT
 
 
-def test_an_image(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_image(archive: pathlib.Path, top: pathlib.Path, tmp_path: pathlib.Path) -> None:
     layout = tmp_path / "layout"
     for words in (["init", "--layout", layout], ["new", "--image", f"{layout}:tag"]):
         subprocess.run(["umoci", *map(str, words)], check=True)
@@ -98,8 +108,7 @@ def test_an_image(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
         shutil.rmtree(fetched)
         subprocess.run(["sync", "--file-system", path], check=True)
 
-    (tmp_path / "roots").mkdir()
-    ratio = side_by_side("image", lambda path: run(Image(image), path), by_hand, tmp_path / "roots")
+    ratio = side_by_side("image", lambda path: run(Image(image), path), by_hand, top)
     assert ratio <= LIMIT
 
 

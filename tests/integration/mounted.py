@@ -15,7 +15,7 @@ def lines_on(target: Unshared, path: pathlib.Path) -> list[str]:
 def words_on(target: Unshared, path: pathlib.Path) -> set[str]:
     """The flags and options of the one mount on ``path``."""
     (line,) = lines_on(target, path)
-    fields, _, rest = line.partition(" - ")
+    fields, _dash, rest = line.partition(" - ")
     return set(fields.split(" ")[5].split(",")) | set(rest.split(" ")[2].split(","))
 
 

@@ -24,10 +24,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     explain_namespaces,
     id_maps,
     kinds,
-    launch,
     running,
     targets,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
     KernelError,
     Refused,
@@ -345,7 +345,7 @@ def test_setns_esrch_a_process_that_has_ended() -> None:
 
 
 def run_in_user_namespace(**request: t.Any) -> running.Outcome:
-    program = launch.Program(("true",), environment=dict(os.environ))
+    program = Program(("true",), environment=dict(os.environ))
     return running.run(running.Request(program, creates=("user",), **request), check=False)
 
 

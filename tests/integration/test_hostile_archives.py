@@ -281,7 +281,7 @@ def test_a_compression_bomb_is_stopped_at_the_limit(
     info.size = 1 << 40
     with gzip.open(archive, "wb", compresslevel=1) as bomb:
         bomb.write(info.tobuf(tarfile.GNU_FORMAT))
-        for _ in range(64):
+        for _round in range(64):
             bomb.write(bytes(1 << 20))
     args = {"path": str(playground.root), "archive": str(archive), "size_limit": "16M"}
     refused(run_module("ns_rootfs", args), "more than size_limit (16777216 bytes)")
@@ -292,7 +292,7 @@ def test_what_follows_the_end_counts_too(playground: Playground, run_module: Run
     archive = playground.top / "bomb.tar.gz"
     with gzip.open(archive, "wb", compresslevel=1) as bomb:
         bomb.write(member("file").tobuf(tarfile.GNU_FORMAT))
-        for _ in range(64):
+        for _round in range(64):
             bomb.write(bytes(1 << 20))
     args = {"path": str(playground.root), "archive": str(archive), "size_limit": "16M"}
     refused(run_module("ns_rootfs", args), "more than size_limit")
@@ -340,7 +340,7 @@ def many_directories(path: pathlib.Path, *, number: int) -> str:
         member(f"d{name}", tarfile.DIRTYPE).tobuf(tarfile.USTAR_FORMAT) for name in range(1_000)
     )
     with gzip.open(path, "wb", compresslevel=1) as many:
-        for _ in range(number // 1_000):
+        for _round in range(number // 1_000):
             many.write(blocks)
         many.write(bytes(1_024))
     return str(path)

@@ -34,7 +34,7 @@ COLUMNS = {
 LISTS = ("opts", "vfs_opts", "fs_opts")
 
 
-def findmnt(*options: str, columns: t.Iterable[str] = COLUMNS) -> list[Result]:
+def findmnt(*options: str, columns: t.Iterable[str] = tuple(COLUMNS)) -> list[Result]:
     argv = ["findmnt", "--json", "--list", "--nofsroot", "--bytes", *options]
     argv += ["--output", ",".join(columns).upper()]
     shown = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)

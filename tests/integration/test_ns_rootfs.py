@@ -561,7 +561,7 @@ def test_killed_at_any_instant_the_next_run_converges(
     args = {"path": str(roots.path), "archive": roots.first}
     assert run_module("ns_rootfs", args)["changed"]
     chosen = random.Random(7)
-    for _ in range(12):
+    for _round in range(12):
         process = module_process({"path": str(roots.path), "archive": large})
         began = wait_until(lambda: ".root.new" in roots.beside())
         assert began
@@ -588,7 +588,7 @@ def test_two_at_once(roots: Roots, run_module: RunModule) -> None:
     results: list[Result] = []
     threads = [
         threading.Thread(target=lambda: results.append(run_module("ns_rootfs", args)))
-        for _ in range(4)
+        for _round in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -199,6 +199,11 @@ def open_text(path: str) -> str:
 # --- the options
 
 
+def capability_sets(pid: int) -> list[int]:
+    status = status_of(pid)
+    return [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")]
+
+
 OPTIONS: dict[str, tuple[dict[str, t.Any], t.Callable[[int], object], object]] = {
     "user": ({"user": "nobody"}, lambda pid: status_of(pid)["Uid"].split()[0], str(NOBODY)),
     "user by number": ({"user": "4711"}, lambda pid: status_of(pid)["Gid"].split()[0], "4711"),
@@ -219,15 +224,15 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], t.Callable[[int], object], object]] =
         lambda pid: [limit_of(pid, "Max open files"), limit_of(pid, "Max core file size")],
         [["64", "128"], ["0", "0"]],
     ),
-    "no capabilities": ({"capabilities": []}, lambda pid: capability_sets(pid), [0, 0, 0, 0, 0]),
+    "no capabilities": ({"capabilities": []}, capability_sets, [0, 0, 0, 0, 0]),
     "capabilities of root": (
         {"capabilities": ["net_bind_service", "chown"]},
-        lambda pid: capability_sets(pid),
+        capability_sets,
         [0, 0x401, 0x401, 0x401, 0],  # inheritable, permitted, effective, bounding, ambient
     ),
     "capabilities of a user": (
         {"user": "nobody", "capabilities": ["net_bind_service"]},
-        lambda pid: capability_sets(pid),
+        capability_sets,
         [0x400, 0x400, 0x400, 0x400, 0x400],
     ),
 }
@@ -238,11 +243,6 @@ def limit_of(pid: int, name: str) -> list[str]:
         if line.startswith(name):
             return line[len(name) :].split()[:2]
     raise AssertionError(name)
-
-
-def capability_sets(pid: int) -> list[int]:
-    status = status_of(pid)
-    return [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")]
 
 
 def test_options_are_taken_changed_and_taken_back(web: Web) -> None:
@@ -573,7 +573,7 @@ def test_mounts_of_its_own_are_a_copy(web: Web, tmp_path: pathlib.Path) -> None:
     web._run_module(
         "ns_mount", {"namespace": web.name, "path": str(tmp_path), "src": "t", "fstype": "tmpfs"}
     )
-    inside(web.name, lambda: (tmp_path / "mark").touch(), ["mnt"])
+    inside(web.name, (tmp_path / "mark").touch, ["mnt"])
     service = Unshared(web.started("plain", kinds=["mnt", "pid", "net"]))
     assert service.run("ls", str(tmp_path)) == "mark\n"
     # Its /proc is of its own pids, and lo is up.

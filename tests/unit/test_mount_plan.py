@@ -46,7 +46,7 @@ MISSING = Observed(exists=False)
 
 def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[plans.Action]:
     context: dict[str, t.Any] = {"layout": Layout(), "sources": {}, "recorded": {}, **more}
-    return plans.plan([each for each, _ in pairs], [seen for _, seen in pairs], **context)
+    return plans.plan([pair[0] for pair in pairs], [pair[1] for pair in pairs], **context)
 
 
 def names(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[str]:

@@ -20,9 +20,7 @@ import pickle
 import typing as t
 
 from . import credentials, descendants, explain_namespaces, kinds, nsfs, spawn, steps, users
-from .becoming import NotStarted as NotStarted
-from .becoming import Program as Program
-from .becoming import become, identity_of
+from .becoming import Program, become, identity_of
 from .errors import StepFailed
 from .inside import open_host_proc
 from .surroundings import Surroundings, arrange

@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from . import descendants, explain_namespaces, id_maps, kinds, launch, steps
+from .becoming import NotStarted, Program
 from .collect import Pipes
 from .errors import Refused
 from .surroundings import Surroundings
@@ -39,7 +40,7 @@ class Request:
     removes. A ``timeout`` is in seconds.
     """
 
-    program: launch.Program
+    program: Program
     target: Target = HOST
     joins: tuple[str, ...] | None = None
     creates: tuple[str, ...] = ()
@@ -121,7 +122,7 @@ def run(request: Request, *, check: bool) -> Outcome:
     with request.target.open(request.joins) as handles, Pipes(request.stdin) as pipes:
         try:
             return _run(request, maps, handles, pipes, check=check)
-        except launch.NotStarted as reason:
+        except NotStarted as reason:
             skipped_for = str(reason)
             names = [_name(request)] if skipped_for == WOULD_RUN else []
             return Outcome(skipped_for=skipped_for, actions=names)

@@ -18,6 +18,7 @@ import signal
 import typing as t
 
 from . import id_maps, launch, nsfs, pins, service_notes, spawn, steps, supervise
+from .becoming import Program
 from .errors import Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout
@@ -55,7 +56,7 @@ class Wanted:
     namespace: str
     name: str
     state: str = "started"
-    program: launch.Program | None = None
+    program: Program | None = None
     kinds: tuple[str, ...] = ()
     reload_signal: str = ""
     reload_argv: tuple[str, ...] = ()
@@ -171,7 +172,7 @@ def _plan(wanted: Wanted, note: Note | None) -> _Steps:
 class _Target(t.NamedTuple):
     """What is to run: what the task says, or what was noted."""
 
-    program: launch.Program
+    program: Program
     kinds: tuple[str, ...]
     reload_signal: str
     reload_argv: tuple[str, ...]

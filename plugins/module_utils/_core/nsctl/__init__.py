@@ -75,9 +75,14 @@ def _verb(name: str) -> _Run | None:
     return None
 
 
+def say(text: str) -> None:
+    """Write lines to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
 def complain(verb: str, text: str, code: int) -> int:
     """Say on standard error what is wrong; return ``code``."""
     title = f"nsctl {verb}".rstrip()
     hint = f" Try `{title} --help`." if code == WRONG_USAGE else ""
-    print(f"{title}: {text}{'.' if hint else ''}{hint}", file=sys.stderr)
+    sys.stderr.write(f"{title}: {text}{'.' if hint else ''}{hint}\n")
     return code

@@ -17,7 +17,7 @@ import typing as t
 from .. import definition as definitions
 from .. import named, restore
 from ..errors import Refused, StepFailed, in_words
-from . import FAILED, together
+from . import FAILED, say, together
 from .arguments import Given, WrongUsage, parse, seconds
 
 _LOCK_TIMEOUT = 60.0
@@ -93,10 +93,10 @@ def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:
 
 def _say(results: t.Sequence[Result], verb: str, given: Given) -> None:
     if "json" in given.switches:
-        print(json.dumps([result._asdict() for result in results], indent=2))
+        say(json.dumps([result._asdict() for result in results], indent=2))
     for result in results:
         if result.failure:
-            print(f"nsctl {verb}: {result.name}: {result.failure}", file=sys.stderr)
+            sys.stderr.write(f"nsctl {verb}: {result.name}: {result.failure}\n")
         elif "json" not in given.switches:
             unchanged = f"{verb} already"
-            print(f"{result.name}: {'; '.join(result.actions) or unchanged}")
+            say(f"{result.name}: {'; '.join(result.actions) or unchanged}")

@@ -16,6 +16,7 @@ import typing as t
 from .. import definition as definitions
 from .. import drift, holder, named, pins, restore
 from ..errors import Refused
+from . import say
 from .arguments import parse
 from .tables import columns
 
@@ -31,7 +32,7 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
     chosen = given.operands or known_names()
     summaries = [summary(name) for name in chosen]
     if "json" in given.switches:
-        print(json.dumps(summaries, indent=2))
+        say(json.dumps(summaries, indent=2))
         return 0
     header = ("NAME", "STATE", "KINDS", "PROCESSES", "ROOT", "AT BOOT", "REASON")
     rows = [
@@ -47,7 +48,7 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
         for each in summaries
     ]
     if rows:
-        print("\n".join(columns([header, *rows])))
+        say("\n".join(columns([header, *rows])))
     return 0
 
 

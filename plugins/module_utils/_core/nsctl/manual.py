@@ -9,6 +9,8 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import sys
+
 from . import WRONG_USAGE, complain
 
 _WHOLE = """\
@@ -252,5 +254,5 @@ def show(verb: str) -> int:
         verb = ""
     if verb and verb not in _TEXTS:
         return complain("", f"no verb {verb!r}", WRONG_USAGE)
-    print(_TEXTS.get(verb, _WHOLE), end="")
+    sys.stdout.write(_TEXTS.get(verb, _WHOLE))
     return 0

@@ -15,7 +15,7 @@ import typing as t
 from .. import definition as definitions
 from .. import drift, mount_table
 from ..mounts.compare import WantedMount
-from . import listing
+from . import listing, say
 from .arguments import WrongUsage, parse
 from .tables import columns, printable
 
@@ -29,9 +29,9 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
         raise WrongUsage("name one namespace")
     found = _found(given.operands[0])
     if "json" in given.switches:
-        print(json.dumps({**found, "mounts": [_as_data(row) for row in found["mounts"]]}, indent=2))
+        say(json.dumps({**found, "mounts": [_as_data(row) for row in found["mounts"]]}, indent=2))
     else:
-        print("\n".join(_shown(found)))
+        say("\n".join(_shown(found)))
     return 0
 
 
