@@ -11,7 +11,6 @@ import os
 import pathlib
 import random
 import tarfile
-import time
 import typing as t
 
 import pytest
@@ -29,7 +28,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
 )
 
 Task = tuple[str, dict[str, t.Any]]
-_ROUNDS = 40
+_ROUNDS = 20
 _NEVER = str(10**9)
 
 
@@ -255,7 +254,7 @@ def test_killed_before_each_named_step(play: Play) -> None:
 
 
 def test_killed_at_any_instant(play: Play) -> None:
-    """At forty of the instants at which something else is left behind; others in each run."""
+    """At some of the instants at which something else is left behind: KILL_SEED picks others."""
     before = reference(play)
     tasks = [*play.tasks, *play.removal]
     points = [
@@ -264,7 +263,7 @@ def test_killed_at_any_instant(play: Play) -> None:
         for number in range(1, play.changes_of(task) + 1)
     ]
     assert len(points) > 150
-    seed = time.time_ns()
+    seed = int(os.environ.get("KILL_SEED", "1"))
     rounds = min(len(points), int(os.environ.get("KILL_ROUNDS", _ROUNDS)))
     chosen = random.Random(seed).sample(points, rounds)
     for index, (position, number) in enumerate(chosen):
