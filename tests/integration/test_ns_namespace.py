@@ -164,13 +164,14 @@ def test_a_user_namespace_cannot_be_added_or_dropped(
     converge: Converge, run_module: RunModule, new_name: NewName
 ) -> None:
     name = new_name()
-    present(converge, name, kinds=["uts"])
-    failure = refused(run_module, name, kinds=["uts", "user"])
+    present(converge, name, kinds=["net", "uts"])
+    failure = refused(run_module, name, kinds=["net", "uts", "user"])
     assert "belong to no user namespace of their own" in failure["reason"]
     assert "recreate: true" in failure["hint"]
     with outlived(name, "uts") as old:
-        found = present(converge, name, kinds=["uts", "user"], recreate=True)
+        found = present(converge, name, kinds=["net", "uts", "user"], recreate=True)
         assert ids_of(found)["uts"] != old
+        assert netns_list() == [name]
     failure = refused(run_module, name, kinds=["uts"])
     assert "belong to its user namespace" in failure["reason"]
     assert sorted(ids_of(present(converge, name, kinds=["uts"], recreate=True))) == ["uts"]

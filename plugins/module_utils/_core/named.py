@@ -298,7 +298,7 @@ def _building(wanted: Wanted, *, anew: bool) -> list[_Change]:
     opened = functools.partial(creation.open_pins, name)
     for setting in settings.missing(kept, opened):
         changes.append(_Change(setting.name, functools.partial(settings.make, setting, opened)))
-    if "net" in wanted.kinds and not network.is_published(name):
+    if "net" in wanted.kinds and (anew or not network.is_published(name)):
         network.check_publishable(name)
         changes.append(_Change(f"show {name} to ip netns", lambda: network.publish(name)))
     return changes
