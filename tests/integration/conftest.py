@@ -95,7 +95,7 @@ def _unshare_as_the_oldest() -> None:
     """
     cpus = os.sched_getaffinity(0)
     try:
-        lowest = min(cpus, key=_next_number)
+        lowest = min(cpus, key=next_number)
         os.sched_setaffinity(0, {lowest})
         namespaces.unshare(CLONE_NEWNS)
     finally:
@@ -116,7 +116,8 @@ def _let_go_of_the_real_host() -> None:
                 mounts.umount(mount.path, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
 
 
-def _next_number(cpu: int) -> int:
+def next_number(cpu: int) -> int:
+    """Which number a new mount namespace gets on this CPU; 0 where namespaces have none."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.sched_setaffinity(0, {cpu})

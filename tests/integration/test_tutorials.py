@@ -27,6 +27,7 @@ from conftest import (
     inside,
     living,
 )
+from programs import in_child
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, nsfs, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
@@ -48,20 +49,6 @@ def id_of(path: str | pathlib.Path) -> int:
     return os.stat(path).st_ino
 
 
-def in_a_child(function: t.Callable[[], object]) -> str:
-    """What the function returns in a forked child, as text."""
-    told, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(tell, str(function()).encode())
-        os._exit(0)
-    os.close(tell)
-    with open(told, encoding="utf-8") as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    return text
-
-
 def test_row_01_three_calls_of_the_api(run_module: RunModule, new_name: NewName) -> None:
     """clone(2), unshare(2), setns(2): as functions, and as what the modules are made of."""
     uts = kinds.KINDS["uts"].flag
@@ -73,15 +60,15 @@ def test_row_01_three_calls_of_the_api(run_module: RunModule, new_name: NewName)
             os.write(tell, str(id_of("/proc/self/ns/uts")).encode())
             os._exit(0)
         os.waitpid(child, 0)
-        return os.read(told, 100).decode()
+        return int(os.read(told, 100))
 
     def unshared() -> object:
         namespaces.unshare(uts)
         return id_of("/proc/self/ns/uts")
 
     own = id_of("/proc/self/ns/uts")
-    assert int(in_a_child(cloned)) != own
-    assert int(in_a_child(unshared)) != own
+    assert in_child(cloned) != own
+    assert in_child(unshared) != own
     name = new_name()
     ok(run_module("ns_namespace", {"name": name, "kinds": ["uts"]}))
     pin = os.open(pins.path(name, "uts"), os.O_RDONLY)
@@ -90,7 +77,7 @@ def test_row_01_three_calls_of_the_api(run_module: RunModule, new_name: NewName)
         namespaces.setns(pin, uts)
         return id_of("/proc/self/ns/uts")
 
-    assert int(in_a_child(joined)) == os.fstat(pin).st_ino
+    assert in_child(joined) == os.fstat(pin).st_ino
     os.close(pin)
     link = ["readlink", "/proc/self/ns/uts"]
     new = ok(run_module("ns_unshare_run", {"argv": link, "kinds": ["uts"]}))

@@ -75,8 +75,8 @@ def _create(
         becomes = None
         if makes_holder:
             becomes = functools.partial(holder.become, stack.enter_context(holder.shape()))
-        with _on(cpu):
-            child = stack.enter_context(_born(making, handles, becomes))
+        with _on(cpu) as cpus:
+            child = stack.enter_context(_born(making, handles, becomes, cpus))
         for setting in making.settings:
             settings.make(setting, functools.partial(_open_namespaces_of, child))
         for kind in kinds.KINDS:
@@ -107,22 +107,24 @@ def _explain(error: OSError) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _on(cpu: int | None) -> t.Iterator[None]:
-    """Stay on one CPU, and let children do; with None on any."""
+def _on(cpu: int | None) -> t.Iterator[set[int]]:
+    """Stay on one CPU, and let children do; with None on any. Yields those of before."""
     cpus = os.sched_getaffinity(0)
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     try:
-        yield
+        yield cpus
     finally:
         os.sched_setaffinity(0, cpus)
 
 
 def _born(
-    making: Making, joins: Handles | None, afterwards: t.Callable[[], t.NoReturn] | None
+    making: Making,
+    joins: Handles | None,
+    afterwards: t.Callable[[], t.NoReturn] | None,
+    cpus: t.Collection[int],
 ) -> t.ContextManager[int]:
-    """A process that lives in the new namespaces and waits; its pid."""
-    cpus = os.sched_getaffinity(0)
+    """A process that lives in the new namespaces and waits, on any of the CPUs; its pid."""
 
     def set_up() -> None:
         os.sched_setaffinity(0, cpus)

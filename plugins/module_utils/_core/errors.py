@@ -84,7 +84,8 @@ def in_words(error: Exception) -> str:
 
 def sentence(reason: str, hint: str) -> str:
     """A message of one or two sentences."""
-    text = reason[:1].upper() + reason[1:]
+    is_name = "_" in reason.partition(" ")[0]  # of an option, which has no capital letter
+    text = reason if is_name else reason[:1].upper() + reason[1:]
     if not text.endswith((".", "!", "?")):
         text += "."
     return f"{text} {hint}".strip()
