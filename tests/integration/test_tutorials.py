@@ -49,6 +49,7 @@ def id_of(path: str | pathlib.Path) -> int:
     return os.stat(path).st_ino
 
 
+@pytest.mark.newer_kernel
 def test_row_01_three_calls_of_the_api(run_module: RunModule, new_name: NewName) -> None:
     """clone(2), unshare(2), setns(2): as functions, and as what the modules are made of."""
     uts = kinds.KINDS["uts"].flag
