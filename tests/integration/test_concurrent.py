@@ -96,7 +96,7 @@ def test_changes_of_one_namespace(number: int, at_once: AtOnce, new_name: NewNam
 def test_mounts_in_one_namespace(at_once: AtOnce, new_name: NewName) -> None:
     name = new_name()
     succeeded(at_once([("ns_namespace", {"name": name, "persistent": False})]))
-    for turn in range(20):
+    for turn in range(8):
         sizes = [f"size={(1 + (turn + index) % 5) * 1024}k" for index in range(8)]
         mount = {"namespace": name, "path": "/mnt", "src": "m", "fstype": "tmpfs"}
         succeeded(at_once([("ns_mount", {**mount, "opts": size}) for size in sizes]))
@@ -159,7 +159,7 @@ def test_making_and_removing_at_once(at_once: AtOnce, new_name: NewName) -> None
         ("ns_pivot_root", {"namespace": name, "new_root": "/mnt"}),
         ("ns_info", {"kinds": ["mnt"]}),
     ]
-    for turn in range(20):
+    for turn in range(8):
         results = at_once(tasks[turn % 8 :] + tasks[: turn % 8])
         for result in results:
             if result.get("failed"):
@@ -179,7 +179,7 @@ def test_the_directory_of_all_is_made_and_removed_at_once(
     at_once: AtOnce, new_name: NewName
 ) -> None:
     names = [new_name() for _index in range(4)]
-    for _turn in range(20):
+    for _turn in range(8):
         present = [("ns_namespace", {"name": each, "persistent": False}) for each in names]
         absent = [("ns_namespace", {"name": each, "state": "absent"}) for each in names]
         pairs = [task for pair in zip(present, absent) for task in pair]
