@@ -430,6 +430,11 @@ def test_places_for_the_old_root_that_cannot_be(
             "has no mnt namespace",
         ),
         ({"pid": 1, "new_root": "/mnt"}, "mutually exclusive"),
+        ({"namespace": None, "pid": os.getpid(), "new_root": "/run"}, "the host's own mount"),
+        (
+            {"namespace": None, "namespace_path": "/proc/self/ns/mnt", "new_root": "/run"},
+            "the host's own mount",
+        ),
     ],
 )
 def test_bad_input_is_refused(

@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from . import definition as definitions
-from . import explain, paths, pins, spawn, steps
+from . import explain, nsfs, paths, pins, spawn, steps
 from .errors import Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout, Note, is_below
@@ -120,6 +120,7 @@ def _run(request: Request, *, check: bool) -> Outcome:
         is_to_come = check and not request.target.exists()
         if not is_to_come:
             handles = stack.enter_context(request.target.open(needs="mnt").only({"mnt", "user"}))
+            _check_is_not_ours(request.target, handles)
 
         def inside(function: t.Callable[[Inside], t.Any]) -> t.Any:
             return spawn.call(lambda: function(Inside(host_proc, layout)), joins=handles)
@@ -149,6 +150,15 @@ def _run(request: Request, *, check: bool) -> Outcome:
         after={"root": request.new_root, "old root": request.put_old or "not there"},
         persistent=persistent,
     )
+
+
+def _check_is_not_ours(target: Target, handles: Handles) -> None:
+    own = nsfs.ids_of_process("self", ["mnt"]).get("mnt")
+    if "mnt" not in handles.names or handles.id_of("mnt") == own:
+        raise Refused(
+            f"{target} is in the host's own mount namespace, whose root is not changed",
+            "Name a target with a mount namespace of its own.",
+        )
 
 
 def _change(request: Request, seen: _Seen, *, layout_now: Layout) -> str:
