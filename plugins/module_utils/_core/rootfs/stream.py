@@ -50,7 +50,7 @@ class Stream:
         return number
 
     def _check_limit(self, number: int) -> None:
-        if self._limit and self.position + number > self._limit:
+        if self.position + number > self._limit:
             raise Refused(
                 f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
                 "Raise size_limit if the archive is what it should be.",
@@ -61,7 +61,8 @@ class Stream:
 
         Raises Refused when the stream ends within them, or goes over the limit.
         """
-        self._check_limit(number)
+        if self._limit:
+            self._check_limit(number)
         while self._end - self._start < number:
             if not self._fill():
                 if self._start == self._end:
@@ -87,11 +88,15 @@ class Stream:
 
     def skip(self, number: int) -> None:
         """Read the next ``number`` bytes for nothing. Raises Refused, OSError."""
+        if number <= self._end - self._start and not self._limit:
+            self._start += number
+            return
         for _chunk in self._chunks(number):
             pass
 
     def _chunks(self, number: int) -> t.Iterable[memoryview]:
-        self._check_limit(number)
+        if self._limit:
+            self._check_limit(number)
         start = self._start
         if number <= self._end - start:  # as most files of a root are
             self._start += number
@@ -113,4 +118,5 @@ class Stream:
         self._start = self._end
         while self._fill():
             self._start = self._end
-            self._check_limit(0)
+            if self._limit:
+                self._check_limit(0)

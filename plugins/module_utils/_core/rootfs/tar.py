@@ -11,7 +11,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import struct
 import typing as t
@@ -40,9 +39,14 @@ DEVICES = (CHARACTER, BLOCK_DEVICE)
 # Extended headers hold names and attributes; what the kernel takes of those is far less.
 _EXTENDED_LIMIT = 1 << 20
 _ZEROS = bytes(BLOCK)
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s66s8s8s155s12s")
-_FILES = (b"0", b"\0", b"7", b"S")
-_DIRECTORIES = (DIRECTORY, b"D")
+# Mode, uid and gid together, then size, time, sum, flag, the target of a link, magic, the names of
+# the owners, the device numbers, and what comes before the name.
+_HEADER = struct.Struct("100s24s12s12s8sc100s6s66x8s8s155s12x")
+_KINDS = {
+    **dict.fromkeys((b"0", b"\0", b"7", b"S"), FILE),
+    **dict.fromkeys((DIRECTORY, b"D"), DIRECTORY),
+    **{kind: kind for kind in (LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, FIFO)},
+}
 _WITHOUT_DATA = (LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
 _XATTR = b"SCHILY.xattr."
 
@@ -72,20 +76,48 @@ class Entry(t.NamedTuple):
 _NO_XATTRS: dict[str, bytes] = {}
 
 
-# The owners, modes and times of one entry are mostly those of another.
-@functools.lru_cache(maxsize=256)
-def _number(field: bytes) -> int | None:
-    """A number as octal digits, or in binary where the first byte says so (GNU); else None."""
-    with contextlib.suppress(ValueError):
+def _number(field: bytes) -> int:
+    """A number as octal digits, or in binary where the first byte says so (GNU).
+
+    Raises ValueError.
+    """
+    try:
         return int(field.rstrip(b"\0 ") or b"0", 8)
-    if field[0] in (0x80, 0xFF):
-        number = int.from_bytes(field[1:], "big")
-        number -= 1 << (8 * (len(field) - 1)) if field[0] == 0xFF else 0
-        return number if -(1 << 63) <= number < 1 << 63 else None
-    with contextlib.suppress(ValueError):
-        # What follows the first null byte is left over from another entry.
-        return int(field.partition(b"\0")[0].strip() or b"0", 8)
-    return None
+    except ValueError:
+        if field[0] not in (0x80, 0xFF):
+            # What follows the first null byte is left over from another entry.
+            return int(field.partition(b"\0")[0].strip() or b"0", 8)
+    number = int.from_bytes(field[1:], "big")
+    number -= 1 << (8 * (len(field) - 1)) if field[0] == 0xFF else 0
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{number} is too large")
+    return number
+
+
+# The owner, mode and time of one entry are mostly those of another.
+_often = functools.lru_cache(maxsize=256)
+
+
+@_often
+def _mode_and_owner(field: bytes) -> tuple[int, int, int]:
+    return _number(field[:8]) & 0o7777, _number(field[8:16]), _number(field[16:])
+
+
+@_often
+def _nanoseconds(field: bytes) -> int:
+    return _number(field) * 1_000_000_000
+
+
+def _is_sum(block: bytes, field: bytes) -> bool:
+    """Whether the field has the sum of the block, taken with the field as eight spaces (POSIX)."""
+    wanted = _number(field)
+    # The lower half of Adler-32 is the sum of all bytes plus one, modulo 65521, and far quicker
+    # to have than by sum().
+    if zlib.adler32(block) & 0xFFFF == (wanted - 8 * 0x20 + sum(field) + 1) % 65521:
+        return True
+    # Old tars of Sun's summed signed characters.
+    signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
+    return signed + 8 * 0x20 == wanted
 
 
 class Reader:
@@ -125,48 +157,50 @@ class Reader:
             if block == _ZEROS:
                 return None
             fields = _HEADER.unpack(block)
-            self._check_sum(block, fields[6])
-            kind = fields[7]
-            if kind not in b"xgLKXV":
-                return self._entry(block, fields, long)
-            size = self._number(fields[4])
-            if not 0 <= size <= _EXTENDED_LIMIT:
-                raise self.damaged(f"an extended header of {size} bytes")
-            text = self._stream.take(-(-size // BLOCK) * BLOCK)[:size] if size else b""
-            if kind in b"xX":
-                long.update(self._pax(text))
-            elif kind == b"g":
-                self._globals.update(self._pax(text))
-            elif kind != b"V":  # V is the label of a volume
-                long[b"path" if kind == b"L" else b"linkpath"] = text.partition(b"\0")[0]
+            try:
+                if not _is_sum(block, fields[4]):
+                    raise self.damaged("the sum of a header is wrong")
+                if fields[5] not in b"xgLKXV":
+                    return self._entry(block, fields, long)
+                size = _number(fields[2])
+            except ValueError as error:
+                raise self.damaged(f"a field of a header is no number ({error})") from None
+            self._extend(long, fields[5], size)
+
+    def _extend(self, long: dict[bytes, bytes], flag: bytes, size: int) -> None:
+        """Take the extended header that follows, for the entry after it, or for all."""
+        if not 0 <= size <= _EXTENDED_LIMIT:
+            raise self.damaged(f"an extended header of {size} bytes")
+        text = self._stream.take(-(-size // BLOCK) * BLOCK)[:size] if size else b""
+        if flag in b"xX":
+            long.update(self._pax(text))
+        elif flag == b"g":
+            self._globals.update(self._pax(text))
+        elif flag != b"V":  # V is the label of a volume
+            long[b"path" if flag == b"L" else b"linkpath"] = text.partition(b"\0")[0]
 
     def _entry(self, block: bytes, fields: tuple[bytes, ...], long: dict[bytes, bytes]) -> Entry:
-        (name, mode, uid, gid, size, time, _sum, flag, target, magic, _names,
-         major, minor, prefix, _rest) = fields  # fmt: skip
+        name, owner, size, time, _sum, flag, target, magic, major, minor, prefix = fields
+        kind = _KINDS.get(flag, b"")
         name = name.partition(b"\0")[0]
-        if magic == b"ustar\0" and prefix[0]:
+        if prefix[0] and magic == b"ustar\0":
             name = prefix.partition(b"\0")[0] + b"/" + name
-        if flag in _FILES:
+        if kind == FILE:
             # Before POSIX a directory was a file whose name ends with a slash.
-            kind = DIRECTORY if name[-1:] == b"/" and b"path" not in long else FILE
-        elif flag in _DIRECTORIES:
-            kind = DIRECTORY
-        elif flag in _WITHOUT_DATA:
-            kind = flag
-        else:
+            if name[-1:] == b"/" and b"path" not in long:
+                kind = DIRECTORY
+        elif not kind:
             raise self.damaged(f"an entry of the unknown type {flag!r}")
-        length = self._number(size)
+        length = _number(size)
         stored = 0 if flag in _WITHOUT_DATA else length
         entry = Entry(
             name,
             kind,
-            self._number(mode) & 0o7777,
-            self._number(uid),
-            self._number(gid),
+            *_mode_and_owner(owner),
             length,
-            self._number(time) * 1_000_000_000,
+            _nanoseconds(time),
             target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b"",
-            (self._number(major), self._number(minor)) if kind in DEVICES else (0, 0),
+            (_number(major), _number(minor)) if kind in DEVICES else (0, 0),
             _NO_XATTRS,
             stored,
             None,
@@ -190,7 +224,7 @@ class Reader:
             elif key in (b"size", b"uid", b"gid"):
                 changes[key.decode()] = self._decimal(value)
             elif key == b"mtime":
-                changes["time"] = self._nanoseconds(value)
+                changes["time"] = self._pax_time(value)
             elif key.startswith(_XATTR):
                 name = key[len(_XATTR) :].decode("utf-8", "surrogateescape")
                 changes.setdefault("xattrs", {})[name] = value
@@ -212,29 +246,12 @@ class Reader:
     def _take_block(self) -> bytes:
         return self._stream.take(BLOCK)
 
-    def _check_sum(self, block: bytes, field: bytes) -> None:
-        wanted = self._number(field)
-        # The sum is taken with the field itself as eight spaces (POSIX). The lower half of
-        # Adler-32 is the sum of all bytes plus one, modulo 65521, and far quicker than sum().
-        if zlib.adler32(block) & 0xFFFF == (wanted - 8 * 0x20 + sum(field) + 1) % 65521:
-            return
-        # Old tars of Sun's summed signed characters.
-        signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
-        if signed + 256 != wanted:
-            raise self.damaged("the sum of a header is wrong")
-
-    def _number(self, field: bytes) -> int:
-        number = _number(field)
-        if number is None:
-            raise self.damaged(f"{field!r} is no number")
-        return number
-
     def _decimal(self, text: bytes) -> int:
         if not text.isdigit() or len(text) > 18:
             raise self.damaged(f"{text[:40]!r} is no number")
         return int(text)
 
-    def _nanoseconds(self, text: bytes) -> int:
+    def _pax_time(self, text: bytes) -> int:
         whole, _point, part = text.partition(b".")
         sign = -1 if whole[:1] == b"-" else 1
         digits = self._decimal(whole.lstrip(b"-") or b"0")

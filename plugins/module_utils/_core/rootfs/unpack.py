@@ -167,7 +167,8 @@ class _Unpacking:
             raise self._refused(f"{what} has a null character in its name: {_shown(name)}")
         while name[:2] == b"./":
             name = name[2:].lstrip(b"/")
-        name = name.rstrip(b"/")
+        if name[-1:] == b"/":
+            name = name.rstrip(b"/")
         return b"" if name == b"." else name
 
     def _refused(self, why: str, hint: str = "") -> Refused:
@@ -212,7 +213,8 @@ class _Unpacking:
         try:
             if entry.stored or entry.pieces is not None:
                 self._reader.copy_data(entry, fd)
-            self._settle(entry, fd)
+            if entry.mode > 0o777 or entry.uid or entry.gid or entry.xattrs or self._setgid_seen:
+                self._settle(entry, fd)
             os.utime(fd, ns=(entry.time, entry.time))
         finally:
             os.close(fd)
