@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older molecule bench
+NEED_ROOT := demo demo-clean test integration integration-older molecule test-fleet bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -91,7 +91,12 @@ integration-older: setup
 .PHONY: molecule
 molecule: setup
 	@tests/setup-os-packages molecule
-	molecule test --all --no-command-borders
+	molecule test --no-command-borders
+
+.PHONY: test-fleet
+test-fleet: setup ## three booted hosts of three Debian releases, rebooted, crashed and disturbed: half an hour
+	@tests/setup-os-packages molecule
+	molecule test --scenario-name fleet --no-command-borders
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping

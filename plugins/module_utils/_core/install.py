@@ -33,7 +33,8 @@ from .syscalls import files
 LIBRARY = "/usr/local/lib/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
 UNITS = "/etc/systemd/system"
-UNIT = f"{UNITS}/linux-namespaces.service"
+UNIT_NAME = "linux-namespaces.service"
+UNIT = f"{UNITS}/{UNIT_NAME}"
 _ENABLED = f"{UNITS}/multi-user.target.wants/linux-namespaces.service"
 _SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 _LOCK_TIMEOUT = 60.0
@@ -237,11 +238,11 @@ def _install_unit() -> None:
     _systemctl("daemon-reload")
     # So that it is what it will be after a boot. Why a definition fails is its own affair.
     with contextlib.suppress(ChildProcessError):
-        _systemctl("start", os.path.basename(UNIT))
+        _systemctl("start", UNIT_NAME)
 
 
 def _remove_unit() -> None:
-    name = os.path.basename(UNIT)
+    name = UNIT_NAME
     if os.path.isdir(_SYSTEMD_RUNS):
         with contextlib.suppress(ChildProcessError):  # it is not loaded
             _systemctl("stop", name)

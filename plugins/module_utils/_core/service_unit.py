@@ -26,6 +26,7 @@ from .targets import Target
 
 DIRECTORY = "/etc/systemd/system"
 _LAST_LINES = "20"
+_PAUSE = 0.02
 # What nsctl cannot give a program without staying beside it, or without owning all the rest.
 _NOT_PRIVATE = ("pid", "time", "user")
 
@@ -36,14 +37,20 @@ def runs_here() -> bool:
 
 
 class _Seen(t.NamedTuple):
-    """The unit as it is: its text or None, and what systemd says of it."""
+    """The unit as it is: its text or None, and what systemd says of it.
+
+    ``active`` also while it starts, but not while systemd waits to start it once more after a
+    failure; ``restarts`` is how often it did. ``result`` is why it ended, "success" or such as
+    "exit-code" and "timeout".
+    """
 
     text: str | None
     active: bool
-    failed: bool
     enabled: bool
     stale: bool
     pid: int
+    restarts: int
+    result: str
 
 
 def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: float) -> Outcome:
@@ -52,8 +59,7 @@ def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: floa
     ``enabled`` is whether it starts at boot, None to leave that as it is. Raises Refused before
     anything was changed, StepFailed for the step that failed.
     """
-    pins.checked_name(wanted.namespace)
-    pins.checked_name(wanted.name)
+    wanted.checked()
     private = sorted(set(wanted.kinds) & set(_NOT_PRIVATE))
     if private:
         raise Refused(
@@ -62,12 +68,19 @@ def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: floa
             "supervisor: none.",
         )
     there = bool(pins.pinned(wanted.namespace))
-    if not there and not check and wanted.state not in ("absent", "stopped"):
-        Target(namespace=wanted.namespace).open()  # says that it does not exist
+    actions = []
+    if wanted.state not in ("absent", "stopped"):
+        if wanted.program is None and not os.path.exists(_path(wanted)):
+            raise Refused(f"service {wanted.name} is not known, so argv is needed", "Give argv.")
+        if not there and not check:
+            Target(namespace=wanted.namespace).open()  # says that it does not exist
+        # Before the lock is taken: a boot unit that is started waits for it.
+        actions += install.present(check=check)
+        if not check:
+            _wait_for_boot()
     locks = there and not check
     with pins.locked(wanted.namespace, timeout=lock_timeout) if locks else contextlib.nullcontext():
         before = _look(wanted)
-        actions = []
         for name, apply in _plan(wanted, before, enabled):
             actions.append(name)
             if not check:
@@ -77,6 +90,13 @@ def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: floa
     after = before if check else _look(wanted)
     predicted = _predicted(wanted, before, enabled) if check and actions else _for_diff(after)
     return Outcome(actions, _for_diff(before), predicted, _described(wanted, after))
+
+
+def _wait_for_boot() -> None:
+    """Wait while the boot unit is being started: services start after it."""
+    if "activating" in _systemctl("show", "--property", "ActiveState", install.UNIT_NAME):
+        with contextlib.suppress(Refused):  # why a definition fails is its own affair
+            _systemctl("start", install.UNIT_NAME)
 
 
 def _path(wanted: Wanted) -> str:
@@ -93,16 +113,18 @@ def _look(wanted: Wanted) -> _Seen:
             text: str | None = unit.read()
     except FileNotFoundError:
         text = None
-    names = "ActiveState,MainPID,UnitFileState,NeedDaemonReload"
+    names = "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result"
     shown = _systemctl("show", "--property", names, _name(wanted))
     facts = dict(line.partition("=")[::2] for line in shown.splitlines())
     return _Seen(
         text=text,
-        active=facts.get("ActiveState") in ("active", "reloading", "activating"),
-        failed=facts.get("ActiveState") == "failed",
+        active=facts.get("ActiveState") in ("active", "reloading", "activating")
+        and facts.get("SubState") != "auto-restart",
         enabled=facts.get("UnitFileState") == "enabled",
         stale=facts.get("NeedDaemonReload") == "yes",
         pid=int(facts.get("MainPID") or 0),
+        restarts=int(facts.get("NRestarts") or 0),
+        result=facts.get("Result", ""),
     )
 
 
@@ -115,55 +137,56 @@ def _plan(wanted: Wanted, seen: _Seen, enabled: bool | None) -> _Steps:
         if seen.text is None and not seen.active:
             return []
         return [(f"remove {title}", functools.partial(_remove, wanted))]
-    plan: _Steps = []
+    if wanted.state == "stopped" and wanted.program is None and seen.text is None:
+        return []
     text = _text(wanted, seen)
-    if text != seen.text:
-        if install.present(check=True):
-            plan.append(("install nsctl", functools.partial(install.present, check=False)))
+    changed = text != seen.text
+    start = (f"start {title}", functools.partial(_start, wanted))
+    stop = (f"stop {title}", functools.partial(_systemctl, "stop", _name(wanted)))
+    runs = seen.active
+    plan: _Steps = []
+    # First of all: a run that is killed after it wrote the unit would leave the old program
+    # running, and nothing that tells so.
+    if runs and (changed or wanted.state in ("stopped", "restarted")):
+        plan.append(stop)
+        runs = False
+    if changed:
         plan.append((f"write the unit of {title}", functools.partial(_write, wanted, text)))
     elif seen.stale:
         plan.append((f"reread the unit of {title}", functools.partial(_systemctl, "daemon-reload")))
     if enabled is not None and enabled != seen.enabled:
         verb = "enable" if enabled else "disable"
         plan.append((f"{verb} {title}", functools.partial(_systemctl, verb, _name(wanted))))
-    changed = seen.text is not None and text != seen.text
-    start = (f"start {title}", functools.partial(_start, wanted))
-    stop = (f"stop {title}", functools.partial(_systemctl, "stop", _name(wanted)))
     if wanted.state == "stopped":
-        return [*plan, stop] if seen.active else plan
-    if not seen.active:
+        return plan
+    if not runs:
         return [*plan, start]
-    if wanted.state == "restarted" or (changed and wanted.program is not None):
-        return [*plan, stop, start]
     if wanted.state == "reloaded":
-        return [*plan, (f"reload {title}", functools.partial(_reload, wanted))]
+        plan.append((f"reload {title}", functools.partial(_reload, wanted)))
     return plan
 
 
 def _text(wanted: Wanted, seen: _Seen) -> str:
     program = wanted.program
     if program is None:
-        if seen.text is None:
-            raise Refused(f"service {wanted.name} is not known, so argv is needed", "Give argv.")
-        return seen.text
+        return seen.text or ""
     return unit_text.text(_unit(wanted, program))
 
 
 def _unit(wanted: Wanted, program: Program) -> unit_text.Unit:
-    joins: tuple[str, ...] = ()
-    if wanted.kinds:
-        joins = tuple(kind for kind in pins.pinned(wanted.namespace) if kind not in wanted.kinds)
+    pinned = pins.pinned(wanted.namespace)
     return unit_text.Unit(
         namespace=wanted.namespace,
         name=wanted.name,
         program=program,
-        joins=joins,
+        joins=tuple(kind for kind in pinned if kind not in wanted.kinds) if wanted.kinds else (),
         creates=wanted.kinds,
+        is_child="pid" in pinned,
         reload_signal=wanted.reload_signal,
         reload_argv=wanted.reload_argv,
-        stop_signal=wanted.stop_signal or "TERM",
+        stop_signal=wanted.stop_signal,
         stop_timeout=wanted.stop_timeout,
-        notify=wanted.ready.notify,
+        notify_timeout=wanted.ready.timeout if wanted.ready.notify else None,
     )
 
 
@@ -178,41 +201,79 @@ def _write(wanted: Wanted, text: str) -> None:
 
 
 def _start(wanted: Wanted) -> None:
+    with contextlib.suppress(Refused):  # it is not loaded
+        # Otherwise one that failed too often a moment ago is not started.
+        _systemctl("reset-failed", _name(wanted))
     began = time.time()
-    try:
+    with contextlib.suppress(Refused):  # what became of it is looked at
         _systemctl("start", _name(wanted))
-        process = supervise.identify(_look(wanted).pid)
-        why = "" if is_up(wanted, process) else "is not ready"
-    except (Refused, ProcessLookupError):
-        why = "does not start"
-    if not why:
+    process = _program(wanted)
+    if process is not None and (wanted.ready.notify or is_up(wanted, process)):
         return
-    if not _look(wanted).active:
-        why = "ended"
+    seen = _look(wanted)
+    is_late = seen.result == "timeout" or (process is not None and supervise.is_alive(process))
     lines = _journal(wanted, began)
-    _systemctl("stop", _name(wanted))
+    with contextlib.suppress(Refused):
+        _systemctl("stop", _name(wanted))
     raise Refused(
-        f"service {wanted.name} {why}: {lines or 'it wrote nothing'}",
+        f"service {wanted.name} {'is not ready' if is_late else 'ended'}: "
+        f"{lines or 'it wrote nothing'}",
         f"Its output is in the journal: journalctl --unit {_name(wanted)}.",
         log=lines,
     )
 
 
-def _journal(wanted: Wanted, began: float) -> str:
-    words = ["journalctl", "--unit", _name(wanted), "--lines", _LAST_LINES, "--output", "cat"]
-    words += ["--no-pager", "--quiet", f"--since=@{int(began)}"]
+def _program(wanted: Wanted) -> supervise.Running | None:
+    """The process of the unit once it is the program itself; None where it ended."""
+    deadline = time.monotonic() + wanted.ready.timeout
+    while time.monotonic() < deadline:
+        seen = _look(wanted)
+        if not seen.active or seen.restarts:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            process = supervise.identify(seen.pid)
+            if not _is_nsctl(seen.pid):
+                return process
+        time.sleep(_PAUSE)
+    return None
+
+
+def _is_nsctl(pid: int) -> bool:
+    """Whether it is still about to become the program. Raises ProcessLookupError."""
     try:
-        shown = subprocess.run(words, check=False, capture_output=True, text=True, errors="replace")
+        with open(f"/proc/{pid}/cmdline", "rb") as words:
+            return install.COMMAND.encode() in words.read().split(b"\0")[:4]
+    except FileNotFoundError as error:
+        raise ProcessLookupError from error
+
+
+def _journal(wanted: Wanted, began: float) -> str:
+    """The last lines that the program wrote since; without any, what systemd says of it."""
+    unit = _name(wanted)
+    since = ("--quiet", "--output=cat", "--lines", _LAST_LINES, f"--since=@{began:.6f}")
+    try:
+        # What came out of a program that has ended may not be in the journal yet.
+        _run("journalctl", "--sync")
+        written = _run("journalctl", *since, f"_SYSTEMD_UNIT={unit}")
+        return (written.stdout or _run("journalctl", *since, f"--unit={unit}").stdout).strip()
     except FileNotFoundError:
         return ""
-    return shown.stdout.strip()
 
 
 def _reload(wanted: Wanted) -> None:
-    if wanted.reload_signal or wanted.reload_argv or "\nExecReload=" in (_look(wanted).text or ""):
-        _systemctl("reload", _name(wanted))
-    else:
+    if "\nExecReload=" not in (_look(wanted).text or ""):
         _systemctl("kill", "--kill-who=main", "--signal=HUP", _name(wanted))
+        return
+    began = time.time()
+    try:
+        _systemctl("reload", _name(wanted))
+    except Refused as error:
+        lines = _journal(wanted, began)
+        raise Refused(
+            f"service {wanted.name} cannot be reloaded: {lines or error.reason}",
+            f"Its output is in the journal: journalctl --unit {_name(wanted)}.",
+            log=lines,
+        ) from error
 
 
 def _remove(wanted: Wanted) -> None:
@@ -230,17 +291,21 @@ def _remove(wanted: Wanted) -> None:
 
 def _systemctl(*words: str) -> str:
     """Run systemctl and return what it prints. Raises Refused with what it says."""
-    done = subprocess.run(
-        ["systemctl", "--no-ask-password", *words],
+    done = _run("systemctl", "--no-ask-password", *words)
+    if done.returncode:
+        raise Refused(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
         check=False,
         capture_output=True,
         text=True,
         errors="replace",
         stdin=subprocess.DEVNULL,
     )
-    if done.returncode:
-        raise Refused(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
-    return done.stdout
 
 
 def _state(seen: _Seen) -> str:

@@ -22,10 +22,12 @@ _Value = t.TypeVar("_Value")
 @dataclasses.dataclass(frozen=True)
 class Unit:
     """What the unit says. ``joins`` are the kinds of the named namespace that are joined, all
-    of them when it is empty; ``creates`` those that the program has of its own.
+    of them when it is empty; ``creates`` those that the program has of its own. ``is_child``
+    says that it joins a pid namespace, which only a child can be born into.
 
-    ``reload_signal`` and ``stop_signal`` are names such as HUP; ``stop_timeout`` is in seconds.
-    ``notify`` says that the program tells when it is up, by sd_notify(3).
+    ``reload_signal`` and ``stop_signal`` are names such as HUP, ``stop_timeout`` is in seconds.
+    ``notify_timeout`` is how long, in seconds, the program may take to tell by sd_notify(3)
+    that it is up; None where it does not tell.
     """
 
     namespace: str
@@ -33,11 +35,12 @@ class Unit:
     program: Program
     joins: tuple[str, ...] = ()
     creates: tuple[str, ...] = ()
+    is_child: bool = False
     reload_signal: str = ""
     reload_argv: tuple[str, ...] = ()
-    stop_signal: str = "TERM"
+    stop_signal: str = ""
     stop_timeout: float = 10.0
-    notify: bool = False
+    notify_timeout: float | None = None
 
 
 def file_name(namespace: str, name: str) -> str:
@@ -72,14 +75,15 @@ def text(unit: Unit) -> str:
         "After=linux-namespaces.service network.target",
         "",
         "[Service]",
-        f"Type={'notify' if unit.notify else 'exec'}",
-        f"ExecStart={command_line(_enter(unit, program.argv))}",
+        *_type(unit),
+        f"ExecStart={command_line(_enter(unit, program.argv, stays=True))}",
         *_reload(unit),
         *[f"Environment={quoted(f'{key}={value}')}" for key, value in _sorted(program.environment)],
-        *[f"Limit{name.upper()}={_limit(limits)}" for name, limits in _sorted(program.limits)],
+        *[f"{_limit_name(name)}={_limit(limits)}" for name, limits in _sorted(program.limits)],
         *([f"UMask={program.umask:04o}"] if program.umask is not None else []),
+        f"SyslogIdentifier={unit.name}",
         "Restart=on-failure",
-        f"KillSignal=SIG{unit.stop_signal}",
+        f"KillSignal={_signal(unit.stop_signal or 'TERM')}",
         f"TimeoutStopSec={unit.stop_timeout:g}",
         # The main process gets the signal, and what is left of the others is killed after it.
         "KillMode=mixed",
@@ -94,18 +98,38 @@ def _sorted(values: t.Mapping[str, _Value]) -> list[tuple[str, _Value]]:
     return sorted(values.items(), key=lambda pair: pair[0])
 
 
+def _type(unit: Unit) -> list[str]:
+    lines = ["Type=exec"]
+    if unit.notify_timeout is not None:
+        lines = ["Type=notify", f"TimeoutStartSec={unit.notify_timeout:g}"]
+    if unit.is_child:
+        lines.append("NotifyAccess=main")  # nsctl tells which process is the program
+    return lines
+
+
+def _signal(name: str) -> str:
+    word = name.upper()
+    return word if word.startswith("SIG") else f"SIG{word}"
+
+
 def _reload(unit: Unit) -> list[str]:
     if unit.reload_argv:
         return [f"ExecReload={command_line(_enter(unit, unit.reload_argv))}"]
     if unit.reload_signal:
         # kill is a part of every shell, while kill(1) is missing on small hosts.
-        return [f'ExecReload=/bin/sh -c "kill -{unit.reload_signal} $MAINPID"']
+        name = _signal(unit.reload_signal)[3:]
+        return [f'ExecReload=/bin/sh -c "kill -{name} $MAINPID"']
     return []
 
 
-def _enter(unit: Unit, argv: t.Sequence[str]) -> list[str]:
+def _enter(unit: Unit, argv: t.Sequence[str], *, stays: bool = False) -> list[str]:
+    """The command line that becomes the program; ``stays`` is for the one that is the service."""
     program = unit.program
-    words = [NSCTL, "exec", unit.namespace, "--keep-fds"]
+    words = [NSCTL, "exec", unit.namespace]
+    if stays:
+        words.append("--keep-fds")
+    if stays and unit.is_child:
+        words.append("--hand-over")
     if unit.joins:
         words += ["--kinds", ",".join(unit.joins)]
     if unit.creates:
@@ -123,6 +147,11 @@ def _enter(unit: Unit, argv: t.Sequence[str]) -> list[str]:
     if program.chdir != "/":
         words += ["--chdir", program.chdir]
     return [*words, "--", *argv]
+
+
+def _limit_name(name: str) -> str:
+    word = name.upper()
+    return f"Limit{word[7:] if word.startswith('RLIMIT_') else word}"
 
 
 def _limit(limits: tuple[int, int]) -> str:

@@ -5,7 +5,8 @@
 """nsctl exec and enter: become a program inside a named namespace.
 
 No process of ours remains beside the program. A pid namespace is the exception, since only a
-child can be born into one: there ours waits for the child, and is to others what that is.
+child can be born into one: there ours waits for the child, and is to others what that is, unless
+it is to hand over to it.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -27,7 +28,7 @@ from .arguments import Given, WrongUsage, parse
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
-SWITCHES = ("clear-env", "keep-fds", "no-new-privs")
+SWITCHES = ("clear-env", "hand-over", "keep-fds", "no-new-privs")
 VALUES = ("kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
@@ -50,12 +51,20 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     program = _program(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
     handles = Target(namespace=name).open(_list_of(given, "kinds"))
-    new = _new_kinds(given)
-    if "pid" in handles.names:
-        from . import waiting
+    create = _creation(_new_kinds(given))
+    if "pid" not in handles.names:
+        return _become(verb, program, passed, handles, argv, create)
 
-        return waiting.run(handles, lambda: _become(verb, program, passed, None, argv, new))
-    return _become(verb, program, passed, handles, argv, new)
+    def body() -> int:
+        return _become(verb, program, passed, None, argv, create)
+
+    if "hand-over" in given.switches:
+        from . import handing_over
+
+        return handing_over.run(handles, body)
+    from . import waiting
+
+    return waiting.run(handles, body)
 
 
 def _new_kinds(given: Given) -> tuple[str, ...]:
@@ -69,13 +78,30 @@ def _new_kinds(given: Given) -> tuple[str, ...]:
     return new
 
 
+def _creation(new: t.Collection[str]) -> t.Callable[[], None] | None:
+    """What gives the calling process new namespaces of these kinds; what it needs is imported."""
+    if not new:
+        return None
+    from .. import network
+    from ..syscalls import mounts
+
+    def create() -> None:
+        namespaces.unshare(kinds.flags_of(new))
+        if "mnt" in new:
+            mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        if "net" in new:
+            network.set_loopback(up=True)
+
+    return lambda: steps.run(f"create {', '.join(sorted(new))}", create)
+
+
 def _become(
     verb: str,
     program: Program,
     passed: int,
     handles: Handles | None,
     argv: t.Sequence[str],
-    new: t.Collection[str],
+    create: t.Callable[[], None] | None,
 ) -> int:
     """Join the namespaces, unless that is done, and become the program; the exit code if not."""
     try:
@@ -84,8 +110,8 @@ def _become(
             processes.prctl(processes.PR_SET_DUMPABLE, 0)
             imports.end()
             steps.run(f"join {', '.join(sorted(handles.names))}", handles.join)
-        if new:
-            steps.run(f"create {', '.join(new)}", lambda: namespaces.unshare(kinds.flags_of(new)))
+        if create is not None:
+            create()
         if not argv:
             program = program._replace(argv=(_shell(program.argv[0]),))
         if passed:

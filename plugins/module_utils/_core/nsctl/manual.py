@@ -117,7 +117,7 @@ _PROGRAM_OPTIONS = """\
            Join only these kinds; by default all that the namespace has.
     --new KIND[,KIND...]
            Give the program new namespaces of these kinds: cgroup, ipc, mnt,
-           net, uts.
+           net, uts. A new mnt is a private copy, in a new net lo is up.
     --user USER[:GROUP], --group GROUP, --groups GROUP[,GROUP...]
            Run the program as these: names from the passwd(5) and group(5)
            inside, or numbers. By default nothing changes.
@@ -131,6 +131,10 @@ _PROGRAM_OPTIONS = """\
            Begin with an environment that holds nothing but a PATH.
     --env NAME=VALUE
            Set a variable; can be given more than once.
+    --hand-over
+           In a pid namespace: do not wait for the program, but tell systemd
+           that it is the unit's main process, for which the unit needs
+           NotifyAccess=main.
     --keep-fds
            Pass on the sockets that systemd passed (LISTEN_FDS,
            sd_listen_fds(3)). All other descriptors but the standard streams
@@ -142,7 +146,7 @@ _BECOMING = """\
     service manager sees the program as the process that it started. A pid
     namespace is the exception, since only a child can be born into one. There
     nsctl waits, passes on the signals it gets, stops and ends as the program
-    does, and takes the program with it when it is killed.
+    does, and takes the program with it when it is killed; see --hand-over.
 
     Options may stand before or after NAME. They end at PROGRAM or at --.
 """

@@ -9,8 +9,22 @@ def test_no_process_is_left(host):
 
 
 def test_no_file_is_left(host):
-    for path in ("/etc/linux-namespaces/web.json", "/run/linux-namespaces/web"):
+    for path in (
+        "/etc/linux-namespaces",
+        "/run/linux-namespaces",
+        "/usr/local/lib/linux-namespaces",
+        "/usr/local/sbin/nsctl",
+        "/var/lib/linux-namespaces-web",
+        "/var/log/linux-namespaces",
+    ):
         assert not host.file(path).exists, path
+
+
+def test_systemd_knows_nothing_of_it(host):
+    assert host.check_output("find /etc/systemd/system -name 'linux-namespaces*'") == ""
+    listed = host.check_output("systemctl list-units --all --no-legend 'linux-namespaces*'")
+    assert listed == ""
+    assert host.check_output("systemctl is-system-running") == "running"
 
 
 def test_no_mount_is_left(host):

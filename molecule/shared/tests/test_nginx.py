@@ -8,6 +8,7 @@ import json
 import pytest
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+UNIT = "linux-namespaces:web:nginx.service"
 
 
 @pytest.fixture
@@ -18,11 +19,6 @@ def nginx(host):
     ]
     assert len(masters) == 1
     return masters[0].pid
-
-
-def module(host, name, **arguments):
-    words = json.dumps(arguments)
-    return host.ansible(f"linux.namespaces.{name}", words, check=False)
 
 
 def test_host_booted_completely(host):
@@ -78,7 +74,7 @@ def test_old_root_cannot_be_reached_inside(host, nginx):
     )
     assert [line for line in inside if line.split()[2:4] == root[2:4]] == []
     marker = host.check_output("cat /etc/hostname")
-    assert marker == "ns-bookworm"
+    assert marker == host.ansible.get_variables()["inventory_hostname"]
     assert host.run("chroot /proc/%s/root cat /etc/hostname", str(nginx)).stdout.strip() != marker
 
 
@@ -101,15 +97,46 @@ def test_has_no_helper_beside_it(host, nginx):
     assert host.process.get(pid=nginx).ppid == 1
 
 
-def test_ns_info_has_the_ids_of_the_kernel(host, nginx):
-    found = module(host, "ns_info", pid=nginx)["namespaces"]
-    assert {each["kind"]: each["id"] for each in found} == {
+def test_is_the_main_process_of_its_unit(host, nginx):
+    expected = {
+        "MainPID": str(nginx),
+        "ActiveState": "active",
+        "UnitFileState": "enabled",
+        "NeedDaemonReload": "no",
+    }
+    shown = host.check_output("systemctl show --property=%s %s", ",".join(expected), UNIT)
+    assert dict(line.split("=", 1) for line in shown.splitlines()) == expected
+
+
+def test_nsctl_shows_the_mounts_as_wanted(host):
+    seen = json.loads(host.check_output("nsctl show --json web"))
+    assert seen["state"] == "up"
+    assert seen["changes"] == []
+    assert {mount["state"] for mount in seen["mounts"]} == {"ok"}
+
+
+def test_no_mount_lies_on_another(host, nginx):
+    table = host.check_output("cat /proc/%s/mountinfo", str(nginx)).splitlines()
+    paths = [line.split()[4] for line in table]
+    assert len(paths) == len(set(paths))
+
+
+def test_no_file_is_half_written(host):
+    """What a run that was killed may leave, it or the next one takes away."""
+    found = host.check_output(
+        "find /etc/linux-namespaces /run/linux-namespaces /usr/local/lib/linux-namespaces "
+        "/usr/local/sbin /etc/systemd/system /var/lib/linux-namespaces-web -maxdepth 2 "
+        "-name '*.new*' -not -name nginx.conf.new"
+    )
+    assert found == ""
+
+
+def test_ns_info_knows_the_ids_the_name_and_the_pin(host, nginx):
+    arguments = json.dumps({"pid": nginx})
+    found = host.ansible("linux.namespaces.ns_info", arguments, check=False)["namespaces"]
+    by_kind = {each["kind"]: each for each in found}
+    assert {kind: each["id"] for kind, each in by_kind.items()} == {
         kind: ns(host, nginx, kind) for kind in KINDS
     }
-
-
-def test_ns_info_knows_the_name_and_the_pin(host, nginx):
-    (found,) = module(host, "ns_info", namespace="web")["namespaces"]
-    assert found["id"] == ns(host, nginx, "mnt")
-    assert found["name"] == "web"
-    assert "/run/linux-namespaces/web/mnt" in found["pins"]
+    assert by_kind["mnt"]["name"] == "web"
+    assert "/run/linux-namespaces/web/mnt" in by_kind["mnt"]["pins"]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kill the process that holds the lock of the namespace web once NUMBER steps are recorded for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+LOCK = pathlib.Path("/run/linux-namespaces/.locks/web")
+DEFINITION = pathlib.Path("/etc/linux-namespaces/web.json")
+LIMIT = 300
+
+
+def holder() -> int:
+    """The pid of the process that holds the lock, 0 for none (proc_locks(5))."""
+    try:
+        found = LOCK.stat()
+    except FileNotFoundError:
+        return 0
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in pathlib.Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and words[5] == device:
+            return int(words[4])
+    return 0
+
+
+def recorded() -> int:
+    """How many steps the definition has."""
+    try:
+        return len(json.loads(DEFINITION.read_text())["steps"])
+    except FileNotFoundError:
+        return 0
+
+
+def has_killed() -> bool:
+    pid = holder()
+    if not pid or recorded() < int(sys.argv[1]):
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+end = time.monotonic() + LIMIT
+while not has_killed() and time.monotonic() < end:
+    time.sleep(0.0005)
