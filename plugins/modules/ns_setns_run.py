@@ -45,12 +45,12 @@ EXAMPLES = r"""
     cmd: cat /proc/self/mounts
   changed_when: false
 
-- name: Make a file inside the namespace web once, as another user
+- name: Make a file inside the namespace web once, as a member of another group
   linux.namespaces.ns_setns_run:
     namespace: web
     argv: [touch, /tmp/linux-namespaces-example]
     creates: /tmp/linux-namespaces-example
-    user: nobody
+    groups: [users]
 
 - name: Remove it again, with no capability but the one that it takes
   linux.namespaces.ns_setns_run:

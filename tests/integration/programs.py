@@ -70,3 +70,14 @@ def status_of(text: str) -> dict[str, str]:
     """The fields in the text of /proc/PID/status."""
     fields = (line.partition(":") for line in text.splitlines())
     return {name: " ".join(value.split()) for name, _colon, value in fields}
+
+
+def signals_of(status: dict[str, str], *masks: str) -> set[int]:
+    """The signals in these fields of /proc/PID/status, without the C library's own (32 and 33).
+
+    No program can set those with its functions, and so they may be ignored since before Ansible.
+    """
+    bits = 0
+    for mask in masks:
+        bits |= int(status[mask], 16)
+    return {number for number in range(1, 65) if bits >> (number - 1) & 1} - {32, 33}

@@ -9,6 +9,8 @@ import typing as t
 import pytest
 from conftest import Result, RunModule, Unshared, UnsharedProcess
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import sentence
+
 NOBODY = 65534
 GOOD = {"path": "{}/mnt", "fstype": "tmpfs"}
 
@@ -105,7 +107,7 @@ def is_refused(result: Result, reason: str, hint: str, here: pathlib.Path) -> No
     assert result.get("failed"), result
     assert reason.replace("{}", str(here)) in result["reason"]
     assert hint in result["hint"]
-    assert result["msg"].startswith(result["reason"][:1].upper() + result["reason"][1:])
+    assert result["msg"] == sentence(result["reason"], result["hint"])
     assert "Traceback" not in str(result)
     assert "syscall" not in result
 
