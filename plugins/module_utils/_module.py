@@ -92,9 +92,13 @@ def errno_name(error: OSError) -> str:
     return KernelError("", error.errno or 0).errno_name
 
 
-def diff_of(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The ``diff`` of a result: the same keys before and after, a line each."""
-    return {"before": _lines(before), "after": _lines(after)}
+def diff_of(
+    module: AnsibleModule, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """The ``diff`` of a result, where one is asked for: keys before and after, a line each."""
+    if not module._diff:
+        return {}
+    return {"diff": {"before": _lines(before), "after": _lines(after)}}
 
 
 def _lines(values: t.Mapping[str, t.Any]) -> str:

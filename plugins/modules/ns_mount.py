@@ -293,7 +293,7 @@ def main() -> None:
             actions=outcome.actions,
             mounts=[_module.shown_mount(mount) for mount in outcome.mounts],
             persistent=outcome.persistent,
-            diff=_module.diff_of(outcome.before, outcome.after),
+            **_module.diff_of(module, outcome.before, outcome.after),
         )
 
 

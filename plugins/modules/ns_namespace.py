@@ -296,7 +296,7 @@ def main() -> None:
             changed=bool(outcome.actions),
             actions=outcome.actions,
             namespace=outcome.namespace,
-            diff=_module.diff_of(outcome.before, outcome.after),
+            **_module.diff_of(module, outcome.before, outcome.after),
         )
 
 

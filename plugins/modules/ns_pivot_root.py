@@ -116,7 +116,7 @@ def main() -> None:
             changed=bool(outcome.actions),
             actions=outcome.actions,
             persistent=outcome.persistent,
-            diff=_module.diff_of(outcome.before, outcome.after),
+            **_module.diff_of(module, outcome.before, outcome.after),
         )
 
 

@@ -430,7 +430,9 @@ def main() -> None:
             path=request.path,
             source=str(request.source or ""),
             persistent=outcome.persistent,
-            diff=_module.diff_of({request.path: outcome.before}, {request.path: outcome.after}),
+            **_module.diff_of(
+                module, {request.path: outcome.before}, {request.path: outcome.after}
+            ),
             progress=said,
         )
 

@@ -366,7 +366,7 @@ def main() -> None:
             changed=bool(outcome.actions),
             actions=outcome.actions,
             service=outcome.service,
-            diff=_module.diff_of(outcome.before, outcome.after),
+            **_module.diff_of(module, outcome.before, outcome.after),
         )
 
 

@@ -22,25 +22,25 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts impo
 )
 def test_ranges(text: str, uids: list[options.IdRange], gids: list[options.IdRange]) -> None:
     assert options.ranges_of(text) == (tuple(uids), tuple(gids))
-    assert options.parse([f"X-mount.idmap={text}"]).idmap == text
+    assert options.parse((f"X-mount.idmap={text}",)).idmap == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "0", "u:0:1", "0:1:2:3", "x:0:1:2", "0:-1:2", "a:b:c"])
 def test_what_is_none(text: str) -> None:
     with pytest.raises(Refused) as refused:
-        options.parse([f"X-mount.idmap={text}"])
+        options.parse((f"X-mount.idmap={text}",))
     assert refused.value.hint
 
 
 def test_a_path_is_taken_as_it_is() -> None:
-    assert options.parse(["X-mount.idmap=/proc/42/ns/user"]).idmap == "/proc/42/ns/user"
+    assert options.parse(("X-mount.idmap=/proc/42/ns/user",)).idmap == "/proc/42/ns/user"
 
 
 def test_an_image_is_no_bind() -> None:
-    assert options.parse(["loop"]).loop
+    assert options.parse(("loop",)).loop
     for words in (["bind", "loop"], ["loop=/dev/loop0"]):
         with pytest.raises(Refused):
-            options.parse(words)
+            options.parse(tuple(words))
 
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=6)

@@ -35,7 +35,7 @@ BITS = st.builds(
 
 def bits(text: str, *, base: int = 0) -> int:
     """The attributes of a mount that had ``base``, with these words."""
-    asked = options.parse(options.split_words(text))
+    asked = options.parse(tuple(options.split_words(text)))
     return base & ~asked.attr_clr | asked.attr_set
 
 
@@ -100,21 +100,55 @@ def test_attributes(text: str, base: int, expected: int) -> None:
 
 
 def test_recursive_words() -> None:
-    assert options.parse(["rbind", "ro=recursive"]).recursive
-    assert options.parse(["rbind", "ro=recursive"]).attr_set == RO
-    assert not options.parse(["rbind", "ro"]).recursive
+    assert options.parse(
+        (
+            "rbind",
+            "ro=recursive",
+        )
+    ).recursive
+    assert (
+        options.parse(
+            (
+                "rbind",
+                "ro=recursive",
+            )
+        ).attr_set
+        == RO
+    )
+    assert not options.parse(
+        (
+            "rbind",
+            "ro",
+        )
+    ).recursive
 
 
 def test_binds() -> None:
-    assert options.parse(["bind"])[3:5] == (True, False)
-    assert options.parse(["rbind"])[3:5] == (True, True)
-    assert not options.parse(["ro"]).bind
+    assert options.parse(("bind",))[3:5] == (True, False)
+    assert options.parse(("rbind",))[3:5] == (True, True)
+    assert not options.parse(("ro",)).bind
     with pytest.raises(Refused, match="a bind mount takes no file-system option: mode, size"):
-        options.parse(["bind", "size=1m", "ro", "mode=700"])
+        options.parse(
+            (
+                "bind",
+                "size=1m",
+                "ro",
+                "mode=700",
+            )
+        )
 
 
 def test_options_of_the_file_system() -> None:
-    asked = options.parse(["size=10m", "noswap", "ro", "lowerdir=/a=b:/c", "user=joe", "size=1k"])
+    asked = options.parse(
+        (
+            "size=10m",
+            "noswap",
+            "ro",
+            "lowerdir=/a=b:/c",
+            "user=joe",
+            "size=1k",
+        )
+    )
     assert asked.filesystem == (
         ("size", "1k"),
         ("noswap", None),
@@ -122,7 +156,7 @@ def test_options_of_the_file_system() -> None:
         ("user", "joe"),  # of cifs: not the word of fstab(5)
     )
     # An empty value is not the same as none.
-    assert options.parse(["a="]).filesystem == (("a", ""),)
+    assert options.parse(("a=",)).filesystem == (("a", ""),)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +169,8 @@ def test_options_of_the_file_system() -> None:
     ],
 )
 def test_make_path(word: str, mode: int) -> None:
-    assert options.parse([word]).make_path == mode
-    assert options.parse(["ro"]).make_path is None
+    assert options.parse((word,)).make_path == mode
+    assert options.parse(("ro",)).make_path is None
 
 
 @pytest.mark.parametrize(
@@ -157,7 +191,7 @@ def test_make_path(word: str, mode: int) -> None:
 )
 def test_words_that_are_refused(word: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:
-        options.parse([word])
+        options.parse((word,))
     assert reason in refused.value.reason
 
 

@@ -1,3 +1,9 @@
 # Copyright: linux.namespaces contributors
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
+
+_archive = getattr(__spec__.loader, "archive", "")  # of a zipimport.zipimporter
+if _archive:
+    from . import precompiled
+
+    precompiled.take_the_place_of(__name__, _archive)

@@ -4,7 +4,8 @@
 
 """Having `nsctl` and its boot unit on the host for as long as a definition needs them.
 
-    /usr/local/lib/linux-namespaces/DIGEST/_core/    these very sources
+    /usr/local/lib/linux-namespaces/DIGEST/_core/    these very sources, and compiled
+    /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
     /etc/systemd/system/linux-namespaces.service     where systemd runs the host
 
@@ -25,12 +26,12 @@ import sys
 import time
 import typing as t
 
-from . import carried, light, steps
+from . import carried, light, precompiled, steps
 from . import definition as definitions
 from .errors import Refused
+from .precompiled import LIBRARY
 from .syscalls import files
 
-LIBRARY = "/usr/local/lib/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
 UNITS = "/etc/systemd/system"
 UNIT_NAME = "linux-namespaces.service"
@@ -147,14 +148,13 @@ def _check_ours(path: str) -> None:
 
 def _installation() -> _Steps:
     _check_ours(COMMAND)
-    texts = carried.sources()
-    library = f"{LIBRARY}/{carried.digest_of(texts)}"
+    library = precompiled.in_step or f"{LIBRARY}/{carried.digest_of(carried.sources())}"
     planned: _Steps = []
     command = _text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
     in_step = command == _command_text(interpreter, library) and os.path.exists(interpreter)
     if not in_step or not os.path.isdir(library) or _others(library):
-        planned.append(("install nsctl", functools.partial(_install, texts, library)))
+        planned.append(("install nsctl", functools.partial(_install, library)))
     if os.path.isdir(_SYSTEMD_RUNS) and (_text_of(UNIT) != _UNIT_TEXT or not _is_enabled()):
         _check_ours(UNIT)
         planned.append(("install linux-namespaces.service", _install_unit))
@@ -176,14 +176,17 @@ def _command_text(python: str, library: str) -> str:
     )
 
 
-def _install(texts: t.Mapping[str, str], library: str) -> None:
+def _install(library: str) -> None:
     python = _interpreter()
     if not os.path.isdir(library):
         beside = f"{library}.new"
         shutil.rmtree(beside, ignore_errors=True)
+        texts = carried.sources()
         for path, text in texts.items():
             _make_directory(os.path.dirname(f"{beside}/{path}"))
             _write(f"{beside}/{path}", text, mode=0o644)
+        _write(f"{beside}/{precompiled.CONTENTS}", precompiled.contents_of(texts), mode=0o644)
+        _compile(python, beside, library)
         fd = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             files.syncfs(fd)  # a crash must not leave the name without the content
@@ -194,6 +197,12 @@ def _install(texts: t.Mapping[str, str], library: str) -> None:
     _replace(COMMAND, _command_text(python, library), mode=0o755)
     for path in _others(library):
         shutil.rmtree(path)
+
+
+def _compile(python: str, directory: str, later: str) -> None:
+    """Have the sources compiled as if they lay in ``later``. To do without costs time, no more."""
+    argv = [python, "-I", "-S", "-m", "compileall", "-q", "-d", later, directory]
+    subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def _interpreter() -> str:

@@ -49,12 +49,21 @@ class Outcome:
     """
 
     actions: list[str]
-    before: dict[str, str]
-    after: dict[str, str]
     mounts: list[mount_table.Mount]
     persistent: bool
+    wanted: tuple[WantedMount, ...]
     observed: list[Observed]
     planned: list[Action]
+
+    @property
+    def before(self) -> dict[str, str]:
+        """A line for each wanted path: what was there."""
+        return _described(self.wanted, self.observed, ())
+
+    @property
+    def after(self) -> dict[str, str]:
+        """A line for each path that is wanted or changes: what is there then."""
+        return _described(self.wanted, self.observed, self.planned)
 
 
 def checked(wanted: WantedMount) -> WantedMount:
@@ -172,10 +181,9 @@ def _run(request: Request, *, check: bool) -> Outcome:
                 steps.run("record the mounts", lambda: definitions.save(after_definition))
     return Outcome(
         actions=names,
-        before=_described(request.wanted, observed, ()),
-        after=_described(request.wanted, observed, actions),
         mounts=mounts,
         persistent=persistent,
+        wanted=request.wanted,
         observed=observed,
         planned=actions,
     )
@@ -448,7 +456,6 @@ def _found(
 def _described(
     wanted: t.Sequence[WantedMount], observed: t.Sequence[Observed], actions: t.Sequence[Action]
 ) -> dict[str, str]:
-    """A line for each wanted path: what is there, or with ``actions`` what will be."""
     touched = {action.position for action in actions}
     lines = {}
     for index, (mount, seen) in enumerate(zip(wanted, observed)):

@@ -9,6 +9,7 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..errors import Refused
@@ -80,6 +81,9 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
     texts = [opts] if isinstance(opts, str) else list(opts)
     words: list[str] = []
     for text in texts:
+        if '"' not in text:
+            words += text.split(",")
+            continue
         word, quoted = "", False
         for character in text:
             if character == '"':
@@ -95,7 +99,8 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
-def parse(words: t.Iterable[str]) -> Options:
+@functools.lru_cache(maxsize=None)
+def parse(words: tuple[str, ...]) -> Options:
     """Understand the words. Raises Refused for one that cannot mean what it says."""
     attr_set = attr_clr = 0
     recursive = bind = bind_recursive = loop = False

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which code a module runs that Ansible has sent: the host's copy where it is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import typing as t
+import zipfile
+
+import pytest
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    carried,
+    precompiled,
+)
+
+LIBRARY = pathlib.Path(precompiled.LIBRARY)
+CORE = pathlib.Path(precompiled.__file__).parent
+PACKAGE = "ansible_collections.linux.namespaces.plugins.module_utils._core"
+# What a module imports: something of nsctl's, of a package of it, and something it does without.
+LOOK = f"""
+import json, sys
+import {PACKAGE}.mounts.compare, {PACKAGE}.rootfs.usage, {PACKAGE}.explain
+from {PACKAGE} import carried, precompiled
+names = [name for name in sys.modules if name.startswith("{PACKAGE}.")]
+whole = precompiled.in_step
+files = {{name[len("{PACKAGE}."):]: sys.modules[name].__file__ for name in names}}
+print(json.dumps([whole, files, sorted(carried.sources())]))
+"""
+Sent = t.Callable[..., None]
+
+
+@pytest.fixture
+def library() -> t.Iterator[pathlib.Path]:
+    """An installed copy, as install.py makes it."""
+    texts = carried.sources()
+    library = LIBRARY / carried.digest_of(texts)
+    for path, text in texts.items():
+        (library / path).parent.mkdir(parents=True, exist_ok=True)
+        (library / path).write_text(text)
+    (library / precompiled.CONTENTS).write_text(precompiled.contents_of(texts))
+    yield library
+    shutil.rmtree(LIBRARY)
+
+
+class Look:
+    """What a process saw that imports from an archive with everything but ``without``."""
+
+    def __init__(self, archive: pathlib.Path, changed: str = "", without: str = "") -> None:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as entries:
+            for number in range(1, PACKAGE.count(".") + 1):
+                folder = "/".join(PACKAGE.split(".")[:number])
+                entries.writestr(f"{folder}/__init__.py", "")
+            for path in sorted(CORE.rglob("*.py")):
+                name = str(path.relative_to(CORE))
+                text = path.read_text() + ("# changed\n" if name == changed else "")
+                if name != without:
+                    entries.writestr(f"{PACKAGE.replace('.', '/')}/{name}", text)
+        script = f"import sys; sys.path.insert(0, {str(archive)!r})\n{LOOK}"
+        done = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        )
+        self.in_step, self.files, self.carried = json.loads(done.stdout)
+        self.from_archive = {
+            name for name, file in self.files.items() if file.startswith(str(archive))
+        }
+
+
+def test_what_the_host_has_comes_from_there(library: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    look = Look(tmp_path / "sent.zip")
+    assert look.in_step == str(library)
+    assert look.files["mounts.compare"] == f"{library}/_core/mounts/compare.py"
+    # What is not nsctl's, and what did this.
+    assert look.from_archive == {"carried", "precompiled"}
+    assert look.carried == sorted(carried.sources())
+
+
+def test_a_module_of_a_package_that_the_host_has_in_part(
+    library: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (library / "_core/mounts/compare.py").unlink()
+    look = Look(tmp_path / "sent.zip")
+    assert "mounts.compare" in look.from_archive
+    assert "mounts.options" not in look.from_archive
+
+
+@pytest.mark.usefixtures("library")
+def test_another_version_is_left_alone(tmp_path: pathlib.Path) -> None:
+    look = Look(tmp_path / "sent.zip", changed="errors.py")
+    assert look.in_step == ""
+    assert look.from_archive == set(look.files)
+
+
+@pytest.mark.usefixtures("library")
+def test_an_archive_without_all_of_nsctl_does_not_tell_whether_it_is_in_step(
+    tmp_path: pathlib.Path,
+) -> None:
+    look = Look(tmp_path / "sent.zip", without="nsctl/manual.py")
+    assert look.in_step == ""
+    assert "errors" not in look.from_archive
+
+
+@pytest.mark.parametrize("spoil", ["writable", "another's", "garbage", "empty", "gone"])
+def test_a_copy_that_is_not_to_be_trusted(
+    library: pathlib.Path, tmp_path: pathlib.Path, spoil: str
+) -> None:
+    if spoil == "writable":
+        library.chmod(0o775)
+    elif spoil == "another's":
+        os.chown(library, 65534, 65534)
+    elif spoil == "garbage":
+        (library / precompiled.CONTENTS).write_bytes(b"\xff\0 garbage")
+    elif spoil == "empty":
+        (library / precompiled.CONTENTS).unlink()
+    else:
+        shutil.rmtree(library)
+    look = Look(tmp_path / "sent.zip")
+    assert look.in_step == ""
+    assert look.from_archive == set(look.files)
+
+
+def test_without_nsctl_everything_comes_from_the_archive(tmp_path: pathlib.Path) -> None:
+    assert not LIBRARY.exists()
+    look = Look(tmp_path / "sent.zip")
+    assert look.from_archive == set(look.files)
