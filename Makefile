@@ -65,6 +65,7 @@ lint: setup
 	PYTHONPATH=plugins/module_utils lint-imports --cache-dir .build/import-linter
 	yamllint --strict .
 	ansible-lint --offline --strict
+	@mkdir -p $(BUILD)/home
 	HOME=$(BUILD)/home antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
 	antsibull-changelog lint
 	shellcheck $(SCRIPTS)
