@@ -24,7 +24,7 @@ def test_systemd_knows_nothing_of_it(host):
     assert host.check_output("find /etc/systemd/system -name 'linux-namespaces*'") == ""
     listed = host.check_output("systemctl list-units --all --no-legend 'linux-namespaces*'")
     assert listed == ""
-    assert host.check_output("systemctl is-system-running") == "running"
+    assert host.check_output("systemctl is-system-running --wait") == "running"
 
 
 def test_no_mount_is_left(host):

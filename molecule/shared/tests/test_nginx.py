@@ -22,7 +22,7 @@ def nginx(host):
 
 
 def test_host_booted_completely(host):
-    assert host.check_output("systemctl is-system-running") == "running"
+    assert host.check_output("systemctl is-system-running --wait") == "running"
 
 
 def test_serves(host):
