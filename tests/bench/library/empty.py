@@ -1,0 +1,22 @@
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A module that does nothing, with the arguments of ns_mount and an answer as long as its own."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linux.namespaces.plugins.module_utils import _mounts
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"mounts": _mounts.LIST_OPTION, "namespace": {"type": "str"}},
+        supports_check_mode=True,
+    )
+    module.exit_json(changed=False, mounts=module.params["mounts"])
+
+
+if __name__ == "__main__":
+    main()
