@@ -45,17 +45,18 @@ demo: .venv/ready-for-demo $(TREE) ## nginx on this host in its own mount namesp
 demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
 	$(PLAY) linux.namespaces.nginx -e nginx_state=absent
 
-PARTS := lint sanity unit integration molecule
+PARTS := integration lint sanity unit molecule
 .PHONY: test
 test: setup ## every check and test: lint sanity unit integration molecule
-	@failed=; durations=; \
-	for part in $(PARTS); do \
-	  echo "== $$part"; before=$$SECONDS; \
-	  $(MAKE) $$part || failed+=" $$part"; \
-	  durations+=" $$part $$((SECONDS - before))s"; \
-	done; \
-	echo "== durations:$$durations"; \
-	[ -z "$$failed" ] && echo "== all passed" || { echo "== failed:$$failed"; exit 1; }
+	@tests/setup-os-packages programs
+	@tests/setup-os-packages molecule
+	@$(MAKE) --jobs=2 --keep-going --output-sync=recurse $(PARTS:%=part-%) && echo "== all passed"
+
+# Two at a time, each with its output in one piece at its end.
+part-%:
+	@before=$$SECONDS; echo "== $*"; \
+	$(MAKE) $* && result=passed || result=failed; \
+	echo "== $* $$result in $$((SECONDS - before)) s"; [ $$result = passed ]
 
 .PHONY: lint
 lint: setup
