@@ -1,7 +1,7 @@
 # Copyright: linux.namespaces contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A module that does nothing, with the arguments of ns_mount and an answer as long as its own."""
+"""A module that does nothing, with the arguments of ns_mount, and an answer as long as asked for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from ansible_collections.linux.namespaces.plugins.module_utils import _mounts
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"mounts": _mounts.LIST_OPTION, "namespace": {"type": "str"}},
+        argument_spec={
+            "mounts": _mounts.LIST_OPTION,
+            "namespace": {"type": "str"},
+            "answer": {"type": "dict"},
+            "times": {"type": "int", "default": 1},
+        },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, mounts=module.params["mounts"])
+    answer = [module.params["answer"]] * module.params["times"]
+    module.exit_json(changed=False, answer=module.params["mounts"] or answer)
 
 
 if __name__ == "__main__":
