@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""nsctl exec and enter: become a program inside a named namespace.
+"""nsctl exec and enter: become a program inside a named namespace, or another target.
 
 No process of ours remains beside the program. A pid namespace is the exception, since only a
 child can be born into one: there ours waits for the child, and is to others what that is, unless
@@ -16,7 +16,7 @@ import errno
 import os
 import typing as t
 
-from .. import imports, kinds, steps
+from .. import imports, kinds, nsfs, steps
 from ..becoming import DEFAULT_PATH, Program, become
 from ..errors import KernelError, Refused, StepFailed, in_words
 from ..syscalls import namespaces, processes
@@ -29,7 +29,7 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 SWITCHES = ("clear-env", "hand-over", "keep-fds", "no-new-privs")
-VALUES = ("kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
+VALUES = ("pid", "path", "kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
@@ -42,15 +42,14 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     Raises WrongUsage, Refused, KernelError.
     """
     given = parse(words, switches=SWITCHES, values=VALUES, operands=1)
-    name, *argv = given.operands or [""]
-    if not name:
-        raise WrongUsage("name a namespace")
+    target, argv = _target(given)
     if not argv and verb == "exec":
         raise WrongUsage("name a program")
     passed = _sockets_passed() if "keep-fds" in given.switches else 0
     program = _program(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
-    handles = Target(namespace=name).open(_list_of(given, "kinds"))
+    handles = target.open(_list_of(given, "kinds"))
+    _check_elsewhere(target, handles)
     create = _creation(_new_kinds(given))
     if "pid" not in handles.names:
         return _become(verb, program, passed, handles, argv, create)
@@ -65,6 +64,31 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     from . import waiting
 
     return waiting.run(handles, body)
+
+
+def _target(given: Given) -> tuple[Target, list[str]]:
+    """What is entered, and the words of the program. Raises WrongUsage."""
+    pid, path = given.last("pid"), given.last("path")
+    if pid is None and path is None:
+        name, *argv = given.operands or [""]
+        if not name:
+            raise WrongUsage("name a namespace")
+        return Target(namespace=name), argv
+    if pid is not None and not (pid.isascii() and pid.isdigit()):
+        raise WrongUsage(f"--pid takes the number of a process, not {pid!r}")
+    return Target(None, None if pid is None else int(pid), path), given.operands
+
+
+def _check_elsewhere(target: Target, handles: Handles) -> None:
+    """Refuse a process or a file that leads nowhere: the program would run on the host."""
+    own = nsfs.ids_of_process("self") if target.namespace is None else {}
+    if own and all(handles.id_of(kind) == own.get(kind) for kind in handles.names):
+        raise Refused(
+            f"{target} lives in the namespaces of the host"
+            if target.pid is not None
+            else f"{target} is a namespace of the host",
+            "Name another one.",
+        )
 
 
 def _new_kinds(given: Given) -> tuple[str, ...]:

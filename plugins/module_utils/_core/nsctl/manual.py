@@ -113,6 +113,9 @@ EXIT STATUS
 """
 
 _PROGRAM_OPTIONS = """\
+    --pid PID, --path FILE
+           Instead of NAME: the namespaces of a process that are not the
+           host's, or a namespace file, as in /run/netns.
     --kinds KIND[,KIND...]
            Join only these kinds; by default all that the namespace has.
     --new KIND[,KIND...]
@@ -157,6 +160,7 @@ NAME
 
 SYNOPSIS
     nsctl exec NAME [OPTION...] [--] PROGRAM [ARGUMENT...]
+    nsctl exec --pid PID | --path FILE [OPTION...] -- PROGRAM [ARGUMENT...]
 
 DESCRIPTION
     Joins the namespaces and runs PROGRAM, which is looked up inside.

@@ -1,0 +1,135 @@
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the connection plugins add to Ansible's own ones.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
+from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
+
+# Who we are inside, whoever we are on the host.
+USER_INSIDE = "root"
+# What travels in one command: Ansible's own plugins keep what a command reads and writes in
+# memory. A multiple of the block size.
+_BLOCK = 65536
+_CHUNK = 128 * _BLOCK
+
+Done = tuple[int, bytes, bytes]
+
+
+class Inside:
+    """Mixed into a connection plugin of Ansible: runs its commands inside, and moves files there.
+
+    Files are written and read by a process that is inside already, so no link of the root inside
+    leads to the host (CVE-2015-6240).
+    """
+
+    # Of the plugin that this is mixed into.
+    _display: t.Any
+    _play_context: t.Any
+    _shell: t.Any
+    get_option: t.Callable[..., t.Any]
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> Done:
+        """Run a command inside. Raises AnsibleConnectionFailure where that cannot be entered."""
+        way = self._way()
+        try:
+            code, out, err = self._exec_on_host(way.around(cmd), in_data, sudoable)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError:
+            # Who waits for a sign of `become` inside does not know that there is a way before it.
+            self._check(way)
+            raise
+        # With a terminal all is in one.
+        said = b"\n".join([out[-_BLOCK:], err]).decode("utf-8", "replace") if code else ""
+        reason = _entering.failure(code, said)
+        if reason is not None:
+            raise self._unreachable(way, reason)
+        if _entering.suspicious(code, said):
+            self._check(way)
+        return code, out, err
+
+    def _exec_on_host(self, cmd: str, in_data: bytes | None, sudoable: bool) -> Done:
+        done: Done = super().exec_command(  # type: ignore[misc]
+            cmd, in_data=in_data, sudoable=sudoable
+        )
+        return done
+
+    def _way(self) -> _entering.Way:
+        given = self.get_option("kinds")
+        way = _entering.Way(
+            Target(*(self.get_option(name) for name in ("namespace", "pid", "path"))),
+            tuple(given) if given else None,
+            self.get_option("escalation"),
+        )
+        try:
+            return way.checked()
+        except Refused as error:
+            raise AnsibleConnectionFailure(in_words(error)) from error
+
+    def _check(self, way: _entering.Way) -> None:
+        """Enter and do nothing. Raises AnsibleConnectionFailure where that fails."""
+        code, out, err = self._exec_on_host(way.around("exit 0"), None, False)
+        if code:
+            said = (err or out).decode("utf-8", "replace")
+            raise self._unreachable(way, _entering.failure(code, said) or said.strip())
+
+    def _unreachable(self, way: _entering.Way, reason: str) -> AnsibleConnectionFailure:
+        return AnsibleConnectionFailure(f"Cannot enter {way.target}: {reason}")
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file of the controller to a path inside."""
+        self._display.vvv(f"PUT {in_path} TO {out_path}", host=self._play_context.remote_addr)
+        try:
+            with open(in_path, "rb") as source:
+                self._put(source, in_path, self._shell.quote(out_path))
+        except FileNotFoundError as error:
+            raise AnsibleFileNotFound(f"file or module does not exist: {in_path}") from error
+
+    def _put(self, source: t.BinaryIO, name: str, target: str) -> None:
+        blocks = 0
+        while (chunk := source.read(_CHUNK)) or not blocks:
+            # The first one truncates. Any may come again, from a plugin that tries again.
+            place = f"seek={blocks} conv=notrunc" if blocks else ""
+            count = "" if chunk else "count=0"  # there is nothing to wait for
+            self._transfer(f"dd of={target} bs={_BLOCK} {place} {count}", name, chunk)
+            blocks += _CHUNK // _BLOCK
+            if len(chunk) < _CHUNK:
+                break
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file inside to a path of the controller."""
+        self._display.vvv(f"FETCH {in_path} TO {out_path}", host=self._play_context.remote_addr)
+        source = self._shell.quote(in_path)
+        with open(out_path, "wb") as target:
+            while True:
+                have = target.tell()
+                # Not dd(1): from /proc it reads less than it could, unless an option says so that
+                # not every dd has. The end of a pipe does not fail for its beginning: the first
+                # chunk is read without one.
+                head = f"head -c {_CHUNK}"
+                skip = f"tail -c +{have + 1} < {source} | {head}"
+                chunk = self._transfer(skip if have else f"{head} < {source}", in_path)
+                target.write(chunk)
+                if len(chunk) < _CHUNK:
+                    break
+
+    def _transfer(self, command: str, path: str, data: bytes | None = None) -> bytes:
+        # Not sudoable: no terminal, which would change what passes through it.
+        code, out, err = self.exec_command(command, in_data=data or None, sudoable=False)
+        if code:
+            raise AnsibleError(
+                f"failed to transfer {path}: {err.decode('utf-8', 'replace').strip()}"
+            )
+        return out

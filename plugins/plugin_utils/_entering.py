@@ -1,0 +1,167 @@
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command on a host that runs another one inside the namespaces of a target.
+
+`nsctl exec` where the host has it, else nsenter(1) after the same checks. Which of the two it is
+the host finds out in the same round trip. Pure: what is here are texts.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import typing as t
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import DEFAULT_PATH
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import COMMAND
+from ansible_collections.linux.namespaces.plugins.module_utils._core.pins import directory
+from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
+
+# They never ask for a password: what they read would be the input of the command.
+ESCALATIONS = {"none": "", "sudo": "LC_ALL=C sudo -n ", "doas": "LC_ALL=C doas -n "}
+
+# All of the environment inside: nothing of the host's is passed on.
+_ENVIRONMENT = (f"PATH={DEFAULT_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
+_NSFS_MAGIC = "6e736673"  # statfs(2), as stat(1) prints it
+_OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.NAMES}
+
+_NOT_STARTED = (125, 126, 127)  # of nsctl: not entered, no such program, not executable
+_COMPLAINT = re.compile(r"^(?:nsctl exec|linux\.namespaces): (.+?)\r?$", re.MULTILINE)
+# What the way in may have said, and a command inside as well.
+_SUSPICION = re.compile(r"^(?:sudo|doas|nsenter): |sudoers|not allowed to execute", re.MULTILINE)
+
+
+class Way(t.NamedTuple):
+    """How to get in: the target, the kinds of its namespaces to join, how to become root before."""
+
+    target: Target
+    kinds: tuple[str, ...] | None = None
+    escalation: str = "none"
+
+    def checked(self) -> Way:
+        """This way when it makes sense by itself. Raises Refused."""
+        if sum(value is not None for value in self.target) != 1:
+            raise Refused(
+                f"{'no' if self.target.is_host else 'more than one'} target is set",
+                "Set one of ansible_ns_namespace, ansible_ns_pid and ansible_ns_path.",
+            )
+        self.target.checked()
+        if self.target.namespace_path is not None and "\0" in self.target.namespace_path:
+            raise Refused("ansible_ns_path must not hold a null character")
+        for kind in self.kinds or ():
+            if kind not in kinds.KINDS:
+                raise Refused(
+                    f"there is no kind {kind!r}",
+                    f"ansible_ns_kinds takes {', '.join(kinds.NAMES)}.",
+                )
+        return self
+
+    def around(self, command: str) -> str:
+        """A command for the host's shell that runs the shell command ``command`` inside.
+
+        It is one line without an exclamation mark, since that shell is the user's and may be csh.
+        It ends with the exit code of ``command``, or 128 and the number of the signal.
+        """
+        as_root = ESCALATIONS[self.escalation]
+        nsctl = [COMMAND, "exec", *self._words(), "--clear-env"]
+        nsctl += [f"--env={assignment}" for assignment in _ENVIRONMENT]
+        script = ""
+        if as_root:
+            missing = _fail(f"there is no {self.escalation} on this host")
+            script = f"command -v {self.escalation} >/dev/null || {missing}; "
+        script += (
+            f'if [ -x {COMMAND} ]; then {as_root}{shlex.join(nsctl)} -- /bin/sh -c "$1"; '
+            f'else {as_root}/bin/sh -c {shlex.quote(self._through_nsenter())} sh "$1"; fi; '
+            # Not the shell's last command, so that it waits and a signal becomes an exit code.
+            "exit $?"
+        )
+        return shlex.join(["/bin/sh", "-c", script, "sh", command])
+
+    def _words(self) -> list[str]:
+        """The target as options of nsctl."""
+        target = self.target
+        words = [] if self.kinds is None else [f"--kinds={','.join(self.kinds)}"]
+        if target.namespace is not None:
+            return [target.namespace, *words]
+        if target.pid is not None:
+            return [f"--pid={target.pid}", *words]
+        return [f"--path={target.namespace_path}", *words]
+
+    def _through_nsenter(self) -> str:
+        """A script that does what `nsctl exec` does, with its checks (targets.Target)."""
+        return " ".join(
+            [
+                f'[ "$(id -u)" = 0 ] || {_fail("this takes root")};',
+                f"command -v nsenter >/dev/null || {_fail('here is neither nsctl nor nsenter')};",
+                "c=$1; shift;",
+                *self._handles(),
+                # The environment is made on the host: env(1) of the root inside may be anything.
+                # Not --wd, which opens the host's directory before it enters.
+                shlex.join(["exec", "env", "-i", *_ENVIRONMENT, "nsenter"]),
+                '"$@" -- /bin/sh -c "cd /; $c"',
+            ]
+        )
+
+    def _handles(self) -> t.Iterator[str]:
+        """Commands that make "$@" what nsenter(1) is to join."""
+        if self.target.namespace is not None:
+            return self._handles_of_name(self.target.namespace)
+        if self.target.pid is not None:
+            return self._handles_of_process(self.target.pid)
+        return self._handle_of_file(str(self.target.namespace_path))
+
+    def _handles_of_name(self, name: str) -> t.Iterator[str]:
+        unknown = _fail(f"there is no namespace {name!r} on this host")
+        yield f"[ -d {directory(name)} ] || {unknown};"
+        for kind in self.kinds or kinds.NAMES:
+            pin = f"{directory(name)}/{kind}"
+            missing = _fail(f"namespace {name!r} has no {kind} namespace") if self.kinds else ":"
+            # A file without a mount on it is what a killed run leaves.
+            yield f'if [ "$(stat -f -c %t {pin} 2>/dev/null)" = {_NSFS_MAGIC} ];'
+            yield f'then set -- "$@" {_OPTIONS[kind]}={pin}; else {missing}; fi;'
+        yield f"[ $# -gt 0 ] || {unknown};"
+
+    def _handles_of_process(self, pid: int) -> t.Iterator[str]:
+        gone = _fail(f"there is no process {pid} on this host")
+        for kind in self.kinds or kinds.NAMES:
+            handle = f"/proc/{pid}/ns/{kind}"
+            # A kind that the kernel lacks is left out; a zombie lives nowhere.
+            yield f"if h=$(readlink /proc/self/ns/{kind}); then n=$(readlink {handle}) || {gone};"
+            yield f'[ "$n" = "$h" ] || set -- "$@" {_OPTIONS[kind]}={handle}; fi;'
+        yield f"[ $# -gt 0 ] || {_fail(f'process {pid} lives in the namespaces of the host')};"
+
+    def _handle_of_file(self, path: str) -> t.Iterator[str]:
+        # Below /proc a link names the kind; elsewhere the root of the mount does.
+        yield f'p={shlex.quote(path)}; [ -e "$p" ] || {_fail(f"{path} cannot be opened")};'
+        yield 'n=$(readlink "$p"); case $n in *:\\[*) ;; *) p=$(readlink -f "$p"); n=;'
+        yield 'while read -r _ _ _ r m _; do [ "$(printf %b "$m")" = "$p" ] && n=$r; done'
+        yield "</proc/self/mountinfo;; esac; k=${n%%:*}; k=${k%_for_children};"
+        kind_names = "|".join(self.kinds or kinds.NAMES)
+        wanted = " or ".join(self.kinds or ("any",))
+        yield f"case $k in {kind_names}) ;;"
+        yield f"*) {_fail(f'{path} is not a namespace file of {wanted} kind')};; esac;"
+        yield '[ "$n" = "$(readlink "/proc/self/ns/$k")" ] &&'
+        yield f"{_fail(f'{path} is a namespace of the host')};"
+        yield 'case $k in mnt) k=mount;; esac; set -- "--$k=$p";'
+
+
+def failure(code: int, said: str) -> str | None:
+    """Why nothing was started inside, by the way's exit code and what it wrote; None if it was."""
+    found = _COMPLAINT.findall(said)
+    return found[-1] if found and code in _NOT_STARTED else None
+
+
+def suspicious(code: int, said: str) -> bool:
+    """Whether the way in may have failed, or a command inside that talks like it."""
+    return code in (1, *_NOT_STARTED) and _SUSPICION.search(said) is not None
+
+
+def _fail(reason: str) -> str:
+    """A command that ends a script as `nsctl exec` ends when it cannot enter."""
+    return f"{{ echo {shlex.quote(f'linux.namespaces: {reason}')} >&2; exit {_NOT_STARTED[0]}; }}"
