@@ -23,6 +23,8 @@ seealso:
     plugin_type: connection
   - plugin: linux.namespaces.local
     plugin_type: connection
+  - plugin: linux.namespaces.named
+    plugin_type: inventory
 """
 
 import typing as t

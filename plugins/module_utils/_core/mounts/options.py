@@ -99,7 +99,7 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse(words: tuple[str, ...]) -> Options:
     """Understand the words. Raises Refused for one that cannot mean what it says."""
     attr_set = attr_clr = 0

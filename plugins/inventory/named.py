@@ -1,0 +1,223 @@
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: named
+author:
+  - linux.namespaces contributors (@linux-namespaces)
+short_description: Expands hosts into their named namespaces
+version_added: 0.1.0
+description:
+  - For each named namespace of a host adds a host, such as V(web@host1), whose tasks run inside.
+  - It is reached as its host is. How to reach that is taken from the variables of the host, also from those of its
+    groups and in C(host_vars) and C(group_vars).
+  - Its variables C(ansible_connection), C(ansible_ns_namespace) and C(ansible_pipelining) are set. If the host has
+    C(ansible_become) with V(sudo) or V(doas), that is how its namespaces are entered.
+  - It is in the group V(namespaces), in one for its name, as V(namespace_web), and in one for its host, as
+    V(namespaces_on_host1).
+  - Its variables C(ns_name), C(ns_host), and where hosts were asked or say so themselves C(ns_kinds), C(ns_state),
+    C(ns_root) and C(ns_persistent) describe it.
+  - The hosts come from sources that are read earlier. They come earlier on the command line, or in a directory by their
+    file name.
+  - A source is a file V(.yml) or V(.yaml) whose O(plugin) is V(linux.namespaces.named).
+options:
+  plugin:
+    description: Marks the file as a source for this plugin.
+    type: str
+    required: true
+    choices: [linux.namespaces.named]
+  variable:
+    description:
+      - The variable of a host that lists its named namespaces, as names, or as dictionaries with a C(name) and possibly
+        C(kinds), C(state), C(root) and C(persistent).
+      - Hosts that have it are not asked, also when it is an empty list.
+    type: str
+    default: namespaces
+  ask:
+    description:
+      - Asks the hosts without that variable, over their own connections, by C(nsctl list).
+      - A host that does not answer is left out with a warning.
+    type: bool
+    default: false
+  forks:
+    description: How many hosts are asked at the same time.
+    type: int
+    default: 10
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+seealso:
+  - plugin: linux.namespaces.ssh
+    plugin_type: connection
+  - plugin: linux.namespaces.local
+    plugin_type: connection
+"""
+
+EXAMPLES = r"""
+---
+# Hosts of another source list their namespaces in a variable: `namespaces: [web, shop]`
+plugin: linux.namespaces.named
+
+---
+# Ask the hosts, and again after an hour; group by what they say
+plugin: linux.namespaces.named
+ask: true
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/namespaces
+cache_timeout: 3600
+keyed_groups:
+  - key: ns_state
+    prefix: namespaces
+  - key: ns_kinds
+    prefix: with
+compose:
+  ansible_python_interpreter: "'/usr/bin/python3'"
+groups:
+  shops: ns_name.startswith('shop')
+"""
+
+import typing as t
+
+from ansible import constants as C
+from ansible.errors import AnsibleParserError
+from ansible.inventory.helpers import get_group_vars
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.inventory import (
+    BaseInventoryPlugin,
+    Cacheable,
+    Constructable,
+    to_safe_group_name,
+)
+from ansible.plugins.loader import connection_loader
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.pins import is_name
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _asking
+
+Variables = dict[str, t.Any]
+# What hosts are reached through, and their namespaces then.
+_CONNECTIONS = {
+    "ansible.builtin.local": "linux.namespaces.local",
+    "ansible.builtin.ssh": "linux.namespaces.ssh",
+    "local": "linux.namespaces.local",
+    "smart": "linux.namespaces.ssh",
+    "ssh": "linux.namespaces.ssh",
+}
+_FACTS = ("kinds", "state", "root", "persistent")
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+    NAME = "linux.namespaces.named"
+
+    def verify_file(self, path: str) -> bool:
+        """Whether it may be a source for this plugin; parse() looks at what is in it."""
+        return bool(super().verify_file(path)) and path.endswith((".yml", ".yaml"))
+
+    def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
+        """Add the namespaces of the hosts that are there."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        ways = {name: self._way_into(name) for name in list(inventory.hosts)}
+        ways = {name: way for name, way in ways.items() if way}
+        variable = self.get_option("variable")
+        listed = {}
+        for name in ways:
+            variables = self._variables_of(name)
+            if variable in variables:
+                listed[name] = self._templated(variables[variable], name)
+        if self.get_option("ask"):
+            unknown = {name: ways[name] for name in ways if name not in listed}
+            listed.update(self._answers(unknown, path, use_cache=cache))
+        for host, namespaces in listed.items():
+            for each in self._checked(namespaces, host):
+                self._add(each, host, ways[host])
+
+    def _variables_of(self, host: str) -> Variables:
+        """All that is known of a host now, as its plays will see it."""
+        found = self.inventory.hosts[host]
+        groups = found.get_groups()
+        sources = getattr(self.inventory, "processed_sources", [])
+        variables: Variables = get_group_vars(groups)
+        for own, entities in (({}, groups), (found.get_vars(), [found])):
+            variables = combine_vars(variables, own)
+            from_plugins = get_vars_from_inventory_sources(self.loader, sources, entities, "all")
+            variables = combine_vars(variables, from_plugins)
+        return {**variables, "inventory_hostname": host}
+
+    def _templated(self, value: t.Any, host: str) -> t.Any:
+        self.templar.available_variables = self._variables_of(host)
+        return self.templar.template(value)
+
+    def _way_into(self, host: str) -> Variables:
+        """The variables of a namespace of the host that say how to get there; none if nothing does."""
+        variables = self._variables_of(host)
+
+        def value_of(name: str, default: t.Any = None) -> t.Any:
+            return self._templated(variables[name], host) if name in variables else default
+
+        plugin = _CONNECTIONS.get(value_of("ansible_connection", "ssh"))
+        if plugin is None:
+            return {}  # it is a namespace itself, or something that has none
+        name_of_options = connection_loader.get(plugin, PlayContext())._load_name
+        options = C.config.get_plugin_vars("connection", name_of_options)
+        taken = (set(options) & set(variables)) - {"inventory_hostname"}
+        way = {"ansible_connection": plugin, "ansible_pipelining": True}
+        if plugin == "linux.namespaces.ssh":
+            way["ansible_host"] = host
+        escalation = value_of("ansible_become_method", "sudo").rpartition(".")[2]
+        if value_of("ansible_become") and escalation in ("sudo", "doas"):
+            way["ansible_ns_escalation"] = escalation
+        return {**way, **{name: value_of(name) for name in sorted(taken)}}
+
+    def _answers(self, ways: Variables, path: str, *, use_cache: bool) -> Variables:
+        """What the hosts say, or said within the time of the cache."""
+        use_cache = use_cache and self.get_option("cache")
+        key = self.get_cache_key(path)
+        answers: Variables = self._cache.get(key, {}) if use_cache else {}
+        unknown = {host: way for host, way in ways.items() if host not in answers}
+        for host, answer in _asking.ask(unknown, forks=self.get_option("forks")).items():
+            if isinstance(answer, Exception):
+                self.display.warning(f"The namespaces of {host} are not known: {answer}")
+            else:
+                answers[host] = answer
+        if self.get_option("cache"):
+            self._cache[key] = answers
+        return {host: answers[host] for host in ways if host in answers}
+
+    def _checked(self, namespaces: t.Any, host: str) -> list[Variables]:
+        """The namespaces of a host as dictionaries. Raises AnsibleParserError."""
+        found = []
+        for each in namespaces if isinstance(namespaces, list) else [namespaces]:
+            record = each if isinstance(each, dict) else {"name": each}
+            if not isinstance(record.get("name"), str) or not is_name(record["name"]):
+                raise AnsibleParserError(f"{each!r} of {host} names no namespace")
+            found.append(record)
+        return found
+
+    def _add(self, record: Variables, host: str, way: Variables) -> None:
+        name = record["name"]
+        namespace = f"{name}@{host}"
+        groups = ["namespaces", f"namespace_{name}", f"namespaces_on_{host}"]
+        for group in [to_safe_group_name(group) for group in groups]:
+            self.inventory.add_group(group)
+            self.inventory.add_host(namespace, group=group)
+        facts = {f"ns_{fact}": record[fact] for fact in _FACTS if fact in record}
+        if "ns_kinds" in facts:
+            facts["ns_kinds"] = sorted(facts["ns_kinds"])
+        named = {"ansible_ns_namespace": name, "ns_name": name, "ns_host": host}
+        for key, value in {**way, **named, **facts}.items():
+            self.inventory.set_variable(namespace, key, value)
+        strict = self.get_option("strict")
+        variables = self.inventory.get_host(namespace).get_vars()
+        self._set_composite_vars(self.get_option("compose"), variables, namespace, strict=strict)
+        variables = self.inventory.get_host(namespace).get_vars()
+        for arrange, wanted in (
+            (self._add_host_to_composed_groups, self.get_option("groups")),
+            (self._add_host_to_keyed_groups, self.get_option("keyed_groups")),
+        ):
+            arrange(wanted, variables, namespace, strict=strict, fetch_hostvars=False)
