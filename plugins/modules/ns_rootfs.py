@@ -279,6 +279,11 @@ persistent:
   returned: success
   type: bool
   sample: false
+recreate:
+  description: That the root can only be replaced with its namespace, since that has it for its own root.
+  returned: when it is not replaced because of that
+  type: bool
+  sample: true
 progress:
   description: What a long run with C(-v) wrote to the system's log meanwhile.
   returned: success

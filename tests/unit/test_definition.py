@@ -76,6 +76,7 @@ def test_one_place_has_two_names_after_a_pivot(path: str) -> None:
     assert web.find("mount", path) == mount("/srv/web/data")
     changed = web.with_step(mount(path, "other"), persistent=True)
     assert [step.get("src") for step in changed.steps] == ["tmpfs", "other", None, "tmpfs"]
+    assert paths(changed.steps) == paths(WEB)  # before the pivot /data is another place
     assert paths(web.without_step("mount", path).steps) == ["/srv/web", "pivot /srv/web", "/run"]
 
 

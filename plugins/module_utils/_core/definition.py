@@ -109,7 +109,8 @@ class Definition:
     ) -> Definition:
         """This definition with many steps set, or with None removed: (do, path, step) each.
 
-        What changes a step stands in its old place, what is new comes last, in this order.
+        What changes a step stands in its old place, under the path that it has there: before a
+        pivot another one would name another place. What is new comes last, in this order.
         """
         keeps = persistent and self.persistent
         every = [(step, index < len(self.steps)) for index, step in enumerate(self.all_steps)]
@@ -119,7 +120,8 @@ class Definition:
         for do, path, new in changes:
             index = places.index(do, path)
             if new is not None and index is not None and every[index][1] == keeps:
-                every[index] = (new, keeps)
+                old = every[index][0]
+                every[index] = ({**new, "path": old["path"]} if "path" in old else new, keeps)
                 continue
             if index is not None:
                 removed.add(index)

@@ -249,6 +249,7 @@ def _refuse_what_cannot_go(request: Request, seen: Seen, done: str) -> None:
         raise Refused(
             f"{request.path} is the root of {request.target} now and cannot be {done}",
             "Remove the namespace, and create it again.",
+            recreate=True,
         )
     if seen.mounts:
         raise Refused(
