@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older molecule test-fleet bench
+NEED_ROOT := demo demo-clean test integration integration-older molecule test-images test-fleet bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -81,13 +81,13 @@ unit: setup
 
 .PHONY: integration
 integration: setup
-	@tests/setup-os-packages programs
+	@tests/setup-os-packages programs rootfs
 	pytest tests/integration
 	pytest --older-kernel tests/integration/test_ns_mount_named.py tests/integration/test_plain_user.py
 
 .PHONY: integration-older
 integration-older: setup
-	@tests/setup-os-packages programs
+	@tests/setup-os-packages programs rootfs
 	pytest tests/integration --older-kernel
 
 .PHONY: molecule
@@ -99,6 +99,11 @@ molecule: setup
 test-fleet: setup ## three booted hosts of three Debian releases, rebooted, crashed and disturbed: half an hour
 	@tests/setup-os-packages molecule
 	molecule test --scenario-name fleet --no-command-borders
+
+.PHONY: test-images
+test-images: setup ## nginx, redis and PostgreSQL from images of a registry on this host: some minutes
+	@tests/setup-os-packages rootfs
+	pytest tests/integration/services.py
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping
