@@ -298,7 +298,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, rooting
+from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import Rules
@@ -387,6 +387,8 @@ def rules_of(params: t.Mapping[str, t.Any]) -> Rules:
     value = params["id_map"]
     maps = None
     if value is not None:
+        from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
+
         maps = id_maps.parse(value, id_maps.Caller.of_this_process())
     return Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
 

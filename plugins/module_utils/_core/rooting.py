@@ -16,8 +16,7 @@ import dataclasses
 import os
 import typing as t
 
-from . import definition as definitions
-from . import paths, pins, steps
+from . import paths, pins
 from .errors import Refused
 from .inside import open_host_proc
 from .layout import Layout
@@ -27,6 +26,9 @@ from .rootfs.look import Location, Seen, Site
 from .rootfs.rules import DEFAULT, Rules
 from .rootfs.source import Opened, Progress, Source
 from .targets import Handles, Target
+
+if t.TYPE_CHECKING:
+    from .definition import Definition
 
 # Users of a root that are named in messages.
 _NAMED = 5
@@ -101,9 +103,7 @@ def run(request: Request, *, check: bool, progress: Progress) -> Outcome:
 
 
 @contextlib.contextmanager
-def _opened(
-    request: Request, definition: definitions.Definition | None, *, to_come: bool
-) -> t.Iterator[Site]:
+def _opened(request: Request, definition: Definition | None, *, to_come: bool) -> t.Iterator[Site]:
     target = request.target
     handles = Handles({}) if to_come else target.open(needs="mnt").only({"mnt", "user"})
     layout = definition.layout if definition is not None else Layout()
@@ -124,19 +124,30 @@ def _source_of(
 
 
 def _run(request: Request, *, check: bool, progress: Progress) -> Outcome:
-    name = request.target.namespace
-    definition = definitions.load(name) if name is not None else None
+    definition = None
+    if request.target.namespace is not None:
+        from . import root_steps
+
+        definition = root_steps.of(request.target.namespace)
     to_come = check and not request.target.exists()
     with _opened(request, definition, to_come=to_come) as site:
         seen = Seen("absent") if to_come else site.look()
         if request.source is None:
             outcome = _absent(request, site, seen, check=check)
-            _forget(request, definition, outcome, check=check)
+            if definition is not None:
+                outcome.actions += root_steps.forget(definition, request.path, check=check)
             return outcome
         with _source_of(request, may_be_missing=check) as source:
             outcome = _present(request, site, seen, source, check=check, progress=progress)
             if definition is not None:
-                _record(request, definition, source.recorded(), outcome, check=check)
+                outcome.persistent = definition.persistent and request.persistent is not False
+                outcome.actions += root_steps.record(
+                    definition,
+                    request.path,
+                    {**source.recorded(), "digest": outcome.digest, **request.rules.lasting},
+                    persistent=outcome.persistent,
+                    check=check,
+                )
             return outcome
 
 
@@ -330,67 +341,6 @@ def _absent(request: Request, site: Site, seen: Seen, *, check: bool) -> Outcome
         _sweep(request, site, old, outcome, check=False)
     outcome.actions = [step]
     return outcome
-
-
-def _record(
-    request: Request,
-    definition: definitions.Definition,
-    recorded: dict[str, str],
-    outcome: Outcome,
-    *,
-    check: bool,
-) -> None:
-    outcome.persistent = definition.persistent and request.persistent is not False
-    step = {
-        "do": "unpack",
-        "path": request.path,
-        **recorded,
-        "digest": outcome.digest,
-        **request.rules.lasting,
-    }
-    before = definition.find("unpack", request.path)
-    after = definition.with_step(step, persistent=outcome.persistent)
-    if after == definition:
-        return
-    name = f"record the root at {request.path}"
-    outcome.actions.append(name)
-    if check:
-        return
-    steps.run(name, lambda: definitions.save(after))
-    if before is not None and before.get("archive") != step.get("archive"):
-        _forget_kept(before)
-
-
-def _forget(
-    request: Request,
-    definition: definitions.Definition | None,
-    outcome: Outcome,
-    *,
-    check: bool,
-) -> None:
-    before = definition.find("unpack", request.path) if definition is not None else None
-    if definition is None or before is None:
-        return
-    name = f"forget the root at {request.path}"
-    outcome.actions.append(name)
-    if not check:
-        after = definition.without_step("unpack", request.path)
-        steps.run(name, lambda: definitions.save(after))
-        _forget_kept(before)
-
-
-def _forget_kept(recorded: t.Mapping[str, t.Any]) -> None:
-    """Remove the archive that was kept for the step, unless another one unpacks it too."""
-    from .rootfs import kept
-
-    archive = recorded.get("archive", "")
-    for name in definitions.names():
-        definition = definitions.load(name)
-        if definition is not None and any(
-            step.get("archive") == archive for step in definition.all_steps
-        ):
-            return
-    kept.forget(archive)
 
 
 def _described(seen: Seen) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..id_maps import IdMaps
+if t.TYPE_CHECKING:
+    from ..id_maps import IdMaps
 
 
 class Rules(t.NamedTuple):
