@@ -287,14 +287,14 @@ def main() -> None:
                 force=params["force"],
                 timeout=_module.LOCK_TIMEOUT,
             )
-        outcome.actions += install.settle(
+        actions = outcome.actions + install.settle(
             params["name"],
             is_recorded=params["state"] == "present" and params["persistent"],
             check=module.check_mode,
         )
         module.exit_json(
-            changed=bool(outcome.actions),
-            actions=outcome.actions,
+            changed=bool(actions),
+            actions=actions,
             namespace=outcome.namespace,
             **_module.diff_of(module, outcome.before, outcome.after),
         )

@@ -18,7 +18,8 @@ import re
 import typing as t
 
 _IMPORT = re.compile(r"from (\.+)([\w.]*) import (\([^)]*\)|[^\n]+)")
-_FIRST = ("nsctl/__init__.py", "light.py")
+# install.py is for modules that find themselves on the host: see precompiled.py.
+_FIRST = ("nsctl/__init__.py", "light.py", "install.py")
 
 # The text of a file below _core, or None where there is none.
 Read = t.Callable[[str], t.Optional[str]]
@@ -29,7 +30,7 @@ def _as_ansible_finds_it() -> None:
 
 
 def sources() -> dict[str, str]:
-    """The texts of nsctl and of all it imports, by path: "_core/kinds.py"."""
+    """The texts of nsctl and of all it imports, by path: "_core/kinds.py"; and of install.py."""
     found = closure(_FIRST, _read)
     return {f"_core/{path}": found[path] for path in sorted(found)}
 

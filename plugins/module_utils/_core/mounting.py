@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import functools
 import os
@@ -30,8 +29,7 @@ from .syscalls import files
 from .targets import Handles, Target
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
+class Request(t.NamedTuple):
     """A checked request of ns_mount: see its documentation for the options."""
 
     target: Target
@@ -41,8 +39,7 @@ class Request:
     lock_timeout: float = 60.0
 
 
-@dataclasses.dataclass
-class Outcome:
+class Outcome(t.NamedTuple):
     """What was (or in check mode: would be) done, and the mounts at the wanted paths.
 
     ``observed`` is what was there before, for each wanted mount; ``planned`` the changes.
@@ -89,12 +86,12 @@ def checked(wanted: WantedMount) -> WantedMount:
         if asked.loop:
             src = paths.checked_absolute(src, option="src")
         for word, is_asked in (("loop", asked.loop), ("X-mount.idmap", bool(asked.idmap))):
-            if is_asked and not dataclasses.replace(wanted, src=src).needs_host:
+            if is_asked and not wanted._replace(src=src).needs_host:
                 raise Refused(
                     f"{word} of the mount on {path} needs a source on the host",
                     "Use src_in: host, with a bind, a device or an image.",
                 )
-    return dataclasses.replace(wanted, path=path, src=src)
+    return wanted._replace(path=path, src=src)
 
 
 def run(request: Request, *, check: bool) -> Outcome:

@@ -34,8 +34,7 @@ from .id_maps import IdMaps
 from .inside import Inside, open_host_proc
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """A named namespace as it should be: see the documentation of ns_namespace."""
 
     name: str
@@ -103,8 +102,7 @@ class Wanted:
         return found
 
 
-@dataclasses.dataclass
-class Outcome:
+class Outcome(t.NamedTuple):
     """What was (or in check mode: would be) done, and the namespace afterwards."""
 
     actions: list[str]

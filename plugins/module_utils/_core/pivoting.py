@@ -26,8 +26,7 @@ from .syscalls import mounts as calls
 from .targets import Handles, Target
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
+class Request(t.NamedTuple):
     """A request of ns_pivot_root: see its documentation for the options."""
 
     target: Target
@@ -56,11 +55,10 @@ class Request:
                     f"put_old {put_old} does not lie below new_root {new_root}",
                     "The old root can only be kept inside the new one (pivot_root(2)).",
                 )
-        return dataclasses.replace(self, new_root=new_root, put_old=put_old)
+        return self._replace(new_root=new_root, put_old=put_old)
 
 
-@dataclasses.dataclass
-class Outcome:
+class Outcome(t.NamedTuple):
     """What was (or in check mode: would be) done."""
 
     actions: list[str]

@@ -77,8 +77,8 @@ class _Finder:
         self, name: str, _path: t.Any = None, _target: t.Any = None
     ) -> importlib.machinery.ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
-        if not name.startswith(self._prefix):
-            return None
+        if not name.startswith(self._prefix) or name == f"{self._prefix}carried":
+            return None  # carried.py reads the archive that it comes from
         *packages, _last = words = name[len(self._prefix) :].split(".")
         above = "/".join([self._directory, *packages])
         spec = importlib.machinery.PathFinder.find_spec(name, [above])

@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
@@ -50,8 +49,7 @@ class Identity(t.NamedTuple):
     inode: int
 
 
-@dataclasses.dataclass(frozen=True)
-class WantedMount:
+class WantedMount(t.NamedTuple):
     """One mount as it should be. ``path`` is where, as given; the rest as in ns_mount."""
 
     path: str
