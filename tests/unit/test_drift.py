@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import drift, mount_table
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import attach
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import observe
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.compare import (
     WantedMount,
 )
@@ -98,5 +98,5 @@ OLD_ON_YOUNG = """\
 def test_a_mount_may_be_listed_before_the_one_it_stands_on() -> None:
     mounts = table(OLD_ON_YOUNG)
     assert {mount.id for mount in drift.reachable(mounts)} == {11, 30, 31, 32}
-    index = attach.Table(mounts)
+    index = observe.Table(mounts)
     assert [mount.id for mount in index.descendants(index.by_id[11])] == [32, 31, 30]

@@ -21,7 +21,7 @@ import typing as t
 from . import capabilities, kinds, mount_table, mount_users
 from .errors import KernelError, Refused
 from .inside import Inside
-from .mounts import attach, options
+from .mounts import observe, options
 from .mounts.compare import WantedMount
 from .syscalls import files, namespaces, processes
 
@@ -386,7 +386,7 @@ class _Cause:
                 "Run the task as root (become: true).",
             )
         if wanted is not None and call in ("fsopen", "fsconfig", "fsmount"):
-            kind = attach.SHOWS.get(wanted.fstype)
+            kind = observe.SHOWS.get(wanted.fstype)
             if kind is not None:
                 return (
                     (

@@ -19,7 +19,7 @@ from . import mount_table, paths, spawn
 from .errors import KernelError, Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout
-from .mounts.attach import Table
+from .mounts.observe import Table
 from .syscalls import files
 from .targets import Handles, Target
 

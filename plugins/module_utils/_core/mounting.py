@@ -13,7 +13,6 @@ import contextlib
 import errno
 import functools
 import os
-import resource
 import typing as t
 
 from . import definition as definitions
@@ -21,7 +20,7 @@ from . import mount_table, paths, pins, spawn, steps
 from .errors import KernelError, Refused, StepFailed
 from .inside import Inside, open_host_proc
 from .layout import Layout
-from .mounts import attach
+from .mounts import observe
 from .mounts.compare import Observed, Source, WantedMount
 from .mounts.plan import Action, plan, surplus_below
 from .places import Step
@@ -173,7 +172,17 @@ def _run(request: Request, *, check: bool) -> Outcome:
         mounts = [seen.mount for seen in observed if seen.mount is not None]
         if not check:
             if actions and handles is not None:
-                mounts = _apply(request, actions, handles, host_proc, layout, host_mounts)
+                # Only who changes something pays for this: to compile it costs as much as to do it.
+                from . import mount_changes
+
+                mounts = mount_changes.apply(
+                    actions,
+                    request.wanted,
+                    handles,
+                    host_proc=host_proc,
+                    layout=layout,
+                    host_mounts=host_mounts,
+                )
             if after_definition is not None and after_definition != definition:
                 steps.run("record the mounts", lambda: definitions.save(after_definition))
     return Outcome(
@@ -189,7 +198,9 @@ def _run(request: Request, *, check: bool) -> Outcome:
 def _open(request: Request) -> Handles:
     """Open what has to be joined: the mount namespace, and those that the mounts depend on."""
     needed = {"mnt", "user"}
-    needed |= {attach.SHOWS[each.fstype] for each in request.wanted if each.fstype in attach.SHOWS}
+    needed |= {
+        observe.SHOWS[each.fstype] for each in request.wanted if each.fstype in observe.SHOWS
+    }
     return request.target.open(needs="mnt").only(needed)
 
 
@@ -220,7 +231,7 @@ def _host_sources(
                 "Create it first, or use src_in: namespace if it is inside the target.",
             ) from error
         try:
-            found[index] = attach.source_of(fd, by_id)
+            found[index] = observe.source_of(fd, by_id)
             if mount.options.loop:
                 from .mounts import loop
 
@@ -269,13 +280,13 @@ def _look(
     *,
     may_be_missing: bool,
 ) -> tuple[list[Action], list[Observed]]:
-    table = attach.Table(inside.mounts())
+    table = observe.Table(inside.mounts())
     observed = []
     sources = dict(sources)
     planned: list[str] = []
     for index, mount in enumerate(request.wanted):
         try:
-            seen = attach.observe(
+            seen = observe.observe(
                 inside, mount, table, host_devices=host_devices, own_kinds=own_kinds
             )
         except KernelError as error:
@@ -288,7 +299,7 @@ def _look(
         planned.append(mount.path)
         if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
             with contextlib.suppress(KernelError, Refused), inside.opened(mount.src) as fd:
-                sources[index] = attach.source_of(fd, table.by_id)
+                sources[index] = observe.source_of(fd, table.by_id)
     surplus: list[str] = []
     if request.exclusive_below:
         surplus = _surplus(inside, request, table)
@@ -304,7 +315,7 @@ def _look(
     return actions, observed
 
 
-def _surplus(inside: Inside, request: Request, table: attach.Table) -> list[str]:
+def _surplus(inside: Inside, request: Request, table: observe.Table) -> list[str]:
     # What a later mount hides has a path below it too, but cannot be reached any more.
     try:
         with inside.opened(request.exclusive_below) as fd:
@@ -315,97 +326,6 @@ def _surplus(inside: Inside, request: Request, table: attach.Table) -> list[str]
         raise
     reachable = [mount.path for mount in table.descendants(top)]
     return surplus_below(reachable, request.exclusive_below, request.wanted, inside.layout)
-
-
-def _apply(
-    request: Request,
-    actions: t.Sequence[Action],
-    handles: Handles,
-    host_proc: int,
-    layout: Layout,
-    host_mounts: t.Sequence[mount_table.Mount],
-) -> list[mount_table.Mount]:
-    # Only who changes something pays for these: compiling an import costs about what it does.
-    # They are here before the target is entered, where nothing is imported any more.
-    from . import explain_mounts
-    from .mounts import loop as _loop  # noqa: F401
-
-    trees = _build_on_host(request.wanted, actions, host_mounts)
-
-    def change() -> list[mount_table.Mount]:
-        inside = Inside(host_proc, layout)
-        applier = attach.Applier(inside, request.wanted, trees)
-        steps_to_take = [(action, applier.prepare) for action in actions if action.needs_source]
-        steps_to_take += [(action, applier.apply) for action in actions]
-        for action, step in steps_to_take:
-            wanted = request.wanted[action.position] if action.position >= 0 else None
-            steps.run(
-                action.name,
-                functools.partial(step, action),
-                explain=functools.partial(explain_mounts.mount, inside=inside, wanted=wanted),
-            )
-        table = attach.Table(inside.mounts())
-        seen = [
-            attach.observe(inside, mount, table, host_devices=()).mount for mount in request.wanted
-        ]
-        return [mount for mount in seen if mount is not None]
-
-    try:
-        found: list[mount_table.Mount] = spawn.call(change, joins=handles)
-        return found
-    finally:
-        for tree in trees.values():
-            os.close(tree.fd)
-
-
-def _build_on_host(
-    wanted: t.Sequence[WantedMount],
-    actions: t.Sequence[Action],
-    host_mounts: t.Sequence[mount_table.Mount],
-) -> dict[int, attach.Tree]:
-    """The mounts whose source is on the host, detached: they are carried into the target."""
-    from . import explain_mounts
-
-    by_id = {mount.id: mount for mount in host_mounts}
-    trees: dict[int, attach.Tree] = {}
-    _allow_descriptors(len(actions))
-    try:
-        for action in actions:
-            if not action.needs_source or not wanted[action.position].needs_host:
-                continue
-            mount = wanted[action.position]
-            trees[action.position] = steps.run(
-                action.name,
-                functools.partial(_build_one, mount, by_id),
-                explain=functools.partial(explain_mounts.mount, inside=None, wanted=mount),
-            )
-    except BaseException:
-        for tree in trees.values():
-            os.close(tree.fd)
-        raise
-    return trees
-
-
-def _build_one(wanted: WantedMount, by_id: dict[int, mount_table.Mount]) -> attach.Tree:
-    from . import idmapped
-
-    with contextlib.ExitStack() as stack:
-        idmap = wanted.options.idmap
-        userns = stack.enter_context(idmapped.opened(idmap)) if idmap else -1
-        if not wanted.options.bind:
-            return attach.build(wanted, userns=userns)
-        fd = os.open(wanted.src, os.O_PATH | os.O_CLOEXEC)
-        stack.callback(os.close, fd)
-        return attach.clone(fd, wanted, source=attach.source_of(fd, by_id), userns=userns)
-
-
-def _allow_descriptors(number: int) -> None:
-    """Each detached mount is an open file: make room for as many as there are actions."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number + 256
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _recorded_after(

@@ -21,7 +21,7 @@ from . import explain_mounts, mount_table, network, paths, pins, steps
 from .errors import KernelError, Refused
 from .inside import Inside
 from .layout import Layout
-from .mounts import attach
+from .mounts import attach, build, observe
 from .mounts.compare import Source, WantedMount
 from .mounts.plan import plan
 from .syscalls import mounts as calls
@@ -148,7 +148,7 @@ class _Mounting:
         self._mounts = wanted.all_mounts()
         self._host_proc = host_proc
         self._may_make_paths = may_make_paths
-        self._trees: dict[int, attach.Tree] = {}
+        self._trees: dict[int, build.Tree] = {}
         self._sources: dict[int, Source] = {}
 
     def run(self) -> list[str]:
@@ -187,9 +187,9 @@ class _Mounting:
             explain=functools.partial(explain_mounts.mount, inside=None, wanted=mount),
         )
 
-    def _built(self, position: int, mount: WantedMount) -> attach.Tree:
+    def _built(self, position: int, mount: WantedMount) -> build.Tree:
         if not mount.options.bind:
-            return attach.build(mount)
+            return build.build(mount)
         try:
             fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
@@ -198,8 +198,8 @@ class _Mounting:
                 "Create it first, or use src_in: namespace if it is inside the root.",
             ) from error
         try:
-            self._sources[position] = attach.source_of(fd, self._table())
-            return attach.clone(fd, mount, source=self._sources[position])
+            self._sources[position] = observe.source_of(fd, self._table())
+            return build.clone(fd, mount, source=self._sources[position])
         finally:
             os.close(fd)
 
@@ -217,11 +217,11 @@ class _Mounting:
         mount = self._mounts[position]
         if mount.options.bind and mount.src_in == "namespace":
             with contextlib.suppress(KernelError), inside.opened(mount.src) as fd:
-                self._sources[position] = attach.source_of(fd, self._table())
-        seen = attach.observe(
+                self._sources[position] = observe.source_of(fd, self._table())
+        seen = observe.observe(
             inside,
             mount,
-            attach.Table(inside.mounts()),
+            observe.Table(inside.mounts()),
             host_devices=copied,
             own_kinds=self._own_kinds,
         )
