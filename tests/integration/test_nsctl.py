@@ -278,6 +278,7 @@ def test_a_damaged_definition(nsctl: Nsctl, web: str, run_module: RunModule) -> 
         edited = content[part] if part == "properties" else content[part][0]
         del edited[key]
         path.write_text(json.dumps(content))
+        assert "is damaged" in nsctl("show", web).stdout
         said = nsctl("up", web, code=1).stderr
         assert "is damaged" in said and key in said
         (listed,) = nsctl.data("list")

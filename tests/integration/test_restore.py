@@ -249,6 +249,8 @@ def test_one_that_fails_does_not_keep_the_others_down(
     assert listed[broken]["reason"].startswith(reason)
     assert reason in nsctl("list").stdout
     assert reason in nsctl("show", broken).stdout
+    (mount,) = nsctl.data("show", broken)["mounts"]
+    assert (mount["path"], mount["state"]) == ("/mnt", "missing")
     # It is kept until the namespace is what it should be, whoever makes it so.
     gone.mkdir()
     assert nsctl.data("list", broken)[0]["state"] == "failed"

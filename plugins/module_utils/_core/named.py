@@ -347,7 +347,7 @@ def _removal(name: str, *, force: bool, keep_definition: bool = False) -> list[_
         more = f" and {len(living) - 10} more" if len(living) > 10 else ""
         raise Refused(
             f"processes live in namespace {name!r}: {listed}{more}",
-            "Stop them, or set force: true to have them killed.",
+            "Stop them, or have them killed: force: true, or `nsctl down --force`.",
             processes=residents.as_data(living),
         )
     changes = []

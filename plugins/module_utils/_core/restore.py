@@ -72,7 +72,7 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
 
     Raises Refused, StepFailed, OSError.
     """
-    with _damage_refused(definition):
+    with damage_refused(definition):
         wanted = wanted_of(definition)
     target = Target(namespace=definition.name)
     actions = named.present(wanted, check=check, timeout=timeout).actions
@@ -80,7 +80,7 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
     current = definition if check else loaded(definition.name)
     view = look(current)
     for batch in _batches(current, view.pivoted if view is not None else ()):
-        with _damage_refused(current):
+        with damage_refused(current):
             run = _run_of(batch, target, batch[0] in current.steps, timeout)
         actions += run(check)
     return actions
@@ -183,8 +183,8 @@ def _say_nothing(_text: str) -> None:
 
 
 @contextlib.contextmanager
-def _damage_refused(definition: Definition) -> t.Iterator[None]:
-    """For reading what is in a definition: people edit such files, and make mistakes."""
+def damage_refused(definition: Definition) -> t.Iterator[None]:
+    """Read what is in a definition: people edit such files, and make mistakes. Raises Refused."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:

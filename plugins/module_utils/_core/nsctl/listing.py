@@ -89,7 +89,7 @@ def summary(name: str) -> dict[str, t.Any]:
 
 
 def _is_mended(definition: definitions.Definition) -> bool:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, Refused), restore.damage_refused(definition):
         return not drift.of(definition).changes
     return False
 

@@ -13,7 +13,8 @@ import json
 import typing as t
 
 from .. import definition as definitions
-from .. import drift, mount_table
+from .. import drift, mount_table, restore
+from ..errors import Refused
 from ..mounts.compare import WantedMount
 from . import listing, say
 from .arguments import WrongUsage, parse
@@ -37,11 +38,15 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
 
 def _found(name: str) -> dict[str, t.Any]:
     found = listing.summary(name)
-    definition = None if found["state"] == listing.FAILED else definitions.load(name)
     found.update(properties={}, changes=[], mounts=[])
-    if definition is None:
-        return found
-    seen = drift.of(definition)
+    try:
+        definition = definitions.load(name)
+        if definition is None:
+            return found
+        with restore.damage_refused(definition):
+            seen = drift.of(definition)
+    except Refused as error:
+        return {**found, "state": listing.FAILED, "reason": found["reason"] or error.reason}
     properties = {
         key: value for key, value in definition.properties.items() if key not in ("kinds",)
     }
