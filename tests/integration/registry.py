@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 import typing as t
+import urllib.parse
 import urllib.request
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -104,7 +105,7 @@ class Registry:
 
 
 class Gate:
-    """Passes requests on to a registry and lists them in ``asked``. Close it.
+    """Passes requests on to a registry and lists them in ``asked``; also as a proxy. Close it.
 
     ``needs_password``: without USER and PASSWORD nothing is answered. ``certificate``: the file
     with the certificate and its key.
@@ -133,9 +134,11 @@ class Gate:
                     return
                 if self.path != "/v2/":
                     gate.asked.append(f"{self.command} {self.path}")
+                # To a proxy it is the whole address.
+                path = urllib.parse.urlsplit(self.path)._replace(scheme="", netloc="").geturl()
                 connection = http.client.HTTPConnection("127.0.0.1", registry.port)
                 headers = {"Accept": ", ".join(self.headers.get_all("Accept", []))}
-                connection.request(self.command, self.path, headers=headers)
+                connection.request(self.command, path, headers=headers)
                 answer = connection.getresponse()
                 body = answer.read()
                 self.send_response(answer.status)

@@ -12,6 +12,7 @@ import os
 import pathlib
 import resource
 import stat
+import subprocess
 import tarfile
 import typing as t
 
@@ -69,8 +70,12 @@ class Playground(t.NamedTuple):
     def unpack(self, run_module: RunModule, members: Members, **options: t.Any) -> Result:
         """Unpack an archive of these; everything around the root must be as before."""
         archive = write(self.top / "archive.tar", members)
+        return self.make(run_module, archive=archive, **options)
+
+    def make(self, run_module: RunModule, **options: t.Any) -> Result:
+        """Make the root from this source; everything around it must be as before."""
         before = facts_below(self.top, without=self.root)
-        args = {"path": str(self.root), "archive": archive, **options}
+        args = {"path": str(self.root), **options}
         result = run_module("ns_rootfs", args)
         after = facts_below(self.top, without=self.root)
         assert after == before
@@ -373,3 +378,43 @@ def test_memory_does_not_grow_with_the_number_of_entries(playground: Playground)
     entries, kilobytes = spawn.call(unpacked)
     assert entries == 60_000
     assert kilobytes < 6_000
+
+
+def layers_of(outside: pathlib.Path) -> dict[str, list[tuple[tarfile.TarInfo, bytes]]]:
+    """Layers of images that are after the canary; the second half of each goes through a link."""
+    canary = str(outside / "canary")
+    link = (member("out", tarfile.SYMTYPE, linkname=str(outside)), b"")
+    return {
+        "name with ..": [(member("../outside/canary"), b"x"), (member("../../../x"), b"x")],
+        "absolute name": [(member(canary), b"x")],
+        "through a link": [link, (member("out/canary"), b"x"), (member("out/new"), b"x")],
+        "hard link": [
+            (member("hard", tarfile.LNKTYPE, linkname=canary), b""),
+            (member("hard"), b"x"),
+        ],
+        "whiteout through a link": [link, (member("out/.wh.canary"), b"")],
+        "whiteout of all through a link": [link, (member("out/.wh..wh..opq"), b"")],
+        "whiteout of the directory above": [(member(".wh.."), b""), (member("a/.wh..."), b"")],
+        "attributes of what a link leads to": [
+            link,
+            (member("out", tarfile.DIRTYPE, mode=0o777, uid=1, gid=1), b""),
+        ],
+    }
+
+
+@pytest.mark.parametrize("kind", layers_of(pathlib.Path("/")))
+def test_a_hostile_layer_of_an_image_stays_inside(
+    kind: str, playground: Playground, run_module: RunModule
+) -> None:
+    """Whether it is refused or unpacked inside is for umoci to say."""
+    layer = write(playground.top / "layer.tar", layers_of(playground.canary.parent)[kind])
+    layout = playground.top / "layout"
+    for words in (
+        ["init", "--layout", layout],
+        ["new", "--image", f"{layout}:tag"],
+        ["raw", "add-layer", "--image", f"{layout}:tag", layer],
+    ):
+        subprocess.run(["umoci", *words], check=True, capture_output=True)
+    result = playground.make(run_module, image=f"oci:{layout}:tag")
+    assert playground.canary.read_text() == "untouched"
+    assert "Traceback" not in str(result)

@@ -259,6 +259,21 @@ def test_the_platform_is_chosen(
     converge("ns_rootfs", {**by_name, "path": str(tmp_path / "named")})
 
 
+def test_a_proxy_of_the_environment_is_used(
+    images: Images, registry: Registry, gate: Gate, path: pathlib.Path, run_module: RunModule
+) -> None:
+    """For a host that has no address here."""
+    registry.push(images.plain, "proxied:1")
+    image = "docker://registry.invalid/proxied:1"
+    args: Result = {"path": str(path), "image": image, "tls_verify": False}
+    failed(run_module("ns_rootfs", args), "cannot be read")
+    proxy = {"HTTP_PROXY": f"http://{gate.address}", "HTTPS_PROXY": f"http://{gate.address}"}
+    result = run_module("ns_rootfs", args, env=proxy)
+    assert result["changed"], result
+    assert "GET http://registry.invalid/v2/proxied/manifests/1" in gate.asked
+    assert run_module("ns_rootfs", args, env=proxy)["changed"] is False
+
+
 @pytest.fixture
 def certificate(tmp_path: pathlib.Path) -> pathlib.Path:
     both = tmp_path / "certificate.pem"
