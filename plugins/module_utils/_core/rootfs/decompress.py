@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -19,6 +20,10 @@ import tempfile
 import typing as t
 
 from ..errors import Refused
+
+# So that the two processes take turns less often; the size is what anyone may have by default.
+_F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ has a name since Python 3.10
+_PIPE_SIZE = 1 << 20
 
 
 class _Format(t.NamedTuple):
@@ -68,6 +73,8 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
             _command(form), stdin=fd, stdout=subprocess.PIPE, stderr=complaints
         )
         output = t.cast("t.IO[bytes]", program.stdout)
+        with contextlib.suppress(OSError):  # more than a plain user may have
+            fcntl.fcntl(output, _F_SETPIPE_SZ, _PIPE_SIZE)
 
         def verify() -> None:
             output.close()
