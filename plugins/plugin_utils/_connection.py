@@ -13,7 +13,11 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
+    Refused,
+    in_words,
+    sentence,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
 
@@ -58,6 +62,11 @@ class Inside:
             raise self._unreachable(way, reason)
         if _entering.suspicious(code, said):
             self._check(way)
+        if _entering.lacks_python(code, said):
+            text = (
+                f"There is no such Python inside {way.target}: what needs none is raw, and script."
+            )
+            err += f"{text}\n".encode()
         return code, out, err
 
     def _exec_on_host(self, cmd: str, in_data: bytes | None, sudoable: bool) -> Done:
@@ -76,7 +85,8 @@ class Inside:
         try:
             return way.checked()
         except Refused as error:
-            raise AnsibleConnectionFailure(in_words(error)) from error
+            # Ansible would add the cause once more.
+            raise AnsibleConnectionFailure(in_words(error)) from None
 
     def _check(self, way: _entering.Way) -> None:
         """Enter and do nothing. Raises AnsibleConnectionFailure where that fails."""
@@ -86,7 +96,8 @@ class Inside:
             raise self._unreachable(way, _entering.failure(code, said) or said.strip())
 
     def _unreachable(self, way: _entering.Way, reason: str) -> AnsibleConnectionFailure:
-        return AnsibleConnectionFailure(f"Cannot enter {way.target}: {reason}")
+        text = sentence(reason, _entering.hint(way, reason))
+        return AnsibleConnectionFailure(f"Cannot enter {way.target}: {text}")
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the controller to a path inside."""

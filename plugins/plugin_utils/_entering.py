@@ -35,6 +35,7 @@ _NOT_STARTED = (125, 126, 127)  # of nsctl: not entered, no such program, not ex
 _COMPLAINT = re.compile(r"^(?:nsctl exec|linux\.namespaces): (.+?)\r?$", re.MULTILINE)
 # What the way in may have said, and a command inside as well.
 _SUSPICION = re.compile(r"^(?:sudo|doas|nsenter): |sudoers|not allowed to execute", re.MULTILINE)
+_NO_PYTHON = re.compile(r"python[0-9.]*: (?:command )?not found|python[0-9.]*: No such file")
 
 
 class Way(t.NamedTuple):
@@ -155,6 +156,20 @@ def failure(code: int, said: str) -> str | None:
     """Why nothing was started inside, by the way's exit code and what it wrote; None if it was."""
     found = _COMPLAINT.findall(said)
     return found[-1] if found and code in _NOT_STARTED else None
+
+
+def lacks_python(code: int, said: str) -> bool:
+    """Whether a shell inside has not found the Python that it was to run."""
+    return code == _NOT_STARTED[-1] and _NO_PYTHON.search(said) is not None
+
+
+def hint(way: Way, reason: str) -> str:
+    """What to do about a reason that comes from who is to enter."""
+    if "this takes root" in reason and way.escalation == "none":
+        return "Set ansible_ns_escalation, to sudo or doas, or log in as root."
+    if reason.startswith(f"{way.escalation}: "):
+        return f"Let the login user run {COMMAND} on the host as root without a password."
+    return ""
 
 
 def suspicious(code: int, said: str) -> bool:
