@@ -13,11 +13,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
-    Refused,
-    in_words,
-    sentence,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
 from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
 
@@ -96,8 +92,8 @@ class Inside:
             raise self._unreachable(way, _entering.failure(code, said) or said.strip())
 
     def _unreachable(self, way: _entering.Way, reason: str) -> AnsibleConnectionFailure:
-        text = sentence(reason, _entering.hint(way, reason))
-        return AnsibleConnectionFailure(f"Cannot enter {way.target}: {text}")
+        words = [f"Cannot enter {way.target}: {reason.rstrip('.')}.", _entering.hint(way, reason)]
+        return AnsibleConnectionFailure(" ".join(filter(None, words)))
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the controller to a path inside."""

@@ -11,7 +11,9 @@ from conftest import RunModule
 NEW_ROOT = "/mnt"
 
 
-def with_root_of_host(run_module: RunModule, name: str, *, kinds: t.Sequence[str]) -> None:
+def with_root_of_host(
+    run_module: RunModule, name: str, *, kinds: t.Sequence[str], hostname: str | None = None
+) -> None:
     """Make the namespace ``name``, whose root is the host's: with other /proc, /tmp and changes.
 
     It is not persistent, so that the host gets no nsctl with it.
@@ -21,7 +23,7 @@ def with_root_of_host(run_module: RunModule, name: str, *, kinds: t.Sequence[str
         (layers / directory).mkdir(parents=True)
     overlay = ["lowerdir=/", f"upperdir={layers}/upper", f"workdir={layers}/work"]
     root = {"path": NEW_ROOT, "src": "root", "fstype": "overlay", "opts": overlay}
-    _make(run_module, name, root, kinds)
+    _make(run_module, name, root, kinds, hostname=hostname)
 
 
 def with_root(
@@ -39,8 +41,11 @@ def _make(
     kinds: t.Sequence[str],
     *,
     bare: bool = False,
+    hostname: str | None = None,
 ) -> None:
-    args = {"name": name, "kinds": list(kinds), "persistent": False}
+    args: dict[str, t.Any] = {"name": name, "kinds": list(kinds), "persistent": False}
+    if hostname is not None:
+        args["hostname"] = hostname
     mounts = [root]
     if not bare:
         mounts += [
