@@ -106,7 +106,9 @@ test-images: setup ## nginx, redis and PostgreSQL from images of a registry on t
 
 .PHONY: test-connection
 test-connection: setup ## whole plays inside, over each connection: some minutes
+	@tests/setup-os-packages programs molecule
 	pytest -s tests/integration/connections.py
+	molecule test --scenario-name inside --no-command-borders
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping

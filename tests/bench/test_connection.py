@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task inside costs over ssh, as a ratio of the same task on the host over Ansible's own ssh."""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
+
+from remote_host import ADMIN, remote_host
+
+INTEGRATION = pathlib.Path(__file__).parents[1] / "integration"
+
+
+def _of_integration_tests(name: str) -> t.Any:
+    spec = importlib.util.spec_from_file_location("of_integration", INTEGRATION / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+# A mount namespace of its own, so that this machine gets neither sshd nor users.
+own_host = _of_integration_tests("own_host")
+
+ROUNDS = 25
+NAME = "bench-connection"
+MOST = 1.15
+HERE = pathlib.Path(__file__).parent
+Variables = dict[str, t.Any]
+
+
+@pytest.fixture(scope="module")
+def hosts(own_host: None) -> t.Iterator[dict[str, Variables]]:  # noqa: ARG001
+    """The host and a namespace on it, as root and as a user with sudo."""
+    try:
+        with remote_host() as remote:
+            named.present(named.Wanted(NAME, kinds=("mnt", "uts")), check=False, timeout=10)
+            install.present(check=False)
+            common = {**remote, "ansible_pipelining": True}
+            common["ansible_python_interpreter"] = "/usr/bin/python3"
+            inside = {"ansible_connection": "linux.namespaces.ssh", "ansible_ns_namespace": NAME}
+            admin = {"ansible_user": ADMIN}
+            sudo = {**admin, **inside, "ansible_ns_escalation": "sudo"}
+            yield {
+                "root on the host": {**common, "ansible_connection": "ssh"},
+                "root inside": {**common, **inside},
+                "user on the host": {**common, **admin, "ansible_connection": "ssh"},
+                "user inside": {**common, **sudo},
+            }
+    finally:
+        named.absent(NAME, check=False, force=True, timeout=10)
+        install.absent(check=False)
+
+
+def measure(hosts: dict[str, Variables], where: pathlib.Path) -> dict[str, float]:
+    """The median duration in seconds of a task on each host; they take turns, so that load hits all."""
+    inventory, playbook, durations = (
+        where / name for name in ("hosts.json", "play.yml", "durations")
+    )
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    plays = [
+        {
+            "hosts": host,
+            "gather_facts": False,
+            "tasks": [{"name": host, "ansible.builtin.ping": None}],
+        }
+        for host in hosts
+    ]
+    playbook.write_text(json.dumps(plays * ROUNDS))
+    environment = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "durations",
+        "DURATIONS": str(durations),
+    }
+    subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(playbook)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    found = collections.defaultdict(list)
+    for line in durations.read_text().splitlines():
+        took, _space, name = line.partition(" ")
+        found[name].append(float(took))
+    return {name: statistics.median(times[1:]) for name, times in found.items()}
+
+
+def test_a_task_inside(hosts: dict[str, Variables], tmp_path: pathlib.Path) -> None:
+    took = measure(hosts, tmp_path)
+    print()
+    for who in ("root", "user"):
+        host, inside = took[f"{who} on the host"], took[f"{who} inside"]
+        print(
+            f"{who}: {inside:.3f} s inside, {host:.3f} s on the host, {inside / host:.2f} ≤ {MOST}"
+        )
+    assert took["root inside"] <= MOST * took["root on the host"]
