@@ -25,7 +25,7 @@ def _without_versions(found: t.Any) -> t.Any:
 
 
 def _options_of(documentation: str) -> str:
-    options = yaml.safe_load(documentation)["options"]
+    options = yaml.safe_load(documentation).get("options", {})
     text: str = yaml.safe_dump({"options": _without_versions(options)})
     return text
 

@@ -34,7 +34,9 @@ _OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.
 _NOT_STARTED = (125, 126, 127)  # of nsctl: not entered, no such program, not executable
 _COMPLAINT = re.compile(r"^(?:nsctl exec|linux\.namespaces): (.+?)\r?$", re.MULTILINE)
 # What the way in may have said, and a command inside as well.
-_SUSPICION = re.compile(r"^(?:sudo|doas|nsenter): |sudoers|not allowed to execute", re.MULTILINE)
+_SUSPICION = re.compile(
+    rf"^(?:sudo|doas|nsenter): |{re.escape(COMMAND)}: |sudoers|not allowed to execute", re.MULTILINE
+)
 _NO_PYTHON = re.compile(r"python[0-9.]*: (?:command )?not found|python[0-9.]*: No such file")
 
 
