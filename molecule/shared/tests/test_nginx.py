@@ -95,6 +95,7 @@ def test_has_no_helper_beside_it(host, nginx):
     assert workers
     assert counts[own] == 1 + len(workers)
     assert host.process.get(pid=nginx).ppid == 1
+    assert "nsctl" not in host.check_output("ps -A -o args=")
 
 
 def test_is_the_main_process_of_its_unit(host, nginx):
