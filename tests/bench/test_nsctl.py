@@ -17,6 +17,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import inst
 ROUNDS = 60
 NAME = "bench-nsctl"
 MOST = 4.0
+# list, show and up read what there is to know: less than a second on a quiet machine.
+MOST_OF_OTHERS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,10 @@ def test_starting_a_program(python: str) -> None:
     assert took["nsctl exec"] <= MOST * took["python"]
 
 
-def test_list_and_show(python: str) -> None:  # noqa: ARG001
+def test_list_and_show(python: str) -> None:
     took = durations(
         {
+            "python": [python, "-I", "-S", "-c", "pass"],
             "list": [install.COMMAND, "list", "--json"],
             "show": [install.COMMAND, "show", NAME, "--json"],
             "up": [install.COMMAND, "up", "--all"],
@@ -68,7 +71,7 @@ def test_list_and_show(python: str) -> None:  # noqa: ARG001
     )
     print()
     for title, seconds in took.items():
-        print(f"{title}: {seconds * 1000:.0f} ms")
+        print(f"{title}: {seconds * 1000:.0f} ms, ratio {seconds / took['python']:.1f}")
     listed = json.loads(subprocess.check_output([install.COMMAND, "list", "--json"]))
     assert [each["name"] for each in listed if each["name"] == NAME] == [NAME]
-    assert max(took.values()) < 1.0
+    assert max(took.values()) <= MOST_OF_OTHERS * took["python"]
