@@ -35,7 +35,7 @@ def _of_integration_tests(name: str) -> t.Any:
 # A mount namespace of its own, so that this machine gets neither sshd nor users.
 own_host = _of_integration_tests("own_host")
 
-ROUNDS = 25
+ROUNDS = 15
 NAME = "bench-connection"
 MOST = 1.15
 HERE = pathlib.Path(__file__).parent
@@ -55,10 +55,10 @@ def hosts(own_host: None) -> t.Iterator[dict[str, Variables]]:  # noqa: ARG001
             admin = {"ansible_user": ADMIN}
             sudo = {**admin, **inside, "ansible_ns_escalation": "sudo"}
             yield {
-                "root on the host": {**common, "ansible_connection": "ssh"},
-                "root inside": {**common, **inside},
-                "user on the host": {**common, **admin, "ansible_connection": "ssh"},
-                "user inside": {**common, **sudo},
+                "root-host": {**common, "ansible_connection": "ssh"},
+                "root-inside": {**common, **inside},
+                "user-host": {**common, **admin, "ansible_connection": "ssh"},
+                "user-inside": {**common, **sudo},
             }
     finally:
         named.absent(NAME, check=False, force=True, timeout=10)
@@ -102,8 +102,9 @@ def test_a_task_inside(hosts: dict[str, Variables], tmp_path: pathlib.Path) -> N
     took = measure(hosts, tmp_path)
     print()
     for who in ("root", "user"):
-        host, inside = took[f"{who} on the host"], took[f"{who} inside"]
+        host, inside = took[f"{who}-host"], took[f"{who}-inside"]
         print(
             f"{who}: {inside:.3f} s inside, {host:.3f} s on the host, {inside / host:.2f} ≤ {MOST}"
         )
-    assert took["root inside"] <= MOST * took["root on the host"]
+    # The user has a plain shell: what root's own one does when it starts hides what entering costs.
+    assert took["user-inside"] <= MOST * took["user-host"]
