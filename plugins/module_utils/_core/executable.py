@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 
 from .errors import KernelError, Refused
@@ -19,9 +18,6 @@ from .syscalls import files
 
 _MOST_INTERPRETERS = 5  # as many as execve(2) follows
 _START = 4096
-# Compilers put the path of the loader right behind the headers, ended by a null.
-_ELF_INTERPRETER = rb"(?s)\A\x7fELF.*?\0(/[!-~]*/ld[!-~]*)\0"
-_SCRIPT = rb"#![ \t]*([^ \t\n]+)"
 
 
 def find(name: str, search_path: str) -> str:
@@ -56,10 +52,9 @@ def check_no_magic_link(path: str) -> None:
                     "Name the program by its path inside the root.",
                 ) from error
             return
-        found = re.match(_SCRIPT, start)
-        if found is None:
+        path = _interpreter_of_script(start)
+        if not path:
             return
-        path = os.fsdecode(found.group(1))
 
 
 def interpreter_of(path: str) -> str:
@@ -71,8 +66,25 @@ def interpreter_of(path: str) -> str:
         start = _start_of(path)
     except KernelError:
         return ""
-    found = re.match(_SCRIPT, start) or re.search(_ELF_INTERPRETER, start)
-    return os.fsdecode(found.group(1)) if found else ""
+    return _interpreter_of_script(start) or _loader_of_elf(start)
+
+
+# Both without the module re, which takes as long to load as a tenth of `nsctl exec`.
+def _interpreter_of_script(start: bytes) -> str:
+    if not start.startswith(b"#!"):
+        return ""
+    line = start[2:].partition(b"\n")[0].replace(b"\t", b" ").lstrip(b" ")
+    return os.fsdecode(line.partition(b" ")[0])
+
+
+def _loader_of_elf(start: bytes) -> str:
+    # Compilers put its path right behind the headers, ended by a null.
+    texts = start.split(b"\0")[1:-1] if start.startswith(b"\x7fELF") else []
+    for text in texts:
+        is_word = all(ord("!") <= byte <= ord("~") for byte in text)
+        if text.startswith(b"/") and b"/ld" in text and is_word:
+            return os.fsdecode(text)
+    return ""
 
 
 def _start_of(path: str) -> bytes:
