@@ -78,16 +78,19 @@ sanity: setup
 unit: setup
 	pytest tests/unit
 
+# Each of the two has a host of its own: see tests/integration/conftest.py.
+PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --quiet
+
 .PHONY: integration
 integration: setup
 	@tests/setup-os-packages programs rootfs
-	pytest tests/integration
-	pytest --older-kernel tests/integration/test_ns_mount_named.py tests/integration/test_plain_user.py
+	$(PYTEST_BY_TWO) tests/integration
+	$(PYTEST_BY_TWO) --older-kernel tests/integration/test_ns_mount_named.py tests/integration/test_plain_user.py
 
 .PHONY: integration-older
 integration-older: setup
 	@tests/setup-os-packages programs rootfs
-	pytest tests/integration --older-kernel
+	$(PYTEST_BY_TWO) --older-kernel tests/integration
 
 .PHONY: molecule
 molecule: setup

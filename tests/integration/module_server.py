@@ -36,6 +36,8 @@ TIMEOUT = 120.0
 # over all of its processes: at each instant at which something else is left behind. One that
 # makes no more than that says how many it made, on its standard error.
 KILL_AT = "TESTS_KILL_AT"
+# In the environment of all processes of this test run that are not a program of a test.
+RUN = "TESTS_RUN"
 _DOOM_FD = 200
 # What the C library is asked for that changes nothing.
 _HARMLESS_CALLS = {"prctl", "statx", "capget", 434, 437}  # pidfd_open, openat2
@@ -69,6 +71,7 @@ class Server:
         argv = [sys.executable, __file__, str(listener.fileno())]
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(CHECKOUT / ".build/pycache")}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment[RUN] = str(os.getpid())
         self._process = subprocess.Popen(argv, pass_fds=[listener.fileno()], env=environment)
         listener.close()
 

@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 from conftest import Converge, Result, RunModule, Unshared, host_state, inside, wait_until
+from module_server import RUN
 from programs import signals_of
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
@@ -175,9 +176,13 @@ def test_nothing_else_of_ours_stays(web: Web, run_module: RunModule) -> None:
     run_module("ns_mount_info", {})  # from now on there is the server
     before = set(nsfs.all_pids())
     pid = web.started(argv=["sleep", "infinity"])
-    new = [each for each in set(nsfs.all_pids()) - before if not has_ended(each)]
-    forked = [each for each in new if "module_server" in open_text(f"/proc/{each}/cmdline")]
-    assert forked == []  # a module runs in a fork of that
+    mark = f"{RUN}={os.getpid()}\0"
+
+    def ours() -> list[int]:
+        new = set(nsfs.all_pids()) - before
+        return [each for each in new if mark in open_text(f"/proc/{each}/environ")]
+
+    assert wait_until(lambda: ours() == [])  # the module itself may take a moment to end
     descriptors = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     assert descriptors == {"0": "/dev/null", "1": str(web.log), "2": str(web.log)}
     assert os.getsid(pid) == pid
