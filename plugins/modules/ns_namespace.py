@@ -210,8 +210,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps, install, named
+from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
+
+if t.TYPE_CHECKING:
+    from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -243,6 +246,8 @@ def id_maps_of(params: t.Mapping[str, t.Any]) -> id_maps.IdMaps | None:
         if "user" not in params["kinds"]:
             return None
         value = "root"
+    from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
+
     return id_maps.parse(value, id_maps.Caller.of_this_process())
 
 

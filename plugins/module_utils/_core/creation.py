@@ -17,9 +17,11 @@ import typing as t
 
 from . import credentials, holder, kinds, pins, settings, spawn, steps
 from .errors import StepFailed
-from .id_maps import IdMaps
 from .syscalls import mounts
 from .targets import Handles
+
+if t.TYPE_CHECKING:
+    from .id_maps import IdMaps
 
 _PROPAGATION = {
     "private": mounts.MS_PRIVATE,

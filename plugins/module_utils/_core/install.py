@@ -26,8 +26,8 @@ import sys
 import time
 import typing as t
 
-from . import carried, light, precompiled, steps
 from . import definition as definitions
+from . import light, precompiled, steps
 from .errors import Refused
 from .precompiled import LIBRARY
 from .syscalls import files
@@ -148,7 +148,11 @@ def _check_ours(path: str) -> None:
 
 def _installation() -> _Steps:
     _check_ours(COMMAND)
-    library = precompiled.in_step or f"{LIBRARY}/{carried.digest_of(carried.sources())}"
+    library = precompiled.in_step
+    if not library:
+        from . import carried
+
+        library = f"{LIBRARY}/{carried.digest_of(carried.sources())}"
     planned: _Steps = []
     command = _text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
@@ -181,6 +185,8 @@ def _install(library: str) -> None:
     if not os.path.isdir(library):
         beside = f"{library}.new"
         shutil.rmtree(beside, ignore_errors=True)
+        from . import carried
+
         texts = carried.sources()
         for path, text in texts.items():
             _make_directory(os.path.dirname(f"{beside}/{path}"))

@@ -30,8 +30,10 @@ from . import (
 )
 from . import definition as definitions
 from .errors import Refused
-from .id_maps import IdMaps
 from .inside import Inside, open_host_proc
+
+if t.TYPE_CHECKING:
+    from .id_maps import IdMaps
 
 
 class Wanted(t.NamedTuple):
