@@ -36,6 +36,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     install,
     layout,
     mount_table,
+    nsfs,
     pins,
     spawn,
 )
@@ -462,6 +463,12 @@ def wait_until(question: t.Callable[[], bool], *, seconds: float = 5.0) -> bool:
             return True
         time.sleep(0.01)
     return question()
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process lives no more. A zombie may stay: of orphans, with these tests."""
+    facts = nsfs.process_facts(pid)
+    return facts is None or facts.state in "ZX"
 
 
 @pytest.fixture(params=list(OLDER_KERNELS))

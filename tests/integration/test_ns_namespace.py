@@ -18,6 +18,7 @@ from conftest import (
     Converge,
     Result,
     RunModule,
+    has_ended,
     host_state,
     inside,
     leave_orphans_to_init,
@@ -90,11 +91,6 @@ def owner_of(path: str) -> int:
     finally:
         os.close(pin)
         os.close(owner)
-
-
-def has_ended(pid: int) -> bool:
-    facts = nsfs.process_facts(pid)
-    return facts is None or facts.state == "Z"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,16 @@ import time
 import typing as t
 
 import pytest
-from conftest import Converge, Result, RunModule, Unshared, host_state, inside, wait_until
+from conftest import (
+    Converge,
+    Result,
+    RunModule,
+    Unshared,
+    has_ended,
+    host_state,
+    inside,
+    wait_until,
+)
 from module_server import RUN
 from programs import signals_of
 
@@ -122,11 +131,6 @@ def status_of(pid: int) -> dict[str, str]:
         key: value.strip()
         for key, _colon, value in (line.partition(":") for line in text.splitlines())
     }
-
-
-def has_ended(pid: int) -> bool:
-    facts = nsfs.process_facts(pid)
-    return facts is None or facts.state in "ZX"
 
 
 def session(pid: int) -> list[int]:
