@@ -27,6 +27,7 @@ seealso:
     plugin_type: inventory
 """
 
+import contextlib
 import typing as t
 
 from ansible.plugins.connection.ssh import Connection as SshConnection
@@ -48,16 +49,18 @@ class Connection(Inside, SshConnection):  # type: ignore[misc]
             return USER_INSIDE
         return super().get_option(option, hostvars)
 
-    def _exec_on_host(self, cmd: str, in_data: bytes | None, sudoable: bool) -> Done:
+    @contextlib.contextmanager
+    def _on_host(self) -> t.Iterator[None]:
         self._is_on_host = True
         try:
-            return super()._exec_on_host(cmd, in_data, sudoable)
+            yield
         finally:
             self._is_on_host = False
 
+    def _exec_on_host(self, cmd: str, in_data: bytes | None, sudoable: bool) -> Done:
+        with self._on_host():
+            return super()._exec_on_host(cmd, in_data, sudoable)
+
     def reset(self) -> None:
-        self._is_on_host = True
-        try:
+        with self._on_host():
             super().reset()
-        finally:
-            self._is_on_host = False

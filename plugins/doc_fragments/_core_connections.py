@@ -10,24 +10,21 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import typing as t
+import re
 
-import yaml
 from ansible.plugins.connection import local, ssh
 from ansible.plugins.doc_fragments import connection_pipelining
 
 
-def _without_versions(found: t.Any) -> t.Any:
-    """Those are Ansible's, and would be read as this collection's."""
-    if isinstance(found, dict):
-        return {k: _without_versions(v) for k, v in found.items() if k != "version_added"}
-    return [_without_versions(each) for each in found] if isinstance(found, list) else found
-
-
 def _options_of(documentation: str) -> str:
-    options = yaml.safe_load(documentation).get("options", {})
-    text: str = yaml.safe_dump({"options": _without_versions(options)})
-    return text
+    """Its options, word for word but for the versions: those are Ansible's, not this collection's.
+
+    Not parsed: Ansible asks for this in each process that runs a task, and parses it then.
+    """
+    found = re.search(r"^( *)options:\n(?:\1 .*\n| *\n)*", documentation, re.MULTILINE)
+    if found is None:
+        raise ValueError("this Ansible documents the options of its connections in another way")
+    return re.sub(r"^ *version_added:.*\n", "", found[0], flags=re.MULTILINE)
 
 
 class ModuleDocFragment:

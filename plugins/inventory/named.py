@@ -80,6 +80,7 @@ groups:
   shops: ns_name.startswith('shop')
 """
 
+import functools
 import typing as t
 
 from ansible import constants as C
@@ -96,7 +97,7 @@ from ansible.plugins.loader import connection_loader
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.pins import is_name
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import is_name
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _asking
 
 Variables = dict[str, t.Any]
@@ -111,6 +112,13 @@ _CONNECTIONS = {
 _FACTS = ("kinds", "state", "root", "persistent")
 
 
+@functools.cache
+def _option_variables(plugin: str) -> frozenset[str]:
+    """The variables that set options of a connection plugin; known once it was loaded."""
+    loaded = connection_loader.get(plugin, PlayContext())._load_name
+    return frozenset(C.config.get_plugin_vars("connection", loaded))
+
+
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
     NAME = "linux.namespaces.named"
 
@@ -122,14 +130,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         """Add the namespaces of the hosts that are there."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        ways = {name: self._way_into(name) for name in list(inventory.hosts)}
-        ways = {name: way for name, way in ways.items() if way}
         variable = self.get_option("variable")
-        listed = {}
-        for name in ways:
-            variables = self._variables_of(name)
+        ways, listed = {}, {}
+        for name in list(inventory.hosts):
+            self.templar.available_variables = variables = self._variables_of(name)
+            way = self._way_into(name, variables)
+            if not way:
+                continue
+            ways[name] = way
             if variable in variables:
-                listed[name] = self._templated(variables[variable], name)
+                listed[name] = self.templar.template(variables[variable])
         if self.get_option("ask"):
             unknown = {name: ways[name] for name in ways if name not in listed}
             listed.update(self._answers(unknown, path, use_cache=cache))
@@ -149,23 +159,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             variables = combine_vars(variables, from_plugins)
         return {**variables, "inventory_hostname": host}
 
-    def _templated(self, value: t.Any, host: str) -> t.Any:
-        self.templar.available_variables = self._variables_of(host)
-        return self.templar.template(value)
-
-    def _way_into(self, host: str) -> Variables:
+    def _way_into(self, host: str, variables: Variables) -> Variables:
         """The variables of a namespace of the host that say how to get there; none if nothing does."""
-        variables = self._variables_of(host)
 
         def value_of(name: str, default: t.Any = None) -> t.Any:
-            return self._templated(variables[name], host) if name in variables else default
+            return self.templar.template(variables[name]) if name in variables else default
 
         plugin = _CONNECTIONS.get(value_of("ansible_connection", "ssh"))
         if plugin is None:
             return {}  # it is a namespace itself, or something that has none
-        name_of_options = connection_loader.get(plugin, PlayContext())._load_name
-        options = C.config.get_plugin_vars("connection", name_of_options)
-        taken = (set(options) & set(variables)) - {"inventory_hostname"}
+        taken = (_option_variables(plugin) & set(variables)) - {"inventory_hostname"}
         way = {"ansible_connection": plugin, "ansible_pipelining": True}
         if plugin == "linux.namespaces.ssh":
             way["ansible_host"] = host

@@ -17,8 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import COMMAND
-from ansible_collections.linux.namespaces.plugins.module_utils._core.pins import BASE
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import BASE, COMMAND
 from ansible_collections.linux.namespaces.plugins.plugin_utils._entering import ESCALATIONS
 
 Variables = dict[str, t.Any]

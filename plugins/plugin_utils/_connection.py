@@ -14,7 +14,6 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
 
 # Who we are inside, whoever we are on the host.
@@ -74,7 +73,9 @@ class Inside:
     def _way(self) -> _entering.Way:
         given = self.get_option("kinds")
         way = _entering.Way(
-            Target(*(self.get_option(name) for name in ("namespace", "pid", "path"))),
+            self.get_option("namespace"),
+            self.get_option("pid"),
+            self.get_option("path"),
             tuple(given) if given else None,
             self.get_option("escalation"),
         )

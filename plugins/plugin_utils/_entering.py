@@ -5,7 +5,8 @@
 """The command on a host that runs another one inside the namespaces of a target.
 
 `nsctl exec` where the host has it, else nsenter(1) after the same checks. Which of the two it is
-the host finds out in the same round trip. Pure: what is here are texts.
+the host finds out in the same round trip. Pure: what is here are texts. Ansible compiles it for
+each task, with all that it imports: that is little.
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -17,17 +18,19 @@ import shlex
 import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
-from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import DEFAULT_PATH
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import COMMAND
-from ansible_collections.linux.namespaces.plugins.module_utils._core.pins import directory
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import (
+    COMMAND,
+    checked_name,
+    directory,
+)
 
 # They never ask for a password: what they read would be the input of the command.
 ESCALATIONS = {"none": "", "sudo": "LC_ALL=C sudo -n ", "doas": "LC_ALL=C doas -n "}
 
 # All of the environment inside: nothing of the host's is passed on.
-_ENVIRONMENT = (f"PATH={DEFAULT_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = (f"PATH={_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
 _NSFS_MAGIC = "6e736673"  # statfs(2), as stat(1) prints it
 _OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.NAMES}
 
@@ -41,22 +44,38 @@ _NO_PYTHON = re.compile(r"python[0-9.]*: (?:command )?not found|python[0-9.]*: N
 
 
 class Way(t.NamedTuple):
-    """How to get in: the target, the kinds of its namespaces to join, how to become root before."""
+    """How to get in: the target, the kinds of its namespaces to join, how to become root before.
 
-    target: Target
+    The target is one of ``namespace``, ``pid`` and ``path``.
+    """
+
+    namespace: str | None = None
+    pid: int | None = None
+    path: str | None = None
     kinds: tuple[str, ...] | None = None
     escalation: str = "none"
 
+    @property
+    def target(self) -> str:
+        """The target, for people."""
+        if self.namespace is not None:
+            return f"namespace {self.namespace}"
+        return f"process {self.pid}" if self.path is None else self.path
+
     def checked(self) -> Way:
         """This way when it makes sense by itself. Raises Refused."""
-        if sum(value is not None for value in self.target) != 1:
+        targets = sum(value is not None for value in (self.namespace, self.pid, self.path))
+        if targets != 1:
             raise Refused(
-                f"{'no' if self.target.is_host else 'more than one'} target is set",
+                f"{'more than one' if targets else 'no'} target is set",
                 "Set one of ansible_ns_namespace, ansible_ns_pid and ansible_ns_path.",
             )
-        self.target.checked()
-        if self.target.namespace_path is not None and "\0" in self.target.namespace_path:
-            raise Refused("ansible_ns_path must not hold a null character")
+        if self.namespace is not None:
+            checked_name(self.namespace)
+        if self.pid is not None and self.pid < 1:
+            raise Refused(f"ansible_ns_pid must be a positive number, not {self.pid}")
+        if self.path is not None and (not self.path.startswith("/") or "\0" in self.path):
+            raise Refused(f"ansible_ns_path must be an absolute path, not {self.path!r}")
         for kind in self.kinds or ():
             if kind not in kinds.KINDS:
                 raise Refused(
@@ -88,13 +107,12 @@ class Way(t.NamedTuple):
 
     def _words(self) -> list[str]:
         """The target as options of nsctl."""
-        target = self.target
         words = [] if self.kinds is None else [f"--kinds={','.join(self.kinds)}"]
-        if target.namespace is not None:
-            return [target.namespace, *words]
-        if target.pid is not None:
-            return [f"--pid={target.pid}", *words]
-        return [f"--path={target.namespace_path}", *words]
+        if self.namespace is not None:
+            return [self.namespace, *words]
+        if self.pid is not None:
+            return [f"--pid={self.pid}", *words]
+        return [f"--path={self.path}", *words]
 
     def _through_nsenter(self) -> str:
         """A script that does what `nsctl exec` does, with its checks (targets.Target)."""
@@ -113,11 +131,11 @@ class Way(t.NamedTuple):
 
     def _handles(self) -> t.Iterator[str]:
         """Commands that make "$@" what nsenter(1) is to join."""
-        if self.target.namespace is not None:
-            return self._handles_of_name(self.target.namespace)
-        if self.target.pid is not None:
-            return self._handles_of_process(self.target.pid)
-        return self._handle_of_file(str(self.target.namespace_path))
+        if self.namespace is not None:
+            return self._handles_of_name(self.namespace)
+        if self.pid is not None:
+            return self._handles_of_process(self.pid)
+        return self._handle_of_file(str(self.path))
 
     def _handles_of_name(self, name: str) -> t.Iterator[str]:
         unknown = _fail(f"there is no namespace {name!r} on this host")

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import collections
 import importlib.util
 import json
-import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import typing as t
 
 import pytest
+import timed
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named
 
@@ -38,7 +36,6 @@ own_host = _of_integration_tests("own_host")
 ROUNDS = 15
 NAME = "bench-connection"
 MOST = 1.15
-HERE = pathlib.Path(__file__).parent
 Variables = dict[str, t.Any]
 
 
@@ -67,11 +64,9 @@ def hosts(own_host: None) -> t.Iterator[dict[str, Variables]]:  # noqa: ARG001
 
 def measure(hosts: dict[str, Variables], where: pathlib.Path) -> dict[str, float]:
     """The median duration in seconds of a task on each host; they take turns, so that load hits all."""
-    inventory, playbook, durations = (
-        where / name for name in ("hosts.json", "play.yml", "durations")
-    )
+    inventory = where / "hosts.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-    plays = [
+    turn = [
         {
             "hosts": host,
             "gather_facts": False,
@@ -79,22 +74,7 @@ def measure(hosts: dict[str, Variables], where: pathlib.Path) -> dict[str, float
         }
         for host in hosts
     ]
-    playbook.write_text(json.dumps(plays * ROUNDS))
-    environment = {
-        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
-        "ANSIBLE_CALLBACKS_ENABLED": "durations",
-        "DURATIONS": str(durations),
-    }
-    subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), str(playbook)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-    )
-    found = collections.defaultdict(list)
-    for line in durations.read_text().splitlines():
-        took, _space, name = line.partition(" ")
-        found[name].append(float(took))
+    found = timed.durations(turn * ROUNDS, where, "--inventory", str(inventory))
     return {name: statistics.median(times[1:]) for name, times in found.items()}
 
 

@@ -33,11 +33,11 @@ from command import Nsctl
 from module_server import CHECKOUT, MODULES, Server
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    host_paths,
     install,
     layout,
     mount_table,
     nsfs,
-    pins,
     spawn,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
@@ -150,7 +150,7 @@ def own_host() -> None:
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    for path in ("/etc/linux-namespaces", pins.LOGS, install.LIBRARY):
+    for path in ("/etc/linux-namespaces", host_paths.LOGS, install.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
     for path in (install.COMMAND, install.UNIT):
         pathlib.Path(path).unlink(missing_ok=True)
@@ -174,7 +174,7 @@ def host_state() -> dict[str, list[str]]:
         "net namespaces": _names_below("/run/netns"),
         "pins": _names_below("/run/linux-namespaces"),
         "definitions": _names_below("/etc/linux-namespaces"),
-        "output": _names_below(pins.LOGS),
+        "output": _names_below(host_paths.LOGS),
         "units": _names_below("/etc/systemd/system"),
         "nsctl": [*_names_below("/usr/local/lib/linux-namespaces"), *os.listdir("/usr/local/sbin")],
     }

@@ -16,6 +16,7 @@ from conftest import Result, RunModule, host_state, inside, mounts_inside
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     definition,
+    host_paths,
     mount_table,
     mounting,
     named,
@@ -30,7 +31,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.targets imp
 
 Task = tuple[str, dict[str, t.Any]]
 NewName = t.Callable[[], str]
-BASE = pathlib.Path(pins.BASE)
+BASE = pathlib.Path(host_paths.BASE)
 
 
 class AtOnce(t.Protocol):

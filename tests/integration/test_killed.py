@@ -20,10 +20,10 @@ from module_server import KILL_AT
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     definition,
     holder,
+    host_paths,
     mount_table,
     named,
     nsfs,
-    pins,
     steps,
 )
 
@@ -125,7 +125,7 @@ class Play:
     def files(self) -> list[str]:
         """What it keeps on the host, by name."""
         found = []
-        for top in (pins.BASE, definition.DIRECTORY, pins.LOGS, str(self._home)):
+        for top in (host_paths.BASE, definition.DIRECTORY, host_paths.LOGS, str(self._home)):
             for above, folders, names in os.walk(top):
                 if above == str(self._home):
                     folders[:] = set(folders) - {"upper", "work"}  # what is written in the root
@@ -155,7 +155,7 @@ class Play:
             assert sorted(set(paths)) == sorted(paths), context
             assert {"/", "/proc", "/dev", "/dev/null", "/srv", "/usr"} <= set(paths), context
         on_host = [line.split()[4] for line in host_state()["mounts"]]
-        pinned = [path for path in on_host if path.startswith(f"{pins.BASE}/{self.name}/")]
+        pinned = [path for path in on_host if path.startswith(f"{host_paths.BASE}/{self.name}/")]
         assert sorted(pinned) == sorted(pin["path"] for pin in facts["kinds"].values()), context
         assert self.files() == files, context
 

@@ -31,6 +31,7 @@ from programs import in_child
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     definition,
     holder,
+    host_paths,
     named,
     nsfs,
     pins,
@@ -46,7 +47,7 @@ CLONE_NEWNS = 0x00020000
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 NOBODY = 65534
 NewName = t.Callable[[], str]
-BASE = pathlib.Path(pins.BASE)
+BASE = pathlib.Path(host_paths.BASE)
 
 
 def present(converge: Converge, name: str, **options: t.Any) -> Result:

@@ -22,7 +22,7 @@ from conftest import (
     wait_until,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     files,
     mounts,
@@ -458,7 +458,7 @@ def test_a_namespace_without_mnt_is_refused(run_module: RunModule, web: Web) -> 
 
 def half_pivoted(name: str, new_root: pathlib.Path) -> None:
     """Do what a run does that is killed between its two system calls: note and pivot."""
-    state = pathlib.Path(pins.directory(name), "state.json")
+    state = pathlib.Path(host_paths.directory(name), "state.json")
 
     def look() -> dict[str, t.Any]:
         fd = os.open(new_root, os.O_PATH)
@@ -515,7 +515,9 @@ def test_a_note_that_came_to_nothing(
     killed = {"LINUX_NAMESPACES_KILL_BEFORE": "pivot to"}
     with pytest.raises(AssertionError, match="status -9"):
         run_module("ns_pivot_root", pivot, env=killed)
-    noted = json.loads(pathlib.Path(pins.directory(name), "state.json").read_text())["pivoted"]
+    noted = json.loads(pathlib.Path(host_paths.directory(name), "state.json").read_text())[
+        "pivoted"
+    ]
     assert [note["new_root"] for note in noted] == [str(new_root)]
     assert run_module("ns_namespace", {"name": name})["namespace"]["root"] == "/"
     assert "usr" in root_of(name)
@@ -530,7 +532,9 @@ def test_the_processes_of_a_pid_namespace_follow(
     with_tmpfs(converge, name, new_root)
     with living(name) as pid:
         converge("ns_pivot_root", {"namespace": name, "new_root": str(new_root)})
-        holder = json.loads(pathlib.Path(pins.directory(name), "holder.json").read_text())["pid"]
+        holder = json.loads(pathlib.Path(host_paths.directory(name), "holder.json").read_text())[
+            "pid"
+        ]
         for each in (pid, holder):
             assert wait_until(lambda each=each: os.listdir(f"/proc/{each}/root") == [])  # type: ignore[misc]
             assert os.listdir(f"/proc/{each}/cwd") == []

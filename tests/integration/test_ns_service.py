@@ -28,6 +28,7 @@ from module_server import RUN
 from programs import signals_of
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    host_paths,
     nsfs,
     pins,
     service_notes,
@@ -35,7 +36,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
 
 NewName = t.Callable[[], str]
 NOBODY = 65534
-LOGS = pathlib.Path(pins.LOGS)
+LOGS = pathlib.Path(host_paths.LOGS)
 
 PYTHON = "/usr/bin/python3"
 # A program of the tests: it says what it was told, and does what it is told to.
@@ -173,7 +174,7 @@ def test_a_service_from_start_to_end(web: Web) -> None:
     assert gone["actions"] == ["stop service idle", "remove service idle"]
     assert gone["service"]["state"] == "absent"
     assert not LOGS.exists()
-    assert os.listdir(f"{pins.directory(web.name)}/services") == []
+    assert os.listdir(f"{host_paths.directory(web.name)}/services") == []
 
 
 def test_nothing_else_of_ours_stays(web: Web, run_module: RunModule) -> None:
@@ -620,7 +621,9 @@ def test_in_a_pid_namespace(make_web: t.Callable[..., Web]) -> None:
 
 def test_a_namespace_whose_init_has_ended(make_web: t.Callable[..., Web]) -> None:
     web = make_web(kinds=["pid"])
-    holder = json.loads(pathlib.Path(pins.directory(web.name), "holder.json").read_text())["pid"]
+    holder = json.loads(pathlib.Path(host_paths.directory(web.name), "holder.json").read_text())[
+        "pid"
+    ]
     os.kill(holder, signal.SIGKILL)
     assert wait_until(lambda: has_ended(holder))
     failure = web.task("plain")

@@ -15,7 +15,11 @@ import pytest
 from command import Nsctl
 from conftest import Converge, RunModule, inside, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core import (
+    definition,
+    host_paths,
+    pins,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
@@ -66,7 +70,7 @@ def test_an_empty_host(nsctl: Nsctl) -> None:
     assert nsctl("up", "--all").stdout == ""
     assert "There is no namespace 'nosuch'" in nsctl("show", "nosuch", code=1).stderr
     assert "There is no namespace 'nosuch'" in nsctl("up", "nosuch", code=1).stderr
-    assert not os.path.exists(pins.directory("nosuch"))
+    assert not os.path.exists(host_paths.directory("nosuch"))
 
 
 def test_a_healthy_namespace(nsctl: Nsctl, web: str, tmp_path: pathlib.Path) -> None:
@@ -180,7 +184,7 @@ def test_down_and_up(nsctl: Nsctl, web: str, tmp_path: pathlib.Path) -> None:
     assert nsctl.data("down", web, "--check")[0]["actions"] == [f"take down namespace {web}"]
     assert nsctl.data("list")[0]["state"] == "up"
     assert nsctl("down", web).stdout == f"{web}: take down namespace {web}\n"
-    assert not os.path.exists(pins.directory(web))
+    assert not os.path.exists(host_paths.directory(web))
     (listed,) = nsctl.data("list")
     assert (listed["state"], listed["kinds"], listed["persistent"]) == ("down", {}, True)
     shown = nsctl.data("show", web)

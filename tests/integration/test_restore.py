@@ -22,6 +22,7 @@ from conftest import RunModule, inside, wait_until
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     definition,
     holder,
+    host_paths,
     pins,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
@@ -41,8 +42,8 @@ def reboot() -> None:
         if network.exists():
             mounts.umount(str(network), flags=mounts.MNT_DETACH)
             network.unlink()
-    mounts.umount(pins.BASE, flags=mounts.MNT_DETACH)
-    os.rmdir(pins.BASE)
+    mounts.umount(host_paths.BASE, flags=mounts.MNT_DETACH)
+    os.rmdir(host_paths.BASE)
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def test_one_that_fails_does_not_keep_the_others_down(
     gone.mkdir()
     nsctl("up", broken)
     assert nsctl.data("list", broken)[0]["state"] == "up"
-    assert not os.path.exists(f"{pins.directory(broken)}/failed")
+    assert not os.path.exists(f"{host_paths.directory(broken)}/failed")
 
 
 def test_a_namespace_that_cannot_be_created(

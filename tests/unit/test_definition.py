@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     Definition,
     mount_step,
@@ -200,7 +200,7 @@ def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     (tmp_path / "etc").mkdir()
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(definition, "DIRECTORY", str(tmp_path / "etc/namespaces"))
-    monkeypatch.setattr(pins, "BASE", str(tmp_path / "run"))
+    monkeypatch.setattr(host_paths, "BASE", str(tmp_path / "run"))
     return tmp_path
 
 

@@ -9,16 +9,15 @@ import subprocess
 import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
 from ansible_collections.linux.namespaces.plugins.plugin_utils._entering import Way
 
 WAYS = [
-    Way(Target(namespace="web")),
-    Way(Target(namespace="web"), ("mnt", "net"), "sudo"),
-    Way(Target(pid=4242), None, "doas"),
-    Way(Target(namespace_path="/run/netns/it's $x")),
-    Way(Target(namespace_path="/run/netns/blue"), ("net",)),
+    Way(namespace="web"),
+    Way(namespace="web", kinds=("mnt", "net"), escalation="sudo"),
+    Way(pid=4242, escalation="doas"),
+    Way(path="/run/netns/it's $x"),
+    Way(path="/run/netns/blue", kinds=("net",)),
 ]
 
 
@@ -36,11 +35,13 @@ def test_every_login_shell_can_take_it(way: Way) -> None:
 @pytest.mark.parametrize(
     "way",
     [
-        Way(Target()),
-        Way(Target(namespace="web", pid=1)),
-        Way(Target(namespace="web;reboot")),
-        Way(Target(namespace="web"), ("mount",)),
-        Way(Target(namespace_path="/run/\0")),
+        Way(),
+        Way(namespace="web", pid=1),
+        Way(namespace="web;reboot"),
+        Way(namespace="web", kinds=("mount",)),
+        Way(pid=0),
+        Way(path="run/netns/blue"),
+        Way(path="/run/\0"),
     ],
 )
 def test_what_makes_no_sense(way: Way) -> None:

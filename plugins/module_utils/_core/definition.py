@@ -21,7 +21,7 @@ import json
 import os
 import typing as t
 
-from . import pins
+from . import host_paths
 from .errors import Refused
 from .layout import Layout, Note
 from .mounts.compare import WantedMount
@@ -159,11 +159,11 @@ def wanted_of(step: Step) -> WantedMount:
 
 
 def _record_path(name: str) -> str:
-    return f"{DIRECTORY}/{pins.checked_name(name)}.json"
+    return f"{DIRECTORY}/{host_paths.checked_name(name)}.json"
 
 
 def _state_path(name: str) -> str:
-    return f"{pins.directory(name)}/state.json"
+    return f"{host_paths.directory(name)}/state.json"
 
 
 def names() -> list[str]:
@@ -172,7 +172,7 @@ def names() -> list[str]:
         found = [name[:-5] for name in os.listdir(DIRECTORY) if name.endswith(".json")]
     except FileNotFoundError:
         return []
-    return sorted(name for name in found if pins.is_name(name))
+    return sorted(name for name in found if host_paths.is_name(name))
 
 
 def load(name: str) -> Definition | None:
@@ -211,7 +211,7 @@ def save(definition: Definition) -> None:
             _sync(os.path.dirname(DIRECTORY))
         _write(record_path, record)
     state.update(steps=definition.volatile, pivoted=definition.pivoted)
-    if os.path.isdir(pins.directory(definition.name)):
+    if os.path.isdir(host_paths.directory(definition.name)):
         _write(state_path, state)
     if not definition.persistent:
         forget(definition.name)
@@ -233,6 +233,17 @@ def forget(name: str) -> None:
 def forget_state(name: str) -> None:
     """Remove what is true of ``name`` until the reboot."""
     _unlink(_state_path(name))
+
+
+def archives(of: t.Iterable[str]) -> set[str]:
+    """The archives that the definitions of these names unpack. Raises Refused as load() does."""
+    every = [definition for definition in map(load, of) if definition is not None]
+    return {
+        step["archive"]
+        for definition in every
+        for step in definition.all_steps
+        if "archive" in step
+    }
 
 
 def has_record(name: str) -> bool:

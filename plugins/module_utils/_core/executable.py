@@ -82,7 +82,7 @@ def _loader_of_elf(start: bytes) -> str:
     texts = start.split(b"\0")[1:-1] if start.startswith(b"\x7fELF") else []
     for text in texts:
         is_word = all(ord("!") <= byte <= ord("~") for byte in text)
-        if text.startswith(b"/") and b"/ld" in text and is_word:
+        if text.startswith(b"/") and b"/ld" in text[1:] and is_word:
             return os.fsdecode(text)
     return ""
 

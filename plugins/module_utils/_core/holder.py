@@ -20,7 +20,7 @@ import shutil
 import signal
 import typing as t
 
-from . import pins, supervise
+from . import host_paths, supervise
 from .syscalls import processes
 
 # An init gets no signal that it has no handler for, unless it has it blocked (kill(2)): then it
@@ -96,7 +96,7 @@ def become(made_of: Shape) -> t.NoReturn:
 
 
 def _path(name: str) -> str:
-    return f"{pins.directory(name)}/holder.json"
+    return f"{host_paths.directory(name)}/holder.json"
 
 
 def note(name: str, pid: int) -> None:

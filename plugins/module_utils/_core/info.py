@@ -17,7 +17,7 @@ import os
 import pwd
 import typing as t
 
-from . import kinds, mount_table, netnsid, nsfs, pins
+from . import host_paths, kinds, mount_table, netnsid, nsfs
 from .errors import KernelError
 from .syscalls import namespaces as calls
 from .targets import Target
@@ -120,8 +120,8 @@ def _add_pinned(found: dict[int, Namespace], table: t.Iterable[str]) -> None:
         namespace = found.setdefault(number, Namespace(number, kind))
         if mount.path not in namespace.pins:
             namespace.pins.append(mount.path)
-        if mount.path.startswith(f"{pins.BASE}/"):
-            namespace.name = mount.path[len(pins.BASE) + 1 :].partition("/")[0]
+        if mount.path.startswith(f"{host_paths.BASE}/"):
+            namespace.name = mount.path[len(host_paths.BASE) + 1 :].partition("/")[0]
 
 
 def _add_relatives(found: dict[int, Namespace]) -> None:

@@ -29,10 +29,10 @@ import typing as t
 from . import definition as definitions
 from . import light, precompiled, steps
 from .errors import Refused
+from .host_paths import COMMAND
 from .precompiled import LIBRARY
 from .syscalls import files
 
-COMMAND = "/usr/local/sbin/nsctl"
 UNITS = "/etc/systemd/system"
 UNIT_NAME = "linux-namespaces.service"
 UNIT = f"{UNITS}/{UNIT_NAME}"
@@ -257,10 +257,9 @@ def _install_unit() -> None:
 
 
 def _remove_unit() -> None:
-    name = UNIT_NAME
     if os.path.isdir(_SYSTEMD_RUNS):
         with contextlib.suppress(ChildProcessError):  # it is not loaded
-            _systemctl("stop", name)
+            _systemctl("stop", UNIT_NAME)
     _unlink(_ENABLED)
     _unlink(UNIT)
     with contextlib.suppress(OSError):  # other units are in it
@@ -268,7 +267,7 @@ def _remove_unit() -> None:
     if os.path.isdir(_SYSTEMD_RUNS):
         _systemctl("daemon-reload")
         with contextlib.suppress(ChildProcessError):  # it has not failed
-            _systemctl("reset-failed", name)
+            _systemctl("reset-failed", UNIT_NAME)
 
 
 def _systemctl(*words: str) -> None:

@@ -19,6 +19,7 @@ from . import (
     creation,
     fixed,
     holder,
+    host_paths,
     kinds,
     network,
     pins,
@@ -52,7 +53,7 @@ class Wanted(t.NamedTuple):
 
     def checked(self) -> Wanted:
         """This, when it makes sense by itself. Raises Refused."""
-        pins.checked_name(self.name)
+        host_paths.checked_name(self.name)
         unknown = sorted(set(self.kinds) - set(kinds.KINDS))
         if unknown:
             raise Refused(
@@ -130,12 +131,13 @@ def present(
     wanted.checked()
     name = wanted.name
     with _locked(name, check=check, timeout=timeout):
-        before = _described(name)
+        definition = definitions.load(name)
+        before = _described(name, definition)
         is_new = not _is_there(name)
-        removal = _removal_before(wanted, recreate=recreate, force=force)
-        changes = removal + _building(wanted, anew=bool(removal))
+        removal = _removal_before(wanted, definition, recreate=recreate, force=force)
+        changes = removal + _building(wanted, None if removal else definition, anew=bool(removal))
         if not check:
-            with _undone_on_failure(name, is_new=is_new, is_changed=not removal):
+            with _undone_on_failure(name, is_new=is_new, was=None if removal else definition):
                 _apply(changes)
         after = dict(wanted.properties(), persistent=wanted.persistent) if changes else before
         facts = describe(name)
@@ -145,16 +147,17 @@ def present(
 
 
 @contextlib.contextmanager
-def _undone_on_failure(name: str, *, is_new: bool, is_changed: bool) -> t.Iterator[None]:
+def _undone_on_failure(
+    name: str, *, is_new: bool, was: definitions.Definition | None
+) -> t.Iterator[None]:
     """What cannot be made is not to be recorded: at boot it could not be made either."""
-    definition = definitions.load(name)
     try:
         yield
     except BaseException:
         if is_new:
             _discard(name)
-        elif is_changed and definition is not None:
-            definitions.save(definition)
+        elif was is not None:
+            definitions.save(was)
         raise
 
 
@@ -163,11 +166,11 @@ def absent(name: str, *, check: bool, force: bool = False, timeout: float) -> Ou
 
     Raises Refused while processes live inside, unless ``force`` says to end them.
     """
-    pins.checked_name(name)
-    if not _is_there(name) and (check or not os.path.isdir(pins.BASE)):
+    host_paths.checked_name(name)
+    if not _is_there(name) and (check or not os.path.isdir(host_paths.BASE)):
         return Outcome([], {}, {}, describe(name))
     with _locked(name, check=check, timeout=timeout):  # which also clears away what nobody needs
-        before = _described(name)
+        before = _described(name, definitions.load(name))
         changes = _removal(name, force=force) if _is_there(name) else []
         if not check:
             _apply(changes)
@@ -179,8 +182,8 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
 
     Raises Refused where nothing would bring it back, and as absent() does.
     """
-    pins.checked_name(name)
-    if not os.path.isdir(pins.directory(name)):
+    host_paths.checked_name(name)
+    if not os.path.isdir(host_paths.directory(name)):
         return []
     with _locked(name, check=check, timeout=timeout):
         if pins.pinned(name) and not definitions.has_record(name):
@@ -206,7 +209,11 @@ def _apply(changes: t.Iterable[_Change]) -> None:
 
 def _is_there(name: str) -> bool:
     """Whether anything is kept for the name, be it what a killed run left."""
-    return os.path.isdir(pins.directory(name)) or definitions.has_files(name) or pins.has_logs(name)
+    return (
+        os.path.isdir(host_paths.directory(name))
+        or definitions.has_files(name)
+        or pins.has_logs(name)
+    )
 
 
 def describe(name: str) -> dict[str, t.Any]:
@@ -241,11 +248,12 @@ def _root_of(definition: definitions.Definition | None, pinned: t.Container[str]
         os.close(host_proc)
 
 
-def _removal_before(wanted: Wanted, *, recreate: bool, force: bool) -> list[_Change]:
+def _removal_before(
+    wanted: Wanted, definition: definitions.Definition | None, *, recreate: bool, force: bool
+) -> list[_Change]:
     """What has to be removed first. Raises Refused where that was not allowed."""
     name = wanted.name
     pinned = pins.pinned(name)
-    definition = definitions.load(name)
     if pinned and (definition is None or not definition.properties):
         # A removal forgets the definition first: it was begun, and is to be finished.
         return _removal(name, force=force)
@@ -259,11 +267,12 @@ def _removal_before(wanted: Wanted, *, recreate: bool, force: bool) -> list[_Cha
     return _removal(name, force=force) if differing else []
 
 
-def _building(wanted: Wanted, *, anew: bool) -> list[_Change]:
+def _building(
+    wanted: Wanted, definition: definitions.Definition | None, *, anew: bool
+) -> list[_Change]:
     """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
     name = wanted.name
     pinned = {} if anew else pins.pinned(name)
-    definition = None if anew else definitions.load(name)
     changes = []
     if definition != _definition_after(wanted, definition):
         verb = "record" if wanted.persistent else "note"
@@ -373,12 +382,9 @@ def _kept_alone(name: str) -> list[str]:
     """The archives that are kept for the roots of this definition, and of no other."""
     from .rootfs import kept  # which is much, and seldom needed
 
-    used: dict[bool, set[str]] = {True: set(), False: set()}
-    for other in {name, *definitions.names()}:
-        definition = definitions.load(other)
-        for step in definition.all_steps if definition is not None else ():
-            used[other == name].add(step.get("archive", ""))
-    return sorted(path for path in used[True] - used[False] if kept.is_kept(path))
+    others = (other for other in definitions.names() if other != name)
+    alone = definitions.archives([name]) - definitions.archives(others)
+    return sorted(path for path in alone if kept.is_kept(path))
 
 
 def _forget_kept(archive: str) -> None:
@@ -406,11 +412,10 @@ def _discard(name: str) -> None:
     pins.discard_logs(name)
 
 
-def _described(name: str) -> dict[str, t.Any]:
+def _described(name: str, definition: definitions.Definition | None) -> dict[str, t.Any]:
     """For the diff: the state in a few lines."""
     if not _is_there(name):
         return {}
-    definition = definitions.load(name)
     found: dict[str, t.Any] = dict(definition.properties if definition is not None else {})
     found["kinds"] = sorted(pins.pinned(name))
     found["persistent"] = definition.persistent if definition is not None else False

@@ -25,35 +25,11 @@ import typing as t
 
 from . import kinds
 from .errors import KernelError, Refused
+from .host_paths import BASE, LOGS, checked_name, directory, is_name
 from .syscalls import files, mounts
 
-BASE = "/run/linux-namespaces"
-LOGS = "/var/log/linux-namespaces"
-_LONGEST_NAME = 64
 _LOCK_PAUSE = 0.02
 _held: set[str] = set()
-
-
-def is_name(name: str) -> bool:
-    """Whether ``name`` can name a namespace or a service, as a file name."""
-    if len(name) > _LONGEST_NAME or not name.isascii() or not name[:1].isalnum():
-        return False
-    return all(character.isalnum() or character in "_.-" for character in name)
-
-
-def checked_name(name: str) -> str:
-    """``name`` when it can be one. Raises Refused."""
-    if not is_name(name):
-        raise Refused(
-            f"{name!r} cannot be a name",
-            "A name has 1 to 64 letters, digits, '_', '.', '-', the first a letter or digit.",
-        )
-    return name
-
-
-def directory(name: str) -> str:
-    """The directory of the named namespace ``name``."""
-    return f"{BASE}/{checked_name(name)}"
 
 
 def path(name: str, kind: str) -> str:

@@ -93,10 +93,14 @@ def _installed() -> t.Iterator[tuple[str, dict[str, int]]]:
     Only where nobody but root can have written them; none is there while another run removes it.
     """
     with contextlib.suppress(OSError, ValueError):
-        for path in (LIBRARY, *(f"{LIBRARY}/{name}" for name in os.listdir(LIBRARY))):
-            found = os.lstat(path)
-            if found.st_uid != 0 or found.st_mode & 0o022:
-                return
-            if path != LIBRARY:
+        if not _is_roots(LIBRARY):
+            return
+        for path in (f"{LIBRARY}/{name}" for name in os.listdir(LIBRARY)):
+            if _is_roots(path):
                 with open(f"{path}/{CONTENTS}", encoding="utf-8") as stream:
                     yield path, parse(stream.read())
+
+
+def _is_roots(path: str) -> bool:
+    found = os.lstat(path)
+    return found.st_uid == 0 and not found.st_mode & 0o022

@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from . import definition as definitions
-from . import id_maps, mounting, named, pins, pivoting, rooting, spawn
+from . import host_paths, id_maps, mounting, named, pins, pivoting, rooting, spawn
 from .definition import Definition
 from .errors import Refused, StepFailed, in_words
 from .inside import Inside, open_host_proc
@@ -35,7 +35,7 @@ class View(t.NamedTuple):
 
 def loaded(name: str) -> Definition:
     """The definition of ``name``. Raises Refused where there is none or it is damaged."""
-    definition = definitions.load(pins.checked_name(name))
+    definition = definitions.load(host_paths.checked_name(name))
     if definition is None:
         raise unknown(name)
     return definition
@@ -196,7 +196,7 @@ def damage_refused(definition: Definition) -> t.Iterator[None]:
 
 
 def _reason_path(name: str) -> str:
-    return f"{pins.directory(name)}/failed"
+    return f"{host_paths.directory(name)}/failed"
 
 
 def reason_of(name: str) -> str:

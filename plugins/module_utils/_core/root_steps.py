@@ -16,11 +16,6 @@ from . import steps
 from .definition import Definition
 
 
-def of(name: str) -> Definition | None:
-    """The definition of the named namespace. Raises Refused where it is damaged."""
-    return definitions.load(name)
-
-
 def record(
     definition: Definition, path: str, step: dict[str, t.Any], *, persistent: bool, check: bool
 ) -> list[str]:
@@ -58,10 +53,5 @@ def _forget_kept(recorded: t.Mapping[str, t.Any]) -> None:
     from .rootfs import kept
 
     archive = recorded.get("archive", "")
-    for name in definitions.names():
-        definition = definitions.load(name)
-        if definition is not None and any(
-            step.get("archive") == archive for step in definition.all_steps
-        ):
-            return
-    kept.forget(archive)
+    if archive not in definitions.archives(definitions.names()):
+        kept.forget(archive)

@@ -126,9 +126,10 @@ def _source_of(
 def _run(request: Request, *, check: bool, progress: Progress) -> Outcome:
     definition = None
     if request.target.namespace is not None:
+        from . import definition as definitions
         from . import root_steps
 
-        definition = root_steps.of(request.target.namespace)
+        definition = definitions.load(request.target.namespace)
     to_come = check and not request.target.exists()
     with _opened(request, definition, to_come=to_come) as site:
         seen = Seen("absent") if to_come else site.look()

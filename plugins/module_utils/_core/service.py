@@ -17,7 +17,7 @@ import os
 import signal
 import typing as t
 
-from . import id_maps, launch, nsfs, pins, service_notes, spawn, steps, supervise
+from . import host_paths, id_maps, launch, nsfs, pins, service_notes, spawn, steps, supervise
 from .becoming import Program
 from .errors import Refused
 from .inside import Inside, open_host_proc
@@ -66,8 +66,8 @@ class Wanted:
 
     def checked(self) -> Wanted:
         """This, when it makes sense by itself. Raises Refused."""
-        pins.checked_name(self.namespace)
-        pins.checked_name(self.name)
+        host_paths.checked_name(self.namespace)
+        host_paths.checked_name(self.name)
         for name in (self.stop_signal, self.reload_signal):
             if name:
                 _number(name)
@@ -90,7 +90,7 @@ class Outcome:
 
 def log_path(namespace: str, name: str) -> str:
     """Where the output of a service goes."""
-    return f"{pins.LOGS}/{namespace}/{name}.log"
+    return f"{host_paths.LOGS}/{namespace}/{name}.log"
 
 
 def run(wanted: Wanted, *, check: bool, lock_timeout: float) -> Outcome:
@@ -240,7 +240,7 @@ def _remove(wanted: Wanted) -> None:
         os.unlink(log)
     with contextlib.suppress(OSError):  # until the last log has gone
         os.rmdir(os.path.dirname(log))
-        os.rmdir(pins.LOGS)
+        os.rmdir(host_paths.LOGS)
 
 
 def _reload(target: _Target, note: Note) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import typing as t
 
-from . import pins, supervise
+from . import host_paths, supervise
 from .becoming import Program
 from .errors import Refused
 
@@ -38,13 +38,13 @@ class Note(t.NamedTuple):
 
 def path_of(namespace: str, name: str) -> str:
     """Where the note of a service is."""
-    return f"{pins.directory(namespace)}/services/{pins.checked_name(name)}.json"
+    return f"{host_paths.directory(namespace)}/services/{host_paths.checked_name(name)}.json"
 
 
 def names(namespace: str) -> list[str]:
     """The names of the services that are noted in the namespace, sorted."""
     try:
-        found = os.listdir(f"{pins.directory(namespace)}/services")
+        found = os.listdir(f"{host_paths.directory(namespace)}/services")
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name[:-5] for name in found if name.endswith(".json"))

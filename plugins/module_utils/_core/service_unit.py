@@ -18,7 +18,7 @@ import subprocess
 import time
 import typing as t
 
-from . import install, pins, steps, supervise, unit_text
+from . import host_paths, install, pins, steps, supervise, unit_text
 from .becoming import Program
 from .errors import Refused
 from .service import Outcome, Wanted, is_up
@@ -242,7 +242,7 @@ def _is_nsctl(pid: int) -> bool:
     """Whether it is still about to become the program. Raises ProcessLookupError."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as words:
-            return install.COMMAND.encode() in words.read().split(b"\0")[:4]
+            return host_paths.COMMAND.encode() in words.read().split(b"\0")[:4]
     except FileNotFoundError as error:
         raise ProcessLookupError from error
 

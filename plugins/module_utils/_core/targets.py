@@ -14,7 +14,7 @@ import errno
 import os
 import typing as t
 
-from . import kinds, nsfs, pins
+from . import host_paths, kinds, nsfs, pins
 from .errors import KernelError, Refused
 from .syscalls import namespaces, processes
 
@@ -120,7 +120,7 @@ class Target(t.NamedTuple):
         if sum(value is not None for value in self) > 1:
             raise Refused("give at most one of namespace, pid and namespace_path")
         if self.namespace is not None:
-            pins.checked_name(self.namespace)
+            host_paths.checked_name(self.namespace)
         if self.pid is not None and self.pid < 1:
             raise Refused(f"pid must be a positive number, not {self.pid}")
         if self.namespace_path is not None and not self.namespace_path.startswith("/"):

@@ -1,0 +1,41 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Where what this collection makes lies on a host, and the names that may be part of such paths.
+
+The controller loads this for each task inside a namespace: it imports next to nothing.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+from .errors import Refused
+
+# See pins.py for what is in it.
+BASE = "/run/linux-namespaces"
+LOGS = "/var/log/linux-namespaces"
+COMMAND = "/usr/local/sbin/nsctl"
+_LONGEST_NAME = 64
+
+
+def is_name(name: str) -> bool:
+    """Whether ``name`` can name a namespace or a service, as a file name."""
+    if len(name) > _LONGEST_NAME or not name.isascii() or not name[:1].isalnum():
+        return False
+    return all(character.isalnum() or character in "_.-" for character in name)
+
+
+def checked_name(name: str) -> str:
+    """``name`` when it can be one. Raises Refused."""
+    if not is_name(name):
+        raise Refused(
+            f"{name!r} cannot be a name",
+            "A name has 1 to 64 letters, digits, '_', '.', '-', the first a letter or digit.",
+        )
+    return name
+
+
+def directory(name: str) -> str:
+    """The directory of the named namespace ``name``."""
+    return f"{BASE}/{checked_name(name)}"

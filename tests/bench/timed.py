@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs plays, and reads how long each of their tasks took."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import typing as t
+
+HERE = pathlib.Path(__file__).parent
+
+
+def durations(
+    plays: list[dict[str, t.Any]], where: pathlib.Path, *arguments: str
+) -> dict[str, list[float]]:
+    """How long each task took, in seconds, by its name, in the order of the runs.
+
+    ``where`` is an empty directory; ``arguments`` are further ones of ansible-playbook.
+    """
+    playbook, lines = where / "play.yml", where / "durations"
+    playbook.write_text(json.dumps(plays))
+    environment = {
+        **os.environ,
+        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "durations",
+        "ANSIBLE_LIBRARY": str(HERE / "library"),
+        "DURATIONS": str(lines),
+    }
+    # With it Python reads a module that is piped to it byte by byte, so that the size of the module
+    # decides. Hosts of a fleet do not have it.
+    environment.pop("PYTHONUNBUFFERED", None)
+    subprocess.run(
+        ["ansible-playbook", *arguments, str(playbook)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+    )
+    found = collections.defaultdict(list)
+    for line in lines.read_text().splitlines():
+        took, _space, name = line.partition(" ")
+        found[name].append(float(took))
+    return dict(found)
