@@ -14,8 +14,8 @@ description:
   - Does what P(ansible.builtin.local#connection) does, inside the namespaces of a target on this host, as its root.
   - Files are copied by a process that is inside, so that they appear there and nowhere else.
 extends_documentation_fragment:
-  - linux.namespaces._core_connections.local
-  - linux.namespaces._core_connections.pipelining
+  - linux.namespaces._core_local
+  - connection_pipelining
   - linux.namespaces._connection
 seealso:
   - plugin: ansible.builtin.local

@@ -15,8 +15,8 @@ description:
   - Takes as many round trips as P(ansible.builtin.ssh#connection), and shares its persistent connections to the host.
   - Files are copied by a process that is inside, so that they appear there and nowhere else.
 extends_documentation_fragment:
-  - linux.namespaces._core_connections.ssh
-  - linux.namespaces._core_connections.pipelining
+  - linux.namespaces._core_ssh
+  - connection_pipelining
   - linux.namespaces._connection
 seealso:
   - plugin: ansible.builtin.ssh

@@ -8,7 +8,6 @@ the same arguments and answers as much (library/empty.py), and the ratio of ping
 
 from __future__ import annotations
 
-import operator
 import pathlib
 import statistics
 import typing as t
@@ -64,11 +63,6 @@ def run(tasks: list[Task], where: pathlib.Path) -> dict[str, list[float]]:
     return timed.durations([play], where)
 
 
-def ratio_of(times: list[float], others: list[float]) -> float:
-    """Of what ran within a second or two: what slows the machine for longer slows both."""
-    return statistics.median(map(operator.truediv, times, others))
-
-
 @pytest.fixture
 def namespace(tmp_path: pathlib.Path) -> t.Iterator[None]:
     absent = task("absent", "ns_namespace", name=NAME, state="absent", force=True)
@@ -87,7 +81,7 @@ def test_costs_about_what_ping_costs(case: str, tmp_path: pathlib.Path) -> None:
     limit, tasks = CASES[case]
     times = run([PING, *tasks] * ROUNDS, tmp_path)
     empty = "empty" if "empty" in times else "ping"
-    ratio, of_ping = (ratio_of(times[case], times[other]) for other in (empty, "ping"))
+    ratio, of_ping = (timed.ratio(times[case], times[other]) for other in (empty, "ping"))
     seconds = {name: statistics.median(times[name]) for name in (case, empty, "ping")}
     print(
         f"\n{case}: {seconds[case]:.3f} s, empty {seconds[empty]:.3f} s, "

@@ -5,12 +5,19 @@ from __future__ import annotations
 
 import collections
 import json
+import operator
 import os
 import pathlib
+import statistics
 import subprocess
 import typing as t
 
 HERE = pathlib.Path(__file__).parent
+
+
+def ratio(times: list[float], others: list[float]) -> float:
+    """Of what took turns: what slows the machine for a while slows both."""
+    return statistics.median(map(operator.truediv, times, others))
 
 
 def durations(

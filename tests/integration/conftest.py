@@ -41,6 +41,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     spawn,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     call,
     mounts,
@@ -144,13 +145,13 @@ def own_host() -> None:
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
     _let_go_of_the_real_host()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
-    for directory in ("/etc", "/usr/local", "/var/log"):
+    for directory in ("/etc", "/usr/local", "/var/cache", "/var/log"):
         changes = pathlib.Path(f"/run/tests{directory}")
         for name in ("upper", "work"):
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    for path in ("/etc/linux-namespaces", host_paths.LOGS, install.LIBRARY):
+    for path in ("/etc/linux-namespaces", host_paths.LOGS, source.CACHE, install.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
     for path in (install.COMMAND, install.UNIT):
         pathlib.Path(path).unlink(missing_ok=True)

@@ -321,7 +321,7 @@ def test_a_timeout_kills_everything_that_was_started(
     marker = f"sleep 93{os.getpid()}"
     before = sorted(nsfs.all_pids())
     text = SCRIPTS[script].format(marker=marker)
-    result = failure("sh", "-c", f"echo begun; {text}", pid=inside.pid, timeout=0.6)
+    result = failure("sh", "-c", f"echo begun; {text}", pid=inside.pid, timeout=2.5)
     assert result["timed_out"] is True, result
     assert (result["rc"], result["stdout"]) == (-9, "begun")
     assert living(marker) == []

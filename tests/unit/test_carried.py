@@ -90,18 +90,51 @@ def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
     code = (
         f"import sys; sys.path[:0] = [{str(CORE.parent)!r}, {str(tmp_path)!r}]\n"
         "from _core import light\n"
-        "light.take_the_place_of_typing()\n"
+        "light.take_places()\n"
         "import user\n"
         "pair = user.Pair(1)\n"
         "print(pair, pair.both, user.Pair(1, right=['x'])[1], pair._replace(left=2).left)\n"
         "print(pair == (1, ()), user.Pair.__doc__, user.Pair.__module__)\n"
         "import typing\n"
-        "print(typing.__name__, typing.get_type_hints, sys.modules['typing'].__name__)\n"
+        "print(typing.get_type_hints, typing is sys.modules['typing'])\n"
     )
     argv = [sys.executable, "-I", "-S", "-B", "-c", code]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     first, second, third = done.stdout.splitlines()
     assert first == "Pair(left=1, right=()) 1 () ['x'] 2"
     assert second == "True Two. user"
-    assert third.startswith("_core.light <function get_type_hints")
-    assert third.endswith(" typing")
+    assert third.startswith("<function get_type_hints")
+    assert third.endswith(" False")
+
+
+def test_the_stand_ins_for_contextlib_and_signal() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(CORE.parent)!r})\n"
+        "from _core import light\n"
+        "light.take_places()\n"
+        "import contextlib, signal\n"
+        "with contextlib.suppress(OSError, ValueError):\n"
+        "    raise FileNotFoundError('x')\n"
+        "try:\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        raise KeyError('not that')\n"
+        "except KeyError as error:\n"
+        "    print(error)\n"
+        "@contextlib.contextmanager\n"
+        "def held(what):\n"
+        "    yield what\n"
+        "    print('let go')\n"
+        "print(signal.SIGKILL, 'enum' in sys.modules, 'collections' in sys.modules)\n"
+        "with held('it') as it:\n"
+        "    print(it)\n"
+        "print(signal.Signals(9).name, signal.getsignal(15) == signal.SIG_DFL)\n"
+    )
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "'not that'",
+        "9 False False",
+        "it",
+        "let go",
+        "SIGKILL True",
+    ]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
 import resource
 import signal
@@ -94,12 +93,8 @@ def become(
         _reset_signals()
     else:
         _unignore_signals()
-    for name, limit in program.limits.items():
-        steps.run(
-            f"set the limit {name}",
-            functools.partial(_set_limit, name, limit),
-            explain=functools.partial(explain_programs.limit, name=name),
-        )
+    for name in program.limits:
+        _apply_limit(program, name)
     if program.umask is not None:
         os.umask(program.umask)
     if program.chdir:
@@ -107,7 +102,7 @@ def become(
         steps.run(
             f"change to the directory {directory}",
             lambda: enter_directory(directory),
-            explain=functools.partial(explain_programs.directory, path=directory),
+            explain=lambda error: explain_programs.directory(error, directory),
         )
     if reason_not_to is not None and (reason := reason_not_to()):
         raise NotStarted(reason)
@@ -127,6 +122,14 @@ def become(
         explain=lambda error: explain_programs.execve(error, name),
     )
     raise AssertionError("unreachable")
+
+
+def _apply_limit(program: Program, name: str) -> None:
+    steps.run(
+        f"set the limit {name}",
+        lambda: _set_limit(name, program.limits[name]),
+        explain=lambda error: explain_programs.limit(error, name),
+    )
 
 
 def _execute(program: Program, before_exec: t.Callable[[], None] | None) -> None:

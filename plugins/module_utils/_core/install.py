@@ -52,7 +52,7 @@ sys.path.insert(0, "{library}")
 if sys.argv[1:2] in {verbs}:
     from _core import light
 
-    light.take_the_place_of_typing()
+    light.take_places()
 from _core import nsctl
 
 sys.exit(nsctl.main(sys.argv[1:]))

@@ -12,23 +12,14 @@ from __future__ import annotations
 
 import re
 
-from ansible.plugins.connection import local, ssh
-from ansible.plugins.doc_fragments import connection_pipelining
 
-
-def _options_of(documentation: str) -> str:
+def options_of(documentation: str) -> str:
     """Its options, word for word but for the versions: those are Ansible's, not this collection's.
 
     Not parsed: Ansible asks for this in each process that runs a task, and parses it then.
+    ValueError where there are none.
     """
     found = re.search(r"^( *)options:\n(?:\1 .*\n| *\n)*", documentation, re.MULTILINE)
     if found is None:
         raise ValueError("this Ansible documents the options of its connections in another way")
     return re.sub(r"^ *version_added:.*\n", "", found[0], flags=re.MULTILINE)
-
-
-class ModuleDocFragment:
-    LOCAL: str = _options_of(local.DOCUMENTATION)
-    SSH: str = _options_of(ssh.DOCUMENTATION)
-    # What the two take from a fragment themselves.
-    PIPELINING: str = _options_of(connection_pipelining.ModuleDocFragment.DOCUMENTATION)
