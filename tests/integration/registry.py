@@ -43,7 +43,9 @@ class Registry:
                 }
             )
         )
-        self._process = subprocess.Popen(["docker-registry", "serve", str(config)])
+        # Also when the tests are killed, nothing stays behind.
+        argv = ["setpriv", "--pdeathsig=KILL", "docker-registry", "serve", str(config)]
+        self._process = subprocess.Popen(argv)
         deadline = time.monotonic() + 10
         while True:
             try:
