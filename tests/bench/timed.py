@@ -13,6 +13,31 @@ import subprocess
 import typing as t
 
 HERE = pathlib.Path(__file__).parent
+Task = dict[str, t.Any]
+PING: Task = {"name": "ping", "ansible.builtin.ping": None}
+
+
+def task(title: str, module: str, /, **arguments: t.Any) -> Task:
+    """A task with a module of this collection."""
+    return {"name": title, f"linux.namespaces.{module}": arguments}
+
+
+def run(tasks: list[Task], where: pathlib.Path) -> dict[str, list[float]]:
+    """How long each task took here, in seconds, by its name, in the order of the runs."""
+    where.mkdir()
+    return durations([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], where)
+
+
+def compared(title: str, times: dict[str, list[float]], limit: float) -> float:
+    """The ratio of the empty task, or of ping where there is none; printed with what it is of."""
+    empty = "empty" if "empty" in times else "ping"
+    ratios = {name: ratio(times[title], times[name]) for name in (empty, "ping")}
+    seconds = {name: statistics.median(times[name]) for name in (title, empty, "ping")}
+    print(
+        f"\n{title}: {seconds[title]:.3f} s, empty {seconds[empty]:.3f} s, "
+        f"ratio {ratios[empty]:.2f} ≤ {limit}; of ping, {seconds['ping']:.3f} s: {ratios['ping']:.2f}"
+    )
+    return ratios[empty]
 
 
 def ratio(times: list[float], others: list[float]) -> float:

@@ -54,7 +54,15 @@ def remote_host() -> t.Iterator[dict[str, t.Any]]:
             port: int = free.getsockname()[1]
         (keys / "sshd_config").write_text(_SSHD.format(port=port, keys=keys))
         # Also when the tests are killed, it does not stay behind.
-        argv = ["setpriv", "--pdeathsig=TERM", "/usr/sbin/sshd", "-D", "-e", "-f", str(keys / "sshd_config")]
+        argv = [
+            "setpriv",
+            "--pdeathsig=TERM",
+            "/usr/sbin/sshd",
+            "-D",
+            "-e",
+            "-f",
+            str(keys / "sshd_config"),
+        ]
         libraries = {"LD_LIBRARY_PATH": f"{TOOLS}/usr/lib/x86_64-linux-gnu"}
         log = stack.enter_context(open(keys / "log", "wb"))
         sshd = subprocess.Popen(argv, stderr=log, env=libraries)
