@@ -49,6 +49,8 @@ _KINDS = {
 }
 _WITHOUT_DATA = (LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
 _XATTR = b"SCHILY.xattr."
+_UNUSED = (b"atime", b"ctime")  # which tar(1) writes for every entry
+_NEWLINE = ord("\n")
 
 
 class Entry(t.NamedTuple):
@@ -118,6 +120,14 @@ def _is_sum(block: bytes, field: bytes) -> bool:
     # Old tars of Sun's summed signed characters.
     signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
     return signed + 8 * 0x20 == wanted
+
+
+def _xattrs(said: dict[bytes, bytes]) -> dict[str, bytes]:
+    return {
+        key[len(_XATTR) :].decode("utf-8", "surrogateescape"): value
+        for key, value in said.items()
+        if key.startswith(_XATTR)
+    }
 
 
 class Reader:
@@ -191,57 +201,54 @@ class Reader:
                 kind = DIRECTORY
         elif not kind:
             raise self.damaged(f"an entry of the unknown type {flag!r}")
-        length = _number(size)
-        stored = 0 if flag in _WITHOUT_DATA else length
-        entry = Entry(
-            name,
-            kind,
-            *_mode_and_owner(owner),
-            length,
-            _nanoseconds(time),
-            target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b"",
-            (_number(major), _number(minor)) if kind in DEVICES else (0, 0),
-            _NO_XATTRS,
-            stored,
-            None,
-        )
-        if long or self._globals or flag == b"S":
-            entry = self._extended(entry, flag, block, {**self._globals, **long})
-            stored = entry.stored
+        target = target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b""
+        mode, uid, gid = _mode_and_owner(owner)
+        full = _number(size)
+        nanoseconds = _nanoseconds(time)
+        xattrs = _NO_XATTRS
+        said = {**self._globals, **long} if self._globals else long
+        if said:
+            name = said.get(b"GNU.sparse.name") or said.get(b"path", name)
+            target = said.get(b"linkpath", target)
+            full = self._decimal(said[b"size"]) if b"size" in said else full
+            uid = self._decimal(said[b"uid"]) if b"uid" in said else uid
+            gid = self._decimal(said[b"gid"]) if b"gid" in said else gid
+            nanoseconds = self._pax_time(said[b"mtime"]) if b"mtime" in said else nanoseconds
+            xattrs = _xattrs(said)
+        stored = 0 if flag in _WITHOUT_DATA else full
+        pieces = None
+        if flag == b"S" or (said and kind == FILE and sparse.is_pax(said)):
+            pieces, full, stored = self._sparse(flag, block, said, stored)
         if stored < 0:
             raise self.damaged(f"a size of {stored} bytes")
         self._left = -(-stored // BLOCK) * BLOCK
-        return entry
+        return Entry(
+            name,
+            kind,
+            mode,
+            uid,
+            gid,
+            full,
+            nanoseconds,
+            target,
+            (_number(major), _number(minor)) if kind in DEVICES else (0, 0),
+            xattrs,
+            stored,
+            pieces,
+        )
 
-    def _extended(self, entry: Entry, flag: bytes, block: bytes, long: dict[bytes, bytes]) -> Entry:
-        """The entry with what the extended headers before it say, or blocks after it."""
-        changes: dict[str, t.Any] = {}
-        for key, value in long.items():
-            if key == b"path":
-                changes["name"] = value
-            elif key == b"linkpath":
-                changes["target"] = value
-            elif key in (b"size", b"uid", b"gid"):
-                changes[key.decode()] = self._decimal(value)
-            elif key == b"mtime":
-                changes["time"] = self._pax_time(value)
-            elif key.startswith(_XATTR):
-                name = key[len(_XATTR) :].decode("utf-8", "surrogateescape")
-                changes.setdefault("xattrs", {})[name] = value
-        if long.get(b"GNU.sparse.name"):
-            changes["name"] = long[b"GNU.sparse.name"]
-        entry = entry._replace(**changes)
-        stored = 0 if flag in _WITHOUT_DATA else entry.size
+    def _sparse(
+        self, flag: bytes, block: bytes, said: dict[bytes, bytes], stored: int
+    ) -> tuple[sparse.Pieces, int, int]:
+        """The pieces of a file with holes, its size, and how many bytes of the stream hold it."""
         if flag == b"S":
             pieces, full = sparse.gnu_map(block, self._take_block, self.damaged)
-        elif entry.kind == FILE and sparse.is_pax(long):
-            before = self._stream.position
-            pieces, full = sparse.pax_map(long, self._take_block, self.damaged)
-            stored -= self._stream.position - before
         else:
-            return entry._replace(stored=stored)
+            before = self._stream.position
+            pieces, full = sparse.pax_map(said, self._take_block, self.damaged)
+            stored -= self._stream.position - before
         sparse.check(pieces, full, stored, self.damaged)
-        return entry._replace(pieces=pieces, size=full, stored=stored)
+        return pieces, full, stored
 
     def _take_block(self) -> bytes:
         return self._stream.take(BLOCK)
@@ -255,9 +262,7 @@ class Reader:
         whole, _point, part = text.partition(b".")
         sign = -1 if whole[:1] == b"-" else 1
         digits = self._decimal(whole.lstrip(b"-") or b"0")
-        return sign * (
-            digits * 1_000_000_000 + self._decimal((part + bytes(9).replace(b"\0", b"0"))[:9])
-        )
+        return sign * (digits * 1_000_000_000 + self._decimal(part[:9].ljust(9, b"0")))
 
     def _pax(self, text: bytes) -> dict[bytes, bytes]:
         """The records of an extended header: "LENGTH KEY=VALUE\\n", the length being of all that."""
@@ -265,14 +270,15 @@ class Reader:
         position = 0
         while position < len(text) and text[position]:
             space = text.find(b" ", position, position + 20)
-            length = self._decimal(text[position:space]) if space > 0 else 0
-            record = text[space + 1 : position + length]
-            key, equals, value = record.partition(b"=")
-            if not equals or position + length > len(text) or record[-1:] != b"\n":
+            end = position + (self._decimal(text[position:space]) if space > 0 else 0)
+            key, equals, value = text[space + 1 : end - 1].partition(b"=")
+            if not equals or end > len(text) or text[end - 1] != _NEWLINE:
                 raise self.damaged("an extended header is no list of records")
-            if key in sparse.REPEATED and sparse.MAP in records:
-                records[sparse.MAP] += b"," + value[:-1]
-            else:
-                records[sparse.MAP if key in sparse.REPEATED else key] = value[:-1]
-            position += length
+            if key in sparse.REPEATED:
+                records[sparse.MAP] = (
+                    records[sparse.MAP] + b"," + value if sparse.MAP in records else value
+                )
+            elif key not in _UNUSED:
+                records[key] = value
+            position = end
         return records
