@@ -204,7 +204,6 @@ class Reader:
         target = target.partition(b"\0")[0] if kind in (LINK, SYMLINK) else b""
         mode, uid, gid = _mode_and_owner(owner)
         full = _number(size)
-        nanoseconds = _nanoseconds(time)
         xattrs = _NO_XATTRS
         said = {**self._globals, **long} if self._globals else long
         if said:
@@ -213,7 +212,6 @@ class Reader:
             full = self._decimal(said[b"size"]) if b"size" in said else full
             uid = self._decimal(said[b"uid"]) if b"uid" in said else uid
             gid = self._decimal(said[b"gid"]) if b"gid" in said else gid
-            nanoseconds = self._pax_time(said[b"mtime"]) if b"mtime" in said else nanoseconds
             xattrs = _xattrs(said)
         stored = 0 if flag in _WITHOUT_DATA else full
         pieces = None
@@ -229,7 +227,7 @@ class Reader:
             uid,
             gid,
             full,
-            nanoseconds,
+            self._pax_time(said[b"mtime"]) if b"mtime" in said else _nanoseconds(time),
             target,
             (_number(major), _number(minor)) if kind in DEVICES else (0, 0),
             xattrs,

@@ -99,6 +99,7 @@ class _Unpacking:
 
     def run(self, progress: Progress) -> Unpacked:
         entries = 0
+        is_mapped = bool(self._owners)
         next_report = _PROGRESS_BYTES
         root = None
         # Making something in a directory changes its time, so those are set last. They wait in
@@ -112,7 +113,7 @@ class _Unpacking:
                     break
                 entries += 1
                 path = self._checked(entry)
-                if self._owners:
+                if is_mapped:
                     entry = self._mapped(entry, path)
                 if not path:
                     root = entry
