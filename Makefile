@@ -48,7 +48,7 @@ demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
 PARTS := integration lint sanity unit molecule
 .PHONY: test
 test: setup ## every check and test: lint sanity unit integration molecule
-	@tests/setup-os-packages programs rootfs molecule
+	@tests/setup-os-packages headers programs rootfs molecule
 	@$(MAKE) --jobs=2 --keep-going --output-sync=recurse $(PARTS:%=part-%) && echo "== all passed"
 
 # Two at a time, each with its output in one piece at its end.

@@ -106,7 +106,12 @@ class OpenedArchive:
 
         from . import decompress
 
-        hashing = threading.Thread(target=self.digest, daemon=True)
+        def take_digest() -> None:
+            # Whoever unpacks is waited for longest, and goes first where processors are few.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            self.digest()
+
+        hashing = threading.Thread(target=take_digest, daemon=True)
 
         def finished() -> str:
             hashing.join()
