@@ -18,6 +18,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.errors impo
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     call,
+    files,
     mounts,
     namespaces,
     processes,
@@ -118,6 +120,24 @@ def _let_go_of_the_real_host() -> None:
                 mounts.umount(mount.path, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
 
 
+def _let_everyone_reach_us() -> None:
+    """Tests run modules as plain users, who may not enter a directory such as /root.
+
+    In its place comes one that holds no more than what we need of it.
+    """
+    for closed in layout.ancestors(str(CHECKOUT)):
+        if not os.stat(closed).st_mode & stat.S_IXOTH:
+            needed = [str(path) for path in NEEDED if layout.is_below(str(path), closed)]
+            trees = [(path, mounts.open_tree(files.AT_FDCWD, path)) for path in needed]
+            mounts.mount("tests", closed, fstype="tmpfs", data="mode=755")
+            for path, tree in trees:
+                os.makedirs(path, exist_ok=True)
+                target = os.open(path, os.O_PATH | os.O_DIRECTORY)
+                mounts.move_mount(tree, target)
+                os.close(target)
+                os.close(tree)
+
+
 def next_number(cpu: int) -> int:
     """Which number a new mount namespace gets on this CPU; 0 where namespaces have none."""
     reader, writer = os.pipe()
@@ -144,6 +164,7 @@ def own_host() -> None:
     _unshare_as_the_oldest()
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
     _let_go_of_the_real_host()
+    _let_everyone_reach_us()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
     for directory in ("/etc", "/usr/local", "/var/cache", "/var/log"):
         changes = pathlib.Path(f"/run/tests{directory}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -414,19 +415,23 @@ def test_modules_of_python_inside_are_not_imported(
 # A plain user.
 
 
+@contextlib.contextmanager
 def own_process(user: int, *options: str) -> t.Iterator[Unshared]:
     words = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "unshare"]
     words += [*options, "sh", "-c", "echo; exec sleep infinity"]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"\n"
-        yield Unshared(process.pid)
-        process.kill()
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"\n"
+            yield Unshared(process.pid)
+        finally:
+            process.kill()
 
 
 @pytest.fixture
 def plain_user_s() -> t.Iterator[Unshared]:
     """A process of a plain user in namespaces of its own."""
-    yield from own_process(NOBODY, "-r", "--mount", "--uts", "--net")
+    with own_process(NOBODY, "-r", "--mount", "--uts", "--net") as process:
+        yield process
 
 
 def test_a_plain_user_joins_its_own_and_is_root_there(run: Run, plain_user_s: Unshared) -> None:
@@ -460,7 +465,7 @@ def test_a_plain_user_may_not_join_those_of_root(
 
 
 def test_a_plain_user_may_not_join_those_of_another(failure: Run) -> None:
-    for other in own_process(1000, "-r", "--net"):
+    with own_process(1000, "-r", "--net") as other:
         assert "may not be opened" in failure("true", pid=other.pid, as_user=NOBODY)["msg"]
 
 
