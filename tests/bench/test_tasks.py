@@ -9,13 +9,11 @@ the same arguments and answers as much (library/empty.py), and the ratio of ping
 from __future__ import annotations
 
 import pathlib
-import typing as t
 
 import pytest
-from timed import PING, Task, compared, run, task
+from timed import BASE, NAME, PING, Task, compared, run, task
 
 ROUNDS = 25
-NAME = "bench-tasks"
 
 
 def tmpfs(count: int) -> list[dict[str, str]]:
@@ -26,7 +24,6 @@ def tmpfs(count: int) -> list[dict[str, str]]:
 
 
 EMPTY: Task = {"name": "empty", "empty": {"namespace": NAME, "mounts": tmpfs(1000)}}
-BASE = {"path": "/mnt", "src": "bench", "fstype": "tmpfs"}
 # What is measured: the limit of the ratio, and the tasks of a round; only the one with the name
 # of the case counts.
 CASES: dict[str, tuple[float, list[Task]]] = {
@@ -48,16 +45,6 @@ CASES: dict[str, tuple[float, list[Task]]] = {
         [EMPTY, task("1000 unchanged mounts", "ns_mount", namespace=NAME, mounts=tmpfs(1000))],
     ),
 }
-
-
-@pytest.fixture
-def namespace(tmp_path: pathlib.Path) -> t.Iterator[None]:
-    absent = task("absent", "ns_namespace", name=NAME, state="absent", force=True)
-    present = task("present", "ns_namespace", name=NAME)
-    base = task("base", "ns_mount", namespace=NAME, **BASE)
-    run([absent, present, base], tmp_path / "before")
-    yield
-    run([absent], tmp_path / "after")
 
 
 @pytest.mark.usefixtures("namespace")

@@ -14,6 +14,9 @@ import typing as t
 
 HERE = pathlib.Path(__file__).parent
 Task = dict[str, t.Any]
+# The namespace that tasks are measured in, and the mount inside it.
+NAME = "bench-tasks"
+BASE = {"path": "/mnt", "src": "bench", "fstype": "tmpfs"}
 PING: Task = {"name": "ping", "ansible.builtin.ping": None}
 
 
