@@ -121,6 +121,8 @@ def test_a_mount_becomes_the_root(
 ) -> None:
     name = web()
     root_mount = {"namespace": name, "path": str(new_root), **mount_of(kind, tmp_path, disk)}
+    findmnt = ["findmnt", "--noheadings", "--output=FSTYPE", "--target", str(tmp_path)]
+    of_bound = subprocess.check_output(findmnt, text=True).strip()
     below = {
         "namespace": name,
         "mounts": [
@@ -139,7 +141,7 @@ def test_a_mount_becomes_the_root(
 
     def check() -> None:
         assert {"etc", "run"} <= set(root_of(name)) <= {"etc", "run", "lost+found"}
-        fstype = {"bind": "ext4", "block device": "ext4"}.get(kind, kind)
+        fstype = {"bind": of_bound, "block device": "ext4"}.get(kind, kind)
         expected = {"/": fstype, "/run": "tmpfs", "/etc/hosts": mounted(name)["/etc/hosts"]}
         assert mounted(name) == expected
         # There is no way up, nor out.
@@ -354,7 +356,7 @@ def test_new_roots_that_cannot_be(
 
     # EBUSY
     failure = failure_of(plain)
-    assert "lies on the current root mount and is not a mount point of its own" in failure["reason"]
+    assert "is not a mount point" in failure["reason"]
     assert (failure["syscall"], failure["errno"]) == ("pivot_root", "EBUSY")
     assert f"Mount something on {plain} first" in failure["hint"]
     # ENOENT, ENOTDIR
