@@ -21,6 +21,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import kind
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import (
     COMMAND,
+    DEFAULT_PATH,
     checked_name,
     directory,
 )
@@ -29,8 +30,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths 
 ESCALATIONS = {"none": "", "sudo": "LC_ALL=C sudo -n ", "doas": "LC_ALL=C doas -n "}
 
 # All of the environment inside: nothing of the host's is passed on.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ENVIRONMENT = (f"PATH={_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
+_ENVIRONMENT = (f"PATH={DEFAULT_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
 _NSFS_MAGIC = "6e736673"  # statfs(2), as stat(1) prints it
 _OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.NAMES}
 

@@ -72,6 +72,12 @@ def test_what_is_carried_runs_by_itself(tmp_path: pathlib.Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def printed(code: str) -> list[str]:
+    """The lines that Python prints which has nothing but its standard library."""
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
 def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
     (tmp_path / "user.py").write_text(
         "from __future__ import annotations\n"
@@ -98,9 +104,7 @@ def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
         "import typing\n"
         "print(typing.get_type_hints, typing is sys.modules['typing'])\n"
     )
-    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True)
-    first, second, third = done.stdout.splitlines()
+    first, second, third = printed(code)
     assert first == "Pair(left=1, right=()) 1 () ['x'] 2"
     assert second == "True Two. user"
     assert third.startswith("<function get_type_hints")
@@ -129,9 +133,7 @@ def test_the_stand_ins_for_contextlib_and_signal() -> None:
         "    print(it)\n"
         "print(signal.Signals(9).name, signal.getsignal(15) == signal.SIG_DFL)\n"
     )
-    argv = [sys.executable, "-I", "-S", "-B", "-c", code]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines() == [
+    assert printed(code) == [
         "'not that'",
         "9 False False",
         "it",

@@ -20,9 +20,8 @@ import typing as t
 
 from . import capabilities, credentials, executable, explain_programs, steps, users
 from .errors import KernelError, Refused
+from .host_paths import DEFAULT_PATH
 from .syscalls import files, processes
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Program(t.NamedTuple):

@@ -16,6 +16,8 @@ from .errors import Refused
 BASE = "/run/linux-namespaces"
 LOGS = "/var/log/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
+# Where a program is looked up that is given no PATH.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
 
 

@@ -17,8 +17,9 @@ import os
 import typing as t
 
 from .. import imports, kinds, nsfs, steps
-from ..becoming import DEFAULT_PATH, Program, become
+from ..becoming import Program, become
 from ..errors import KernelError, Refused, StepFailed, in_words
+from ..host_paths import DEFAULT_PATH
 from ..syscalls import namespaces, processes
 from ..targets import Handles, Target
 from . import NOT_STARTED, complain
