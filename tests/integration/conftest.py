@@ -477,6 +477,13 @@ def ip_netns() -> t.Iterator[t.Callable[[str], str]]:
         directory.rmdir()
 
 
+def let_everyone_reach(path: pathlib.Path) -> None:
+    """Let every user enter the directory and those above it, which pytest makes for us alone."""
+    for directory in (path, *path.parents):
+        if not directory.stat().st_mode & stat.S_IXOTH:
+            directory.chmod(0o755)
+
+
 def wait_until(question: t.Callable[[], bool], *, seconds: float = 5.0) -> bool:
     """Ask again and again for up to that long; the last answer."""
     deadline = time.monotonic() + seconds

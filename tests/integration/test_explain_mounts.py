@@ -15,7 +15,7 @@ import subprocess
 import typing as t
 
 import pytest
-from conftest import Result, RunModule, Unshared, UnsharedProcess, wait_until
+from conftest import Result, RunModule, Unshared, UnsharedProcess, let_everyone_reach, wait_until
 
 NOBODY = 65534
 OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"}
@@ -82,8 +82,7 @@ def ext4(image: pathlib.Path) -> pathlib.Path:
 
 
 def test_eacces_on_the_way(run_module: RunModule, here: pathlib.Path) -> None:
-    for directory in here.parents[:2]:
-        directory.chmod(0o755)
+    let_everyone_reach(here.parent)
     here.chmod(0o700)
     args = {"path": f"{here}/mnt", "fstype": "tmpfs"}
     result = run_module("ns_mount", args, user=NOBODY)

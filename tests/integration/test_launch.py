@@ -16,7 +16,7 @@ import termios
 import typing as t
 
 import pytest
-from conftest import UnsharedProcess
+from conftest import UnsharedProcess, let_everyone_reach
 from programs import Ended, in_child, run_program, signals_of, status_of
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
@@ -512,7 +512,7 @@ def test_a_file_that_may_not_be_executed(tmp_path: pathlib.Path) -> None:
     assert failure_of(str(tmp_path)).reason == f"{tmp_path} is a directory"
     (tmp_path / "closed").mkdir(mode=0o700)
     hidden = script_at(tmp_path / "closed/script", "#!/bin/sh\n")
-    tmp_path.chmod(0o755)
+    let_everyone_reach(tmp_path)
     failed = failure_of(hidden, user="nobody")
     assert "may not enter a directory above" in failed.reason
 

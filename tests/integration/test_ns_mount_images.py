@@ -18,6 +18,7 @@ from conftest import (
     UnsharedProcess,
     host_state,
     inside,
+    let_everyone_reach,
     wait_until,
 )
 from mounted import words_on
@@ -227,8 +228,7 @@ def test_a_target_with_ids_of_its_own(
     here: pathlib.Path,
 ) -> None:
     """What it is for: files of root's on the host are root's inside as well."""
-    for directory in (here, *here.parents[:2]):
-        directory.chmod(0o755)
+    let_everyone_reach(here)
     name = new_name()
     ranges = [{"inside": 0, "outside": 100000, "count": 1000}]
     id_map = {"uid": ranges, "gid": ranges}

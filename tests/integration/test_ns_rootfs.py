@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ import time
 import typing as t
 
 import pytest
-from conftest import Converge, Result, RunModule, UnsharedProcess, wait_until
+from conftest import Converge, Result, RunModule, UnsharedProcess, let_everyone_reach, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
@@ -583,29 +584,69 @@ def test_killed_at_any_instant_the_next_run_converges(
     assert roots.beside() == []
 
 
-def test_two_at_once(roots: Roots, run_module: RunModule) -> None:
-    args = {"path": str(roots.path), "archive": roots.first}
+def at_once(run_module: RunModule, roots: Roots, archives: t.Iterable[str]) -> list[Result]:
+    """The results of unpacking the archives to the same path, all begun at the same time."""
     results: list[Result] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(run_module("ns_rootfs", args)))
-        for _round in range(4)
-    ]
+
+    def unpack(archive: str) -> None:
+        results.append(run_module("ns_rootfs", {"path": str(roots.path), "archive": archive}))
+
+    threads = [threading.Thread(target=unpack, args=[archive]) for archive in archives]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not any(result.get("failed") for result in results), results
+    assert [result["msg"] for result in results if result.get("failed")] == []
+    assert len(results) == len(threads)
+    return results
+
+
+def test_the_same_at_once_is_unpacked_once(roots: Roots, run_module: RunModule) -> None:
+    results = at_once(run_module, roots, [roots.first] * 4)
+    assert sorted(result["changed"] for result in results) == [False, False, False, True]
+    assert {result["digest"] for result in results} == {digest_of(roots.first)}
     assert roots.content() == "first"
     assert roots.beside() == ["root"]
-    assert run_module("ns_rootfs", args)["changed"] is False
+
+
+def test_others_at_once(roots: Roots, run_module: RunModule, tmp_path: pathlib.Path) -> None:
+    deep = tmp_path / "tree" / "/".join(["d"] * 500)  # slow to remove, for who comes meanwhile
+    deep.mkdir(parents=True)
+    (tmp_path / "tree/version").write_text("deep")
+    archives = [roots.first, roots.second, pack(tmp_path / "tree", tmp_path / "deep.tar")]
+    for _round in range(3):
+        at_once(run_module, roots, archives * 3)
+        assert roots.content() in ("first", "second", "deep")
+        assert roots.beside() == ["root"]
+
+
+def test_another_run_at_work_is_not_taken_for_a_killed_one(
+    roots: Roots, run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
+    args = {"path": str(roots.path), "archive": roots.first}
+    assert run_module("ns_rootfs", args)["changed"]
+    work = roots.top / ".root.new"
+    work.mkdir()
+    shutil.copy2(roots.first, tmp_path / "copy.tar")  # the marker is to be set anew for it
+    for archive in (roots.first, str(tmp_path / "copy.tar")):
+        lock = os.open(work, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            result = run_module("ns_rootfs", {**args, "archive": archive})
+        finally:
+            os.close(lock)
+        assert (result.get("failed"), result["changed"]) == (None, False), result
+        assert roots.beside() == [".root.new", "root"]
+    result = run_module("ns_rootfs", args)
+    assert result["actions"] == [f"remove what a killed run left at {roots.path}"]
+    assert roots.beside() == ["root"]
 
 
 def test_a_plain_user_is_told_to_be_root(
     roots: Roots, run_module: RunModule, tmp_path: pathlib.Path
 ) -> None:
     shutil.copy(roots.first, tmp_path / "a.tar")
-    for path in (tmp_path, *tmp_path.parents[:3]):
-        os.chmod(path, 0o755)
+    let_everyone_reach(tmp_path)
     home = tmp_path / "home"
     home.mkdir()
     os.chown(home, 65534, 65534)

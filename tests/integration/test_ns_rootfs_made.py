@@ -12,7 +12,15 @@ import time
 import typing as t
 
 import pytest
-from conftest import Converge, Result, RunModule, Unshared, UnsharedProcess, wait_until
+from conftest import (
+    Converge,
+    Result,
+    RunModule,
+    Unshared,
+    UnsharedProcess,
+    let_everyone_reach,
+    wait_until,
+)
 from test_ns_rootfs import NET_BIND, facts_of, failed, make_tree, module_process, pack
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import spawn
@@ -149,8 +157,7 @@ def test_a_program_with_capabilities_has_them_in_its_user_namespace(
     try:
         kinds = {"name": name, "kinds": ["user", "mnt"], "id_map": ID_MAP}
         assert run_module("ns_namespace", kinds)["changed"]
-        for above in (path, *path.parents[:4]):
-            os.chmod(above, 0o755)
+        let_everyone_reach(path)
         program = str(path / "bin/ping")
         with Target(namespace=name).open() as handles:
             shown = spawn.call(lambda: os.getxattr(program, "security.capability"), joins=handles)

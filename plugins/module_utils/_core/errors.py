@@ -56,7 +56,7 @@ class Refused(Exception):
         self.facts = facts
 
     def __reduce__(self) -> tuple[t.Any, ...]:
-        return (Refused, (self.reason, self.hint), self.__dict__)
+        return (type(self), (self.reason, self.hint), self.__dict__)
 
 
 class StepFailed(Exception):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import typing as t
 
@@ -171,11 +172,13 @@ def _present(
         outcome.after = _line(marker)
         if not check and there.facts != marker.facts:
             # The same from elsewhere: known next time without reading it.
-            site.remember(there._replace(facts=marker.facts))
+            from .rootfs import build
+
+            build.remember(site, there, there._replace(facts=marker.facts))
         if seen.unfinished:
             _clear_away(request, site, outcome, check=check)
-        else:
-            _sweep(request, site, old, outcome, check=check)
+            old = old if check else site.look().old
+        _sweep(request, site, old, outcome, check=check)
         return outcome
     _refuse_to_replace(request, seen)
     step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
@@ -199,11 +202,10 @@ def _present(
                 progress=progress,
                 config=source.config,
             )
-        if built is None:
+        marker, outcome.warnings = built.marker, built.warnings
+        outcome.digest, outcome.config = marker.digest, marker.config
+        if not built.made:
             outcome.actions.clear()
-        else:
-            marker, outcome.warnings = built
-            outcome.digest, outcome.config = marker.digest, marker.config
         outcome.after = _line(marker)
         old = site.look().old
     _sweep(request, site, old, outcome, check=check)
@@ -212,13 +214,11 @@ def _present(
 
 def _clear_away(request: Request, site: Site, outcome: Outcome, *, check: bool) -> None:
     """Remove what a killed run left beside a root that is as it should be."""
-    step = f"remove what a killed run left at {request.path}"
-    if not check:
-        from .rootfs import build
+    from .rootfs import build
 
-        old = build.clear_away(site, step=step)
-        _sweep(request, site, old, outcome, check=False)
-    outcome.actions = [step]
+    step = f"remove what a killed run left at {request.path}"
+    if check or build.clear_away(site, step=step):
+        outcome.actions.append(step)
 
 
 def _digest(request: Request, seen: Seen, source: Opened) -> str:
@@ -289,7 +289,7 @@ def _refuse_in_use(request: Request, seen: Seen, hint: str) -> None:
 def _sweep(
     request: Request,
     site: Site,
-    old: t.Sequence[Location],
+    old: tuple[Location, ...],
     outcome: Outcome,
     *,
     check: bool,
@@ -297,24 +297,31 @@ def _sweep(
     """Remove the roots that were replaced or removed before and that nothing uses any more."""
     if not old:
         return
-    from .rootfs import build, usage
+    from .rootfs import build
+
+    unused = _unused(request, old, outcome)
+    step = f"remove the old root of {request.path}"
+    again = functools.partial(_unused, request, outcome=Outcome())
+    if unused and (check or build.remove_old(site, step=step, unused=again)):
+        outcome.actions.append(step)
+
+
+def _unused(request: Request, old: tuple[Location, ...], outcome: Outcome) -> tuple[Location, ...]:
+    """The old roots that nothing uses, with a warning for each of the others."""
+    from .rootfs import usage
 
     used = usage.Usage()
     unused = []
     for location in old:
         users = used.of(location, named=request.path, on_host=request.target.is_host)
-        if users:
-            outcome.warnings.append(
-                f"the old root of {request.path} is still in use and goes later: {location.path}"
-                f" ({', '.join(users[:_NAMED])})"
-            )
-        else:
+        if not users:
             unused.append(location)
-    if unused:
-        step = f"remove the old root of {request.path}"
-        outcome.actions.append(step)
-        if not check:
-            build.remove_old(site, unused, step=step)
+            continue
+        outcome.warnings.append(
+            f"the old root of {request.path} is still in use and goes later: {location.path}"
+            f" ({', '.join(users[:_NAMED])})"
+        )
+    return tuple(unused)
 
 
 def _absent(request: Request, site: Site, seen: Seen, *, check: bool) -> Outcome:

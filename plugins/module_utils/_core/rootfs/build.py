@@ -9,18 +9,30 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
 import typing as t
 
 from .. import spawn, steps
-from . import adjust, digest, place, removal, unpack, worker
+from . import adjust, digest, place, removal, unpack, worker, workspace
 from .adjust import Owners
 from .digest import Marker
-from .look import Location, Site, Spot
+from .look import Location, Site, Spot, look
 from .rules import Rules
 from .source import Progress, Stream
+
+
+class Built(t.NamedTuple):
+    """The marker of the root that is there now, warnings, and whether this run has made it.
+
+    Otherwise another run, for which this one had to wait, has just made the very same root.
+    """
+
+    marker: Marker
+    warnings: list[str]
+    made: bool = True
 
 
 def build(
@@ -32,22 +44,21 @@ def build(
     step: str,
     progress: Progress,
     config: t.Callable[[], dict[str, t.Any]],
-) -> tuple[Marker, list[str]] | None:
-    """Build what ``stream`` fills and put it into place; its marker, and warnings.
+) -> Built:
+    """Build what ``stream`` fills and put it into place.
 
-    ``marker`` has no digest yet where that is taken on the way. None: another run, for which
-    this one had to wait, has just made the very same root. Raises StepFailed, Refused.
+    ``marker`` has no digest yet where that is taken on the way. Raises StepFailed, Refused.
     """
 
     def finished() -> Marker:
         stream.verify()
         return marker._replace(digest=stream.digest(), config=config())
 
-    def work(ask: worker.Ask) -> tuple[Marker, list[str]] | None:
+    def work(ask: worker.Ask) -> Built:
         with Spot(site.inside(), site.path, make=True) as spot:
             return _build_at(spot, site, stream, marker, rules=rules, step=step, ask=ask)
 
-    built: tuple[Marker, list[str]] | None = worker.call(
+    built: Built = worker.call(
         work,
         joins=site.handles,
         answers={
@@ -69,12 +80,12 @@ def _build_at(
     rules: Rules,
     step: str,
     ask: worker.Ask,
-) -> tuple[Marker, list[str]] | None:
+) -> Built:
     with place.staged(spot, patience=site.patience) as stage:
         spot.reopen()
         there = digest.read(spot.fd) if spot.fd >= 0 else None
-        if there is not None and marker.digest and there._replace(config={}) == marker:
-            return None
+        if there is not None and _is_same(there, marker):
+            return Built(there, [], made=False)
         warnings: list[str] = []
 
         def fill() -> Marker:
@@ -100,7 +111,14 @@ def _build_at(
         complete = steps.run(step, fill, explain=why)
         put = functools.partial(place.put, spot, stage, complete)
         steps.run(f"put {site.path} into place", put, explain=why)
-        return complete, warnings
+        return Built(complete, warnings)
+
+
+def _is_same(there: Marker, wanted: Marker) -> bool:
+    """Whether the root that is there is the wanted one, by its digest or by the same facts."""
+    if there.options != wanted.options:
+        return False
+    return there.digest == wanted.digest if wanted.digest else there.facts == wanted.facts
 
 
 def _explained(fd: int, error: OSError) -> tuple[str, str]:
@@ -140,28 +158,59 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
     return site.look().old
 
 
-def clear_away(site: Site, *, step: str) -> tuple[Location, ...]:
-    """Remove what killed runs left beside the path; the roots that are old now.
+def clear_away(site: Site, *, step: str) -> bool:
+    """Remove what a killed run left beside the path; whether it was not a run that is at work.
 
     Raises StepFailed, Refused.
     """
 
-    def clear() -> None:
+    def clear() -> bool:
         view = site.inside()
-        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=site.patience):
-            pass
+        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0) as stage:
+            return stage.cleared
 
-    spawn.call(lambda: steps.run(step, clear), joins=site.handles)
-    return site.look().old
+    try:
+        return bool(spawn.call(lambda: steps.run(step, clear), joins=site.handles))
+    except workspace.Busy:
+        return False
 
 
-def remove_old(site: Site, old: t.Iterable[Location], *, step: str) -> None:
-    """Remove these old roots. Raises StepFailed."""
-    names = [location.path.rpartition("/")[2] for location in old]
+def remove_old(
+    site: Site, *, step: str, unused: t.Callable[[tuple[Location, ...]], tuple[Location, ...]]
+) -> bool:
+    """Remove those of the old roots that ``unused`` picks; whether any was removed.
 
-    def remove() -> None:
-        with Spot(site.inside(), site.path, make=False) as spot:
-            for name in names:
-                steps.run(step, functools.partial(removal.remove, spot.parent, name))
+    None is where another run is at work there: that one does it at its end. Raises StepFailed.
+    """
 
-    spawn.call(remove, joins=site.handles)
+    def work(ask: worker.Ask) -> bool:
+        view = site.inside()
+        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
+            # Looked up and asked about anew: a name may be that of another root by now.
+            chosen = ask("unused", look(view, site.path).old)
+            for location in chosen:
+                removal.remove(spot.parent, location.path.rpartition("/")[2])
+            return bool(chosen)
+
+    call = functools.partial(worker.call, work, joins=site.handles, answers={"unused": unused})
+    try:
+        return bool(steps.run(step, call))
+    except workspace.Busy:
+        return False
+
+
+def remember(site: Site, before: Marker, after: Marker) -> None:
+    """Set the marker of the root that is there anew, unless another run is at work there.
+
+    Raises OSError.
+    """
+
+    def write() -> None:
+        view = site.inside()
+        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
+            spot.reopen()
+            if spot.fd >= 0 and digest.read(spot.fd) == before:
+                digest.write(spot.fd, after)
+
+    with contextlib.suppress(workspace.Busy):
+        spawn.call(write, joins=site.handles)

@@ -41,7 +41,7 @@ def fill(digest: str, *, patience: float, make: t.Callable[[str, str], None]) ->
         name = f".{os.path.basename(path)}.new"
         try:
             with workspace.held(above, name, patience=patience, what_for=path) as work:
-                removal.empty(work, except_for=())
+                removal.empty(work.fd, except_for=())
                 if not os.path.exists(path):
                     made = f"{CACHE}/{name}/archive.tar"
                     make(f"{CACHE}/{name}", made)

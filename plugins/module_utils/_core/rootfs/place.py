@@ -26,22 +26,24 @@ class Stage(t.NamedTuple):
     """A new root that is being built.
 
     ``work`` is the open directory around it, with the path ``path``, to be used for what its
-    making needs beside; ``root`` is the root itself, ``path``/root.
+    making needs beside; ``root`` is the root itself, ``path``/root. ``cleared`` says that
+    something was removed there that a killed run had left.
     """
 
     work: int
     root: int
     path: str
+    cleared: bool
 
 
 @contextlib.contextmanager
 def staged(spot: Spot, *, patience: float) -> t.Iterator[Stage]:
     """A new root to be filled, empty; what is left of it afterwards is removed.
 
-    Raises Refused when another run is at work there for longer than ``patience`` seconds.
+    Raises Busy when another run is at work there for longer than ``patience`` seconds.
     """
     above, name = spot.workspace
-    with workspace.held(above, name, patience=patience, what_for=spot.path) as work:
+    with workspace.held(above, name, patience=patience, what_for=spot.path) as (work, found):
         path = f"{spot.path_above()}/{name}"
         _rescue(spot, work)
         removal.empty(work, except_for=())
@@ -53,7 +55,7 @@ def staged(spot: Spot, *, patience: float) -> t.Iterator[Stage]:
                 with contextlib.suppress(OSError):
                     os.removexattr(fd, attribute)  # what the directory above hands down
             os.chmod(fd, 0o700)
-            yield Stage(work, fd, path)
+            yield Stage(work, fd, path, cleared=found)
         finally:
             os.close(fd)
 

@@ -137,7 +137,10 @@ def _files_below(directory: str) -> dict[str, int]:
     for above, _directories, names in os.walk(directory):
         for name in names:
             path = os.path.join(above, name)
-            status = os.lstat(path)
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue  # another run is removing it
             if stat.S_ISREG(status.st_mode):
                 found[os.path.relpath(path, directory)] = status.st_ino
             if len(found) == _SAMPLES:

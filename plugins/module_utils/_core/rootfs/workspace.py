@@ -23,27 +23,41 @@ from . import removal
 _PAUSE = 0.05
 
 
-@contextlib.contextmanager
-def held(parent_fd: int, name: str, *, patience: float, what_for: str) -> t.Iterator[int]:
-    """Make the directory ``name`` in the open directory, for the caller alone; its descriptor.
+class Busy(Refused):
+    """Another run holds the directory."""
 
-    It may hold what a killed run left. It is removed at the end. Raises Refused where another
+
+class Workspace(t.NamedTuple):
+    """The open directory ``fd``; ``found`` says that a killed run left it, with what it holds."""
+
+    fd: int
+    found: bool
+
+
+@contextlib.contextmanager
+def held(parent_fd: int, name: str, *, patience: float, what_for: str) -> t.Iterator[Workspace]:
+    """Make the directory ``name`` in the open directory, for the caller alone.
+
+    It is removed at the end. Raises Busy where another
     run holds it for longer than ``patience`` seconds, OSError.
     """
-    fd = _take(parent_fd, name, time.monotonic() + patience, what_for)
+    taken = _take(parent_fd, name, time.monotonic() + patience, what_for)
     try:
-        yield fd
+        yield taken
     finally:
         try:
             removal.remove(parent_fd, name)
         finally:
-            os.close(fd)
+            os.close(taken.fd)
 
 
-def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> int:
+def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> Workspace:
     while True:
-        with contextlib.suppress(FileExistsError):
+        try:
             os.mkdir(name, 0o700, dir_fd=parent_fd)
+            found = False
+        except FileExistsError:
+            found = True
         try:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(name, flags, dir_fd=parent_fd)
@@ -52,7 +66,7 @@ def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> int:
         try:
             _lock(fd, deadline, what_for)
             if _is_named(fd, parent_fd, name):
-                return fd
+                return Workspace(fd, found)
         except BaseException:
             os.close(fd)
             raise
@@ -66,7 +80,7 @@ def _lock(fd: int, deadline: float, what_for: str) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise Refused(
+                raise Busy(
                     f"another run is at work on {what_for}", "Wait for it to end, and run again."
                 ) from None
             time.sleep(_PAUSE)
