@@ -609,15 +609,24 @@ def test_the_same_at_once_is_unpacked_once(roots: Roots, run_module: RunModule) 
     assert roots.beside() == ["root"]
 
 
-def test_others_at_once(roots: Roots, run_module: RunModule, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("is_mount", [False, True])
+def test_others_at_once(
+    is_mount: bool, roots: Roots, run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
     deep = tmp_path / "tree" / "/".join(["d"] * 500)  # slow to remove, for who comes meanwhile
     deep.mkdir(parents=True)
     (tmp_path / "tree/version").write_text("deep")
     archives = [roots.first, roots.second, pack(tmp_path / "tree", tmp_path / "deep.tar")]
-    for _round in range(3):
-        at_once(run_module, roots, archives * 3)
-        assert roots.content() in ("first", "second", "deep")
-        assert roots.beside() == ["root"]
+    with contextlib.ExitStack() as stack:
+        if is_mount:
+            roots.path.mkdir()
+            mounts.mount("tests", str(roots.path), fstype="tmpfs")
+            stack.callback(mounts.umount, str(roots.path))
+        for _round in range(3):
+            at_once(run_module, roots, archives * 3)
+            assert roots.content() in ("first", "second", "deep")
+            assert roots.beside() == ["root"]
+            assert ".linux-namespaces.new" not in os.listdir(roots.path)
 
 
 def test_another_run_at_work_is_not_taken_for_a_killed_one(

@@ -183,6 +183,8 @@ def _present(
     _refuse_to_replace(request, seen)
     step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
     outcome.actions.append(step)
+    if check or not seen.unfinished:
+        _refuse_to_empty(request, seen)
     if check:
         outcome.after = _line(marker)
         if seen.location is not None and not seen.is_mount and seen.state in ("root", "foreign"):
@@ -201,6 +203,8 @@ def _present(
                 step=step,
                 progress=progress,
                 config=source.config,
+                # Again: a process there may have been that of another run, now waited for.
+                may_go=lambda: _refuse_to_empty(request, site.look()),
             )
         marker, outcome.warnings = built.marker, built.warnings
         outcome.digest, outcome.config = marker.digest, marker.config
@@ -252,6 +256,10 @@ def _refuse_to_replace(request: Request, seen: Seen) -> None:
             "Name another path, empty it, or replace all of it with force: true.",
         )
     _refuse_what_cannot_go(request, seen, "replaced")
+
+
+def _refuse_to_empty(request: Request, seen: Seen) -> None:
+    """A root that is a mount point goes at once, not when nobody uses it any more."""
     if seen.is_mount and seen.state == "root":
         _refuse_in_use(request, seen, "End what uses it first: on a mount point it goes at once.")
 

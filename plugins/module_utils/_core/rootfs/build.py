@@ -44,10 +44,12 @@ def build(
     step: str,
     progress: Progress,
     config: t.Callable[[], dict[str, t.Any]],
+    may_go: t.Callable[[], None],
 ) -> Built:
     """Build what ``stream`` fills and put it into place.
 
-    ``marker`` has no digest yet where that is taken on the way. Raises StepFailed, Refused.
+    ``marker`` has no digest yet where that is taken on the way. ``may_go`` raises Refused when
+    what is there may not go. Raises StepFailed, Refused.
     """
 
     def finished() -> Marker:
@@ -62,6 +64,7 @@ def build(
         work,
         joins=site.handles,
         answers={
+            "may_go": may_go,
             "begin": stream.begin,
             "make": stream.make,
             "progress": progress,
@@ -86,6 +89,7 @@ def _build_at(
         there = digest.read(spot.fd) if spot.fd >= 0 else None
         if there is not None and _is_same(there, marker):
             return Built(there, [], made=False)
+        ask("may_go")
         warnings: list[str] = []
 
         def fill() -> Marker:
