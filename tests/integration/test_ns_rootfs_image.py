@@ -452,3 +452,12 @@ def test_the_examples_run(images: Images, registry: Registry, run_tasks: RunTask
         assert sorted(os.listdir("/srv")) == ["images", "new-root"]
     finally:
         mounts.umount("/srv", flags=mounts.MNT_DETACH)
+
+
+def test_a_tag_that_is_missing_is_named(
+    images: Images, path: pathlib.Path, run_module: RunModule
+) -> None:
+    layout = images.plain.rpartition(":")[0]
+    result = run_module("ns_rootfs", {"path": str(path), "image": f"{layout}:missing"})
+    failed(result, f"{layout}:missing cannot be read", "for reference 'missing'.")
+    assert os.listdir(path.parent) == []

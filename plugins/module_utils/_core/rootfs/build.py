@@ -204,9 +204,10 @@ def remove_old(
 
 
 def remember(site: Site, before: Marker, after: Marker) -> None:
-    """Set the marker of the root that is there anew, unless another run is at work there.
+    """Set the marker of the root that is there anew.
 
-    Raises OSError.
+    Where another run is at work, or nothing can be written, it is left: next time the source
+    is read once more.
     """
 
     def write() -> None:
@@ -216,5 +217,5 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
             if spot.fd >= 0 and digest.read(spot.fd) == before:
                 digest.write(spot.fd, after)
 
-    with contextlib.suppress(workspace.Busy):
+    with contextlib.suppress(workspace.Busy, OSError):
         spawn.call(write, joins=site.handles)

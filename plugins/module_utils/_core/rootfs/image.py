@@ -213,7 +213,7 @@ def _reason(lines: t.Sequence[str]) -> str:
     """What skopeo and umoci give as their reason: the msg of the last line, or all of it."""
     text = lines[-1] if lines else "it ended early"
     if 'msg="' in text:
-        text = text.partition('msg="')[2].rstrip('"').replace('\\"', "'")
+        text = text.partition('msg="')[2].removesuffix('"').replace('\\"', "'")
     return text.lstrip("\N{VECTOR OR CROSS PRODUCT} ")
 
 
