@@ -446,6 +446,14 @@ def test_a_program_that_fails_says_why(web: Web) -> None:
     web.started("plain")
 
 
+@pytest.mark.parametrize("ready", [{"port": 8080}, {"file": "/none"}])
+def test_a_program_may_end_at_any_moment_of_the_waiting(web: Web, ready: Result) -> None:
+    for milliseconds in range(0, 40, 2):
+        argv = ["sh", "-c", f"echo started; sleep {milliseconds / 1000}"]
+        failure = web.task(argv=argv, ready=ready)
+        assert failure.get("log") == "started", (milliseconds, failure)
+
+
 def test_a_program_that_is_not_ready_is_ended(web: Web) -> None:
     failure = web.task("plain", ready={"port": 8081, "timeout": 0.3})
     assert failure["failed"]

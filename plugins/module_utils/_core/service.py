@@ -19,7 +19,7 @@ import typing as t
 
 from . import host_paths, id_maps, launch, nsfs, pins, service_notes, spawn, steps, supervise
 from .becoming import Program
-from .errors import Refused
+from .errors import KernelError, Refused
 from .inside import Inside, open_host_proc
 from .layout import Layout
 from .service_notes import Note
@@ -364,12 +364,14 @@ def _wait_inside(
         ends_within = stack.enter_context(supervise.watched(process))
         try:
             handles = stack.enter_context(Target(pid=process.pid).open().only(names))
-        except Refused:  # it has ended
-            return False
-        found: bool = spawn.call(
-            lambda: supervise.wait_until(is_up, ends_within, timeout=wanted.ready.timeout),
-            joins=handles,
-        )
+            found: bool = spawn.call(
+                lambda: supervise.wait_until(is_up, ends_within, timeout=wanted.ready.timeout),
+                joins=handles,
+            )
+        except (Refused, KernelError):
+            if supervise.is_alive(process):
+                raise
+            return False  # it ended before it was joined
         return found
 
 
