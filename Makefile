@@ -78,8 +78,8 @@ sanity: setup
 unit: setup
 	pytest tests/unit
 
-# Each of the two has a host of its own: see tests/integration/conftest.py.
-PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --quiet
+# Each of the two has a host of its own: see tests/integration/own_host.py.
+PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet
 
 .PHONY: integration
 integration: setup

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pathlib
 import re
@@ -18,21 +17,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import inst
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
+import own_host
 from remote_host import ADMIN, remote_host
-
-INTEGRATION = pathlib.Path(__file__).parents[1] / "integration"
-
-
-def _of_integration_tests(name: str) -> t.Any:
-    spec = importlib.util.spec_from_file_location("of_integration", INTEGRATION / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)
-
-
-# A mount namespace of its own, so that this machine gets neither sshd nor users.
-own_host = _of_integration_tests("own_host")
 
 ROUNDS = 25
 NAME = "bench-connection"
@@ -43,8 +29,9 @@ Variables = dict[str, t.Any]
 
 
 @pytest.fixture(scope="module")
-def hosts(own_host: None) -> t.Iterator[dict[str, Variables]]:  # noqa: ARG001
+def hosts() -> t.Iterator[dict[str, Variables]]:
     """The host and a namespace on it, as root and as a user with sudo."""
+    own_host.enter()  # so that this machine gets neither sshd nor users
     try:
         with remote_host() as remote:
             named.present(named.Wanted(NAME, kinds=("mnt", "uts")), check=False, timeout=10)

@@ -17,6 +17,8 @@ import typing as t
 import urllib.parse
 import urllib.request
 
+import pytest
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 USER, PASSWORD = "reader", "correct horse"
 
@@ -172,3 +174,10 @@ class Gate:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Registry]:
+    running = Registry(tmp_path_factory.mktemp("registry"))
+    yield running
+    running.close()

@@ -13,9 +13,9 @@ import typing as t
 import urllib.request
 
 import pytest
+from images import umoci
 from plays import apply, play
-from registry import Registry, free_port
-from test_ns_rootfs_image import registry, umoci
+from registry import Registry, free_port, registry
 
 __all__ = ["registry"]
 

@@ -23,32 +23,15 @@ from conftest import (
     UnsharedProcess,
     examples_of,
 )
-from registry import PASSWORD, USER, Gate, Registry
-from test_ns_rootfs import digest_of, facts_of, failed, make_tree
+from images import make_image, umoci
+from registry import PASSWORD, USER, Gate, Registry, registry
+from trees import digest_of, facts_of, failed, make_tree
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 CACHE = pathlib.Path("/var/cache/linux-namespaces")
-
-
-def umoci(*words: str) -> None:
-    subprocess.run(["umoci", *words], check=True, capture_output=True)
-
-
-def make_image(layout: pathlib.Path, tree: pathlib.Path, tag: str, *layers: t.Any) -> str:
-    """An image of the tree, with a layer more for each of the changes made to it."""
-    if not layout.exists():
-        umoci("init", "--layout", str(layout))
-    image = f"{layout}:{tag}"
-    umoci("new", "--image", image)
-    for change in (lambda top: subprocess.run(["cp", "-aT", tree, top], check=True), *layers):
-        bundle = layout.parent / "bundle"
-        umoci("unpack", "--image", image, str(bundle))
-        change(bundle / "rootfs")
-        umoci("repack", "--image", image, str(bundle))
-        shutil.rmtree(bundle)
-    return f"oci:{image}"
+__all__ = ["registry"]
 
 
 def second_layer(top: pathlib.Path) -> None:
@@ -102,13 +85,6 @@ CONFIG = {
     "ports": ["80/tcp"],
     "volumes": ["/data"],
 }
-
-
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Registry]:
-    running = Registry(tmp_path_factory.mktemp("registry"))
-    yield running
-    running.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 from conftest import Converge, Result, RunModule, Unshared, UnsharedProcess
-from test_ns_rootfs import facts_of, failed, make_tree, pack
+from trees import facts_of, failed, make_tree, pack
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from conftest import (
     let_everyone_reach,
     wait_until,
 )
-from test_ns_rootfs import NET_BIND, facts_of, failed, make_tree, module_process, pack
+from trees import NET_BIND, facts_of, failed, make_tree, module_process, pack
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import spawn
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts

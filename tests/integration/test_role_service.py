@@ -12,9 +12,9 @@ import typing as t
 
 import pytest
 from conftest import wait_until
+from images import make_image, umoci
 from plays import apply
-from registry import Registry, free_port
-from test_ns_rootfs_image import make_image, registry, umoci
+from registry import Registry, free_port, registry
 
 # A server that says what it was started with. Perl is on every Debian, and small.
 SERVER = """

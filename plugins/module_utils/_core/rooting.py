@@ -183,7 +183,7 @@ def _present(
     _refuse_to_replace(request, seen)
     step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
     outcome.actions.append(step)
-    if check or not seen.unfinished:
+    if check or request.target.namespace is not None:
         _refuse_to_empty(request, seen)
     if check:
         outcome.after = _line(marker)
@@ -203,7 +203,7 @@ def _present(
                 step=step,
                 progress=progress,
                 config=source.config,
-                # Again: a process there may have been that of another run, now waited for.
+                # Not before: a process there may be that of another run, which is waited for.
                 may_go=lambda: _refuse_to_empty(request, site.look()),
             )
         marker, outcome.warnings = built.marker, built.warnings
