@@ -106,27 +106,46 @@ class OpenedArchive:
 
         from . import decompress
 
+        given_up = threading.Event()
+        failures: list[OSError] = []
+
         def take_digest() -> None:
             # Whoever unpacks is waited for longest, and goes first where processors are few.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-            self.digest()
+            try:
+                self._digest = digest.of_file(self._fd, is_wanted=lambda: not given_up.is_set())
+            except OSError as error:
+                failures.append(error)
 
         hashing = threading.Thread(target=take_digest, daemon=True)
 
+        def begin() -> None:
+            if not self._digest:
+                hashing.start()
+
         def finished() -> str:
-            hashing.join()
+            if hashing.ident is not None:
+                hashing.join()
+            for error in failures:
+                raise error
             if {**self.facts, **digest.stamp(self._fd)} != self.facts:
                 raise Refused(f"{self._archive} was changed while it was unpacked", "Run it again.")
             return self._digest
 
-        with decompress.opened(self._fd, name=str(self._archive)) as content:
-            yield Stream(
-                name=str(self._archive),
-                fd=content.fd,
-                begin=hashing.start,
-                verify=content.verify,
-                digest=finished,
-            )
+        try:
+            with decompress.opened(self._fd, name=str(self._archive)) as content:
+                yield Stream(
+                    name=str(self._archive),
+                    fd=content.fd,
+                    begin=begin,
+                    verify=content.verify,
+                    digest=finished,
+                )
+        finally:
+            # Before the archive is closed: by then its descriptor may be that of another file.
+            given_up.set()
+            if hashing.ident is not None:
+                hashing.join()
 
     def recorded(self) -> dict[str, str]:
         """See Opened."""

@@ -53,11 +53,16 @@ def checked(digest: str) -> str:
     return digest
 
 
-def of_file(fd: int) -> str:
-    """The digest of the content of the open file, wherever its offset is. Raises OSError."""
+def of_file(fd: int, *, is_wanted: t.Callable[[], bool] = lambda: True) -> str:
+    """The digest of the content of the open file, wherever its offset is; "" when not wanted.
+
+    ``is_wanted`` is asked again and again. Raises OSError.
+    """
     digest = hashlib.sha256()
     position = 0
     while chunk := os.pread(fd, _CHUNK, position):
+        if not is_wanted():
+            return ""
         digest.update(chunk)
         position += len(chunk)
     return f"sha256:{digest.hexdigest()}"
