@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import signal
 import subprocess
 import typing as t
 
+import lsns
 import pytest
 from conftest import Result, RunModule, RunTasks, UnsharedProcess, examples_of, wait_until
 
@@ -51,10 +51,9 @@ def by_id(result: Result) -> dict[int, Result]:
     return {namespace["id"]: namespace for namespace in result["namespaces"]}
 
 
-def lsns() -> dict[int, Result]:
-    argv = ["lsns", "--json", "--list", "--output", ",".join(COLUMNS).upper()]
-    shown = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
-    return {row["ns"]: as_here(row) for row in shown["namespaces"]}
+def listed() -> dict[int, Result]:
+    """What lsns lists, in our words."""
+    return {row["ns"]: as_here(row) for row in lsns.rows(each.upper() for each in COLUMNS)}
 
 
 def as_here(row: Result) -> Result:
@@ -85,7 +84,7 @@ def test_it_knows_what_lsns_knows(
         ]
         wait_until(lambda: id_of(f"/proc/{inside.pid}/ns/net") == id_of(blue))
         mine = set().union(*map(ids_of, own)) - ids_of(os.getpid())
-        expected = lsns()
+        expected = listed()
         found = by_id(run_module("ns_info", {}))
     finally:
         inside.kill()
@@ -96,8 +95,8 @@ def test_it_knows_what_lsns_knows(
     (net,) = (found[number] for number in mine if found[number]["pins"])
     assert (net["netnsid"], net["pins"], net["pid"]) == (7, [blue], inside.pid)
     # Of the others what does not change while we look.
-    for number, row in lsns().items():
-        if number in expected:
+    for number, row in listed().items():
+        if row == expected.get(number):
             for key in ("kind", "pid", "parent", "owner"):
                 assert found[number][key] == row[key]
 

@@ -7,7 +7,6 @@ program or `docker export` is done here with the modules, and seen to be the sam
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import signal
@@ -15,6 +14,7 @@ import socket
 import subprocess
 import typing as t
 
+import lsns
 import pytest
 from command import Nsctl
 from conftest import (
@@ -143,12 +143,9 @@ def test_row_03_magic_links_as_handles(
 
 def test_row_04_lsns(run_module: RunModule, unshared_process: UnsharedProcess) -> None:
     process = unshared_process(KINDS, options=["--map-root-user"])
-    columns = "NS,TYPE,NPROCS,PID,COMMAND"
-    argv = ["lsns", "--json", "--list", "--output", columns]
-    shown = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     theirs = {
         row["ns"]: (row["type"], row["nprocs"], row["pid"], row["command"])
-        for row in json.loads(shown)["namespaces"]
+        for row in lsns.rows(["NS", "TYPE", "NPROCS", "PID", "COMMAND"])
         if row["ns"] in nsfs.ids_of_process(process.pid).values()
     }
     listed = ok(run_module("ns_info", {"pid": process.pid}))["namespaces"]
