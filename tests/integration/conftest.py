@@ -389,7 +389,7 @@ def let_everyone_reach(path: pathlib.Path) -> None:
             directory.chmod(0o755)
 
 
-def wait_until(question: t.Callable[[], bool], *, seconds: float = 5.0) -> bool:
+def wait_until(question: t.Callable[[], bool], *, seconds: float = 30.0) -> bool:
     """Ask again and again for up to that long; the last answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -109,7 +109,9 @@ def test_a_process_with_the_same_pid_is_left_alone(web: Web) -> None:
 
 def test_a_program_that_fails_says_why(web: Web) -> None:
     for ready in (None, {"port": 8080}, {"file": "/none"}):
-        failure = web.task("fail=bind", **({} if ready is None else {"ready": ready}))
+        # Not Python: without ready only what ends at once is seen to fail.
+        argv = ["sh", "-c", "echo first line; echo cannot bind; exit 3"]
+        failure = web.task(argv=argv, **({} if ready is None else {"ready": ready}))
         assert failure["failed"], failure
         assert failure["log"] == "first line\ncannot bind"
         assert "service idle ended: first line\ncannot bind" in failure["reason"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from conftest import RunModule, has_ended, wait_until
 from module_server import CHECKOUT
 from programs import signals_of, status_of
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsfs, pins
 
 NewName = t.Callable[[], str]
 NOBODY = 65534
@@ -305,6 +306,17 @@ def test_enter_is_a_shell_inside(nsctl: Nsctl, namespace: t.Callable[..., str]) 
     assert nsctl("enter", name, "--", "echo", "hello").stdout == "hello\n"
 
 
+def in_foreground(*argv: str) -> bool:
+    """Whether a process with this command line is what the keys of its terminal go to."""
+    for pid in nsfs.all_pids():
+        with contextlib.suppress(OSError):
+            directory = pathlib.Path(f"/proc/{pid}")
+            if directory.joinpath("cmdline").read_text().split("\0")[:-1] == list(argv):
+                fields = directory.joinpath("stat").read_text().rpartition(")")[2].split()
+                return fields[2] == fields[5]  # pgrp and tpgid: proc_pid_stat(5)
+    return False
+
+
 def test_enter_on_a_terminal(nsctl: Nsctl, namespace: t.Callable[..., str]) -> None:
     """Job control goes on as if there were no nsctl, in a pid namespace as well."""
     name = namespace("pid")
@@ -326,16 +338,17 @@ def test_enter_on_a_terminal(nsctl: Nsctl, namespace: t.Callable[..., str]) -> N
         nonlocal said
         deadline = time.monotonic() + 10
         while text not in said and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                said += os.read(leader, 4096)
+            if select.select([leader], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    said += os.read(leader, 4096)
         assert text in said, said
         said = said.partition(text)[2]
 
     with running(process):
         until(b"> ")
-        os.write(leader, b"echo one-$((1 + 1)); sleep 60; echo after\n")
+        os.write(leader, b"echo one-$((1 + 1)); sleep 60.25; echo after\n")
         until(b"one-2")
-        time.sleep(0.2)
+        assert wait_until(lambda: in_foreground("sleep", "60.25"))
         os.write(leader, b"\x03")  # ^C ends sleep, neither the shell nor nsctl
         until(b"> ")
         os.write(leader, b"exit 6\n")

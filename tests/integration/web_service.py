@@ -47,10 +47,6 @@ for word in sys.argv[1:]:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 while True:
                     signal.pause()
-    elif name == "fail":
-        say("first line")
-        say("cannot " + value)
-        sys.exit(3)
 say("up")
 while True:
     signal.pause()
