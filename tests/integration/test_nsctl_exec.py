@@ -323,8 +323,9 @@ def test_enter_on_a_terminal(nsctl: Nsctl, namespace: t.Callable[..., str]) -> N
     leader, follower = os.openpty()
     environment = {**os.environ, "SHELL": "/bin/sh", "PS1": "> "}
     start = (
-        "import fcntl, os, sys, termios\n"
+        "import fcntl, os, signal, sys, termios\n"
         "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # who runs tests may ignore it
         "os.execv(sys.argv[1], sys.argv[1:])\n"
     )
     argv = [sys.executable, "-c", start, nsctl.path, "enter", name]
