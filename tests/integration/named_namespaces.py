@@ -29,7 +29,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
     namespaces,
 )
 
-CLONE_NEWNS = 0x00020000
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 NOBODY = 65534
 NewName = t.Callable[[], str]

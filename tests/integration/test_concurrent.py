@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -12,6 +12,7 @@ import time
 import typing as t
 
 import pytest
+from at_once import Task, at_once, succeeded
 from conftest import Result, RunModule, host_state, inside, mounts_inside
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
@@ -29,7 +30,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.comp
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
-Task = tuple[str, dict[str, t.Any]]
 NewName = t.Callable[[], str]
 BASE = pathlib.Path(host_paths.BASE)
 
@@ -39,23 +39,9 @@ class AtOnce(t.Protocol):
 
 
 @pytest.fixture
-def at_once(run_module: RunModule) -> AtOnce:
+def run_at_once(run_module: RunModule) -> AtOnce:
     """Run tasks at the same time; their results."""
-
-    def run(tasks: t.Sequence[Task]) -> list[Result]:
-        with concurrent.futures.ThreadPoolExecutor(len(tasks)) as pool:
-            results = list(pool.map(lambda task: run_module(*task), tasks))
-        for result in results:
-            assert "defect" not in result.get("msg", ""), result
-        return results
-
-    return run
-
-
-def succeeded(results: t.Iterable[Result]) -> list[Result]:
-    for result in results:
-        assert not result.get("failed"), result
-    return list(results)
+    return functools.partial(at_once, run_module)
 
 
 def mounted_on(name: str, path: str) -> list[mount_table.Mount]:
@@ -68,7 +54,7 @@ def pinned_on_host(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [2, 8])
-def test_changes_of_one_namespace(number: int, at_once: AtOnce, new_name: NewName) -> None:
+def test_changes_of_one_namespace(number: int, run_at_once: AtOnce, new_name: NewName) -> None:
     """What is there in the end is what one of them asked for, all of it."""
     name = new_name()
     sets = [["mnt", "uts"], ["mnt", "net", "uts"], ["mnt", "uts", "ipc"]]
@@ -82,7 +68,7 @@ def test_changes_of_one_namespace(number: int, at_once: AtOnce, new_name: NewNam
             }
             for index in range(number)
         ]
-        results = succeeded(at_once([("ns_namespace", each) for each in wanted]))
+        results = succeeded(run_at_once([("ns_namespace", each) for each in wanted]))
         assert any(result["changed"] for result in results)
         hostname = inside(name, lambda: os.uname().nodename, ["uts"])
         (last,) = [each for each in wanted if each["hostname"] == hostname]
@@ -94,13 +80,13 @@ def test_changes_of_one_namespace(number: int, at_once: AtOnce, new_name: NewNam
         assert recorded.properties["kinds"] == sorted(last["kinds"])
 
 
-def test_mounts_in_one_namespace(at_once: AtOnce, new_name: NewName) -> None:
+def test_mounts_in_one_namespace(run_at_once: AtOnce, new_name: NewName) -> None:
     name = new_name()
-    succeeded(at_once([("ns_namespace", {"name": name, "persistent": False})]))
+    succeeded(run_at_once([("ns_namespace", {"name": name, "persistent": False})]))
     for turn in range(8):
         sizes = [f"size={(1 + (turn + index) % 5) * 1024}k" for index in range(8)]
         mount = {"namespace": name, "path": "/mnt", "src": "m", "fstype": "tmpfs"}
-        succeeded(at_once([("ns_mount", {**mount, "opts": size}) for size in sizes]))
+        succeeded(run_at_once([("ns_mount", {**mount, "opts": size}) for size in sizes]))
         (mount_there,) = mounted_on(name, "/mnt")
         recorded = definition.load(name)
         assert recorded is not None
@@ -110,7 +96,7 @@ def test_mounts_in_one_namespace(at_once: AtOnce, new_name: NewName) -> None:
         assert size in mount_there.options
 
 
-def test_one_process_for_a_service(at_once: AtOnce, new_name: NewName) -> None:
+def test_one_process_for_a_service(run_at_once: AtOnce, new_name: NewName) -> None:
     name = new_name()
     seconds = f"{10**6 + os.getpid()}.25"
 
@@ -122,7 +108,7 @@ def test_one_process_for_a_service(at_once: AtOnce, new_name: NewName) -> None:
             if each is not None and each.state not in "ZX" and seconds in each.command
         ]
 
-    succeeded(at_once([("ns_namespace", {"name": name, "persistent": False})]))
+    succeeded(run_at_once([("ns_namespace", {"name": name, "persistent": False})]))
     task = {
         "namespace": name,
         "name": "idle",
@@ -130,21 +116,21 @@ def test_one_process_for_a_service(at_once: AtOnce, new_name: NewName) -> None:
         "argv": ["/bin/sleep", seconds],
         "ready": {"file": "/"},
     }
-    started = succeeded(at_once([("ns_service", task)] * 8))
+    started = succeeded(run_at_once([("ns_service", task)] * 8))
     assert sorted(result["changed"] for result in started) == [False] * 7 + [True]
     (pid,) = living()
     assert {result["service"]["pid"] for result in started} == {pid}
     for _turn in range(3):
-        at_once([("ns_service", {**task, "state": "restarted"})] * 8)
+        run_at_once([("ns_service", {**task, "state": "restarted"})] * 8)
         assert len(living()) == 1
     mixed = ["started", "stopped", "restarted", "absent"] * 2
-    succeeded(at_once([("ns_service", {**task, "state": state}) for state in mixed]))
+    succeeded(run_at_once([("ns_service", {**task, "state": state}) for state in mixed]))
     assert len(living()) <= 1
-    succeeded(at_once([("ns_service", {**task, "state": "absent"})]))
+    succeeded(run_at_once([("ns_service", {**task, "state": "absent"})]))
     assert living() == []
 
 
-def test_making_and_removing_at_once(at_once: AtOnce, new_name: NewName) -> None:
+def test_making_and_removing_at_once(run_at_once: AtOnce, new_name: NewName) -> None:
     """In the end it is there whole, or not at all; what comes too late is told so."""
     name = new_name()
     namespace = {"name": name, "kinds": ["mnt", "net"], "persistent": False}
@@ -161,7 +147,7 @@ def test_making_and_removing_at_once(at_once: AtOnce, new_name: NewName) -> None
         ("ns_info", {"kinds": ["mnt"]}),
     ]
     for turn in range(8):
-        results = at_once(tasks[turn % 8 :] + tasks[: turn % 8])
+        results = run_at_once(tasks[turn % 8 :] + tasks[: turn % 8])
         for result in results:
             if result.get("failed"):
                 assert result["reason"], result
@@ -173,25 +159,25 @@ def test_making_and_removing_at_once(at_once: AtOnce, new_name: NewName) -> None
         assert os.path.lexists(f"/run/netns/{name}") == ("net" in pinned)
         if "mnt" in pinned:
             assert len(mounted_on(name, "/mnt")) <= 1
-    assert not succeeded(at_once([absent]))[0].get("failed")
+    assert not succeeded(run_at_once([absent]))[0].get("failed")
 
 
 def test_the_directory_of_all_is_made_and_removed_at_once(
-    at_once: AtOnce, new_name: NewName
+    run_at_once: AtOnce, new_name: NewName
 ) -> None:
     names = [new_name() for _index in range(4)]
     for _turn in range(8):
         present = [("ns_namespace", {"name": each, "persistent": False}) for each in names]
         absent = [("ns_namespace", {"name": each, "state": "absent"}) for each in names]
         pairs = [task for pair in zip(present, absent) for task in pair]
-        succeeded(at_once(pairs))
+        succeeded(run_at_once(pairs))
         kept = [each for each in names if pins.pinned(each)]
         assert BASE.exists() == bool(kept)
         if kept:
             assert sorted(os.listdir(BASE)) == sorted([".locks", *kept])
             assert sorted(os.listdir(BASE / ".locks")) == sorted(kept)
             assert len([line for line in host_state()["mounts"] if f" {BASE} " in line]) == 1
-    succeeded(at_once([("ns_namespace", {"name": each, "state": "absent"}) for each in names]))
+    succeeded(run_at_once([("ns_namespace", {"name": each, "state": "absent"}) for each in names]))
     assert not BASE.exists()
 
 

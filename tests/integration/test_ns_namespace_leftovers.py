@@ -16,7 +16,6 @@ from conftest import (
 )
 from named_namespaces import (
     BASE,
-    CLONE_NEWNS,
     KINDS,
     NOBODY,
     NewName,
@@ -29,7 +28,7 @@ from named_namespaces import (
     record_of,
     refused,
 )
-from own_host import next_number
+from own_host import CLONE_NEWNS, next_number
 from programs import in_child
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (

@@ -354,7 +354,7 @@ def test_new_roots_that_cannot_be(
 
     # EBUSY: on the mount of the root, as /tmp need not be
     failure = failure_of("/usr")
-    assert "is not a mount point" in failure["reason"]
+    assert "lies on the current root mount and is not a mount point of its own" in failure["reason"]
     assert (failure["syscall"], failure["errno"]) == ("pivot_root", "EBUSY")
     assert "Mount something on /usr first" in failure["hint"]
     # ENOENT, ENOTDIR

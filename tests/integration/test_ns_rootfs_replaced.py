@@ -11,11 +11,11 @@ import random
 import shutil
 import signal
 import subprocess
-import threading
 import time
 import typing as t
 
 import pytest
+from at_once import at_once, succeeded
 from conftest import Result, RunModule, UnsharedProcess, wait_until
 from trees import (
     COMPRESSIONS,
@@ -271,25 +271,17 @@ def test_killed_at_any_instant_the_next_run_converges(
     assert roots.beside() == []
 
 
-def at_once(run_module: RunModule, roots: Roots, archives: t.Iterable[str]) -> list[Result]:
-    """The results of unpacking the archives to the same path, all begun at the same time."""
-    results: list[Result] = []
-
-    def unpack(archive: str) -> None:
-        results.append(run_module("ns_rootfs", {"path": str(roots.path), "archive": archive}))
-
-    threads = [threading.Thread(target=unpack, args=[archive]) for archive in archives]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [result["msg"] for result in results if result.get("failed")] == []
-    assert len(results) == len(threads)
-    return results
+def unpacked_at_once(
+    run_module: RunModule, roots: Roots, archives: t.Iterable[str]
+) -> list[Result]:
+    """The results of unpacking the archives to the same path."""
+    path = str(roots.path)
+    tasks = [("ns_rootfs", {"path": path, "archive": archive}) for archive in archives]
+    return succeeded(at_once(run_module, tasks))
 
 
 def test_the_same_at_once_is_unpacked_once(roots: Roots, run_module: RunModule) -> None:
-    results = at_once(run_module, roots, [roots.first] * 4)
+    results = unpacked_at_once(run_module, roots, [roots.first] * 4)
     assert sorted(result["changed"] for result in results) == [False, False, False, True]
     assert {result["digest"] for result in results} == {digest_of(roots.first)}
     assert roots.content() == "first"
@@ -310,7 +302,7 @@ def test_others_at_once(
             mounts.mount("tests", str(roots.path), fstype="tmpfs")
             stack.callback(mounts.umount, str(roots.path))
         for _round in range(3):
-            at_once(run_module, roots, archives * 3)
+            unpacked_at_once(run_module, roots, archives * 3)
             assert roots.content() in ("first", "second", "deep")
             assert roots.beside() == ["root"]
             assert ".linux-namespaces.new" not in os.listdir(roots.path)

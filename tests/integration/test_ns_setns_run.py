@@ -16,7 +16,6 @@ import typing as t
 
 import pytest
 from conftest import (
-    Result,
     RunModule,
     RunTasks,
     Unshared,
@@ -25,45 +24,25 @@ from conftest import (
     wait_until,
 )
 from programs import status_of
+from run_modules import ALL_KINDS, OLDER, Run, failing, living, succeeding
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, nsfs
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsfs
 
 NOBODY = 65534
 MODULE = "ns_setns_run"
-ALL_KINDS = list(kinds.NAMES)
-OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr clone3 close_range"}
 LINKS = tuple(f"/proc/self/ns/{kind}" for kind in ALL_KINDS)
-Run = t.Callable[..., Result]
 
 
 @pytest.fixture
 def run(run_module: RunModule) -> Run:
-    """Run the module: keywords are its options, ``argv`` first; it must succeed."""
-
-    def setns_run(
-        *argv: str,
-        env: dict[str, str] | None = None,
-        as_user: int | None = None,
-        **options: t.Any,
-    ) -> Result:
-        result = run_module(MODULE, {"argv": list(argv), **options}, env=env, user=as_user)
-        assert not result.get("failed"), result["msg"]
-        result["stdout_lines"] = result["stdout"].splitlines()  # as Ansible adds it
-        return result
-
-    return setns_run
+    """Run the module, which must succeed."""
+    return succeeding(run_module, MODULE)
 
 
 @pytest.fixture
 def failure(run_module: RunModule) -> Run:
     """Run the module, which must fail."""
-
-    def setns_fail(*argv: str, as_user: int | None = None, **options: t.Any) -> Result:
-        result = run_module(MODULE, {"argv": list(argv), **options}, user=as_user)
-        assert result.get("failed"), result
-        return result
-
-    return setns_fail
+    return failing(run_module, MODULE)
 
 
 @pytest.fixture
@@ -75,16 +54,6 @@ def web(run_module: RunModule) -> t.Iterator[str]:
     yield "web"
     gone = run_module("ns_namespace", {"name": "web", "state": "absent", "force": True})
     assert not gone.get("failed"), gone
-
-
-def living(marker: str) -> list[int]:
-    """The processes in whose command line the marker stands."""
-    found = []
-    for pid in nsfs.all_pids():
-        facts = nsfs.process_facts(pid)
-        if facts is not None and marker in facts.command and facts.state != "Z":
-            found.append(pid)
-    return found
 
 
 def ids_in(lines: t.Iterable[str]) -> dict[str, int]:

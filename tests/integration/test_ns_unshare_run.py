@@ -10,17 +10,8 @@ import time
 
 import pytest
 from conftest import RunModule, wait_until
-from unshared import (
-    ALL_KINDS,
-    MODULE,
-    OLDER,
-    USR,
-    Run,
-    failure,
-    living,
-    run,
-    small_root,
-)
+from run_modules import ALL_KINDS, OLDER, Run, living
+from unshared import MODULE, USR, failure, run, small_root
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     nsfs,

@@ -10,14 +10,8 @@ import typing as t
 
 import pytest
 from conftest import RunModule
-from unshared import (
-    OLDER,
-    USR,
-    Run,
-    failure,
-    run,
-    small_root,
-)
+from run_modules import OLDER, Run
+from unshared import USR, failure, run, small_root
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     mount_table,

@@ -10,17 +10,8 @@ import typing as t
 import pytest
 from conftest import Result, RunModule, RunTasks, examples_of
 from programs import in_child, status_of
-from unshared import (
-    ALL_KINDS,
-    MODULE,
-    NOBODY,
-    USR,
-    Run,
-    failure,
-    living,
-    run,
-    small_root,
-)
+from run_modules import ALL_KINDS, Run, living
+from unshared import MODULE, NOBODY, USR, failure, run, small_root
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import (
     kinds,

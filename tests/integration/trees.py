@@ -16,9 +16,6 @@ import pytest
 from conftest import Result
 
 COMPRESSIONS = {"": [], ".gz": ["gzip"], ".xz": ["xz", "-0"], ".bz2": ["bzip2"], ".zst": ["zstd"]}
-# What no older kernel has.
-OLDER_KERNELS = {"newest": {}, "no renameat2": {"LINUX_NAMESPACES_ABSENT_CALLS": "renameat2"}}
-ARCHITECTURE_XATTR = "security.capability"
 NET_BIND = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
@@ -37,7 +34,7 @@ def make_tree(top: pathlib.Path) -> pathlib.Path:
         holes.truncate(9_000_000)
     os.mknod(top / "dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     os.mkfifo(top / "dev/pipe")
-    os.setxattr(top / "bin/ping", ARCHITECTURE_XATTR, NET_BIND)
+    os.setxattr(top / "bin/ping", "security.capability", NET_BIND)
     os.setxattr(top / "etc", "user.note", b"kept")
     os.chown(top / "etc/shadow", 0, 42)
     os.chown(top / "var/run", 12, 13, follow_symlinks=False)

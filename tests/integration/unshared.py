@@ -8,56 +8,23 @@ import pathlib
 import typing as t
 
 import pytest
-from conftest import Result, RunModule
-
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    kinds,
-    nsfs,
-)
+from conftest import RunModule
+from run_modules import Run, failing, succeeding
 
 NOBODY = 65534
 MODULE = "ns_unshare_run"
-ALL_KINDS = list(kinds.NAMES)
-OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr clone3 close_range"}
-Run = t.Callable[..., Result]
 
 
 @pytest.fixture
 def run(run_module: RunModule) -> Run:
-    """Run the module: keywords are its options, ``argv`` first; it must succeed."""
-
-    def unshare_run(
-        *argv: str,
-        check: bool = False,
-        env: dict[str, str] | None = None,
-        as_user: int | None = None,
-        **options: t.Any,
-    ) -> Result:
-        args = {**({"argv": list(argv)} if argv else {}), **options}
-        result = run_module(MODULE, args, check=check, env=env, user=as_user)
-        assert not result.get("failed"), result["msg"]
-        result["stdout_lines"] = result["stdout"].splitlines()  # as Ansible adds it
-        return result
-
-    return unshare_run
+    """Run the module, which must succeed."""
+    return succeeding(run_module, MODULE)
 
 
 @pytest.fixture
 def failure(run_module: RunModule) -> Run:
     """Run the module, which must fail."""
-
-    def unshare_fail(
-        *argv: str,
-        env: dict[str, str] | None = None,
-        as_user: int | None = None,
-        **options: t.Any,
-    ) -> Result:
-        args = {**({"argv": list(argv)} if argv else {}), **options}
-        result = run_module(MODULE, args, env=env, user=as_user)
-        assert result.get("failed"), result
-        return result
-
-    return unshare_fail
+    return failing(run_module, MODULE)
 
 
 @pytest.fixture
@@ -75,13 +42,3 @@ def small_root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 USR: dict[str, t.Any] = {"path": "/usr", "src": "/usr", "opts": ["rbind", "ro"]}
-
-
-def living(marker: str) -> list[int]:
-    """The processes in whose command line the marker stands."""
-    found = []
-    for pid in nsfs.all_pids():
-        facts = nsfs.process_facts(pid)
-        if facts is not None and marker in facts.command and facts.state != "Z":
-            found.append(pid)
-    return found

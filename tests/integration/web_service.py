@@ -6,6 +6,7 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
+import programs
 import pytest
 from conftest import (
     Converge,
@@ -107,11 +108,7 @@ def web(make_web: t.Callable[..., Web]) -> Web:
 
 
 def status_of(pid: int) -> dict[str, str]:
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return {
-        key: value.strip()
-        for key, _colon, value in (line.partition(":") for line in text.splitlines())
-    }
+    return programs.status_of(pathlib.Path(f"/proc/{pid}/status").read_text())
 
 
 def session(pid: int) -> list[int]:

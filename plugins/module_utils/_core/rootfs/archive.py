@@ -113,19 +113,16 @@ class OpenedArchive:
             # Whoever unpacks is waited for longest, and goes first where processors are few.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
             try:
-                self._digest = digest.of_file(self._fd, is_wanted=lambda: not given_up.is_set())
+                self._digest = self._digest or digest.of_file(
+                    self._fd, is_wanted=lambda: not given_up.is_set()
+                )
             except OSError as error:
                 failures.append(error)
 
         hashing = threading.Thread(target=take_digest, daemon=True)
 
-        def begin() -> None:
-            if not self._digest:
-                hashing.start()
-
         def finished() -> str:
-            if hashing.ident is not None:
-                hashing.join()
+            hashing.join()
             for error in failures:
                 raise error
             if {**self.facts, **digest.stamp(self._fd)} != self.facts:
@@ -137,7 +134,7 @@ class OpenedArchive:
                 yield Stream(
                     name=str(self._archive),
                     fd=content.fd,
-                    begin=begin,
+                    begin=hashing.start,
                     verify=content.verify,
                     digest=finished,
                 )

@@ -49,7 +49,7 @@ def build(
     """Build what ``stream`` fills and put it into place.
 
     ``marker`` has no digest yet where that is taken on the way. ``may_go`` raises Refused when
-    what is there may not go. Raises StepFailed, Refused.
+    a root that is a mount point, and so goes at once, may not go. Raises StepFailed, Refused.
     """
 
     def finished() -> Marker:
@@ -89,7 +89,8 @@ def _build_at(
         there = digest.read(spot.fd) if spot.fd >= 0 else None
         if there is not None and _is_same(there, marker):
             return Built(there, [], made=False)
-        ask("may_go")
+        if spot.is_mount:
+            ask("may_go")
         warnings: list[str] = []
 
         def fill() -> Marker:
@@ -163,9 +164,9 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
 
 
 def clear_away(site: Site, *, step: str) -> bool:
-    """Remove what a killed run left beside the path; whether it was not a run that is at work.
+    """Remove what a killed run left beside the path; whether anything was removed.
 
-    Raises StepFailed, Refused.
+    Nothing is where it is that of a run that is at work. Raises StepFailed, Refused.
     """
 
     def clear() -> bool:
@@ -184,7 +185,7 @@ def remove_old(
 ) -> bool:
     """Remove those of the old roots that ``unused`` picks; whether any was removed.
 
-    None is where another run is at work there: that one does it at its end. Raises StepFailed.
+    Where another run is at work there, that one does it at its end. Raises StepFailed.
     """
 
     def work(ask: worker.Ask) -> bool:

@@ -38,8 +38,8 @@ class Workspace(t.NamedTuple):
 def held(parent_fd: int, name: str, *, patience: float, what_for: str) -> t.Iterator[Workspace]:
     """Make the directory ``name`` in the open directory, for the caller alone.
 
-    It is removed at the end. Raises Busy where another
-    run holds it for longer than ``patience`` seconds, OSError.
+    It is removed at the end. Raises Busy where another run holds it for longer than ``patience``
+    seconds, OSError.
     """
     taken = _take(parent_fd, name, time.monotonic() + patience, what_for)
     try:
