@@ -19,9 +19,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _module
-from ._core import running
-from ._core.becoming import Program
-from ._core.errors import Refused, StepFailed
+from ._core.errors import KernelError, Refused, StepFailed
+from ._core.operations import run as running
+from ._core.process.execute import Program
 
 OPTIONS: dict[str, t.Any] = {
     "argv": {"type": "list", "elements": "str"},
@@ -97,7 +97,7 @@ def stdin_of(params: t.Mapping[str, t.Any]) -> bytes:
     return os.fsencode(params["stdin"]) + (b"\n" if params["stdin_add_newline"] else b"")
 
 
-def run(module: AnsibleModule, request_of: t.Callable[[], running.Request]) -> None:
+def run(module: AnsibleModule, request_of: t.Callable[[], running.RunRequest]) -> None:
     """Run what the request says, and leave with the result of the module."""
     result: dict[str, t.Any] = {
         "changed": False,
@@ -117,9 +117,9 @@ def run(module: AnsibleModule, request_of: t.Callable[[], running.Request]) -> N
             result["cmd"] = list(request.program.argv)
             outcome = running.run(request, check=module.check_mode)
         except StepFailed as error:
-            failure = _module.failure_of(error.cause, error.step, error.reason, error.hint)
-            if failure.get("syscall") == "execve":  # as ansible.builtin.command tells it
-                result["rc"] = error.cause.errno
+            failure = _module.failure_of_step(error)
+            if isinstance(error.cause, KernelError) and error.cause.call == "execve":
+                result["rc"] = error.cause.errno  # as ansible.builtin.command tells it
             module.fail_json(**{**result, **failure})
         except Refused as error:
             error.facts = {**result, **error.facts}
@@ -137,7 +137,7 @@ def run(module: AnsibleModule, request_of: t.Callable[[], running.Request]) -> N
 
 
 def _shown(
-    module: AnsibleModule, request: running.Request, outcome: running.Outcome
+    module: AnsibleModule, request: running.RunRequest, outcome: running.RunResult
 ) -> dict[str, t.Any]:
     if outcome.skipped_for:
         return _shown_skip(module, request, outcome)
@@ -161,7 +161,7 @@ def _shown(
 
 
 def _shown_skip(
-    module: AnsibleModule, request: running.Request, outcome: running.Outcome
+    module: AnsibleModule, request: running.RunRequest, outcome: running.RunResult
 ) -> dict[str, t.Any]:
     verb = "Would" if module.check_mode else "Did"
     shown: dict[str, t.Any] = {"rc": 0}

@@ -15,9 +15,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._core import mount_table, pins
 from ._core.errors import KernelError, Refused, StepFailed, sentence
-from ._core.targets import Target
+from ._core.mount import table as mount_table
+from ._core.namespace import lock
+from ._core.namespace.target import Target
 
 TARGET_OPTIONS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
@@ -40,7 +41,7 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
     """
     target = Target(params["namespace"], params["pid"], params["namespace_path"]).checked()
     if target.namespace is not None and not only_looks:
-        pins.check_rights()
+        lock.check_rights()
     return target
 
 
@@ -57,7 +58,7 @@ def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
             **error.facts,
         )
     except StepFailed as error:
-        module.fail_json(**failure_of(error.cause, error.step, error.reason, error.hint))
+        module.fail_json(**failure_of_step(error))
     except OSError as error:
         module.fail_json(**failure_of(error))
     except Exception as error:
@@ -65,6 +66,19 @@ def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
             msg=f"This is a defect of linux.namespaces: {type(error).__name__}: {error}",
             exception=traceback.format_exc(),
         )
+
+
+def failure_of_step(error: StepFailed) -> dict[str, t.Any]:
+    """The result of a failed step, whatever it failed of."""
+    if isinstance(error.cause, OSError):
+        return {**failure_of(error.cause, error.step, error.reason, error.hint), **error.facts}
+    return {
+        "msg": sentence(f"{error.step} failed: {error.reason}", error.hint),
+        "step": error.step,
+        "reason": error.reason,
+        "hint": error.hint,
+        **error.facts,
+    }
 
 
 def failure_of(
@@ -93,12 +107,21 @@ def errno_name(error: OSError) -> str:
 
 
 def diff_of(
-    module: AnsibleModule, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
+    module: AnsibleModule,
+    before: t.Mapping[str, t.Any],
+    after: t.Mapping[str, t.Any],
+    actions: t.Sequence[str],
 ) -> dict[str, t.Any]:
-    """The ``diff`` of a result, where one is asked for: keys before and after, a line each."""
+    """The ``diff`` of a result, where one is asked for: keys before and after, a line each.
+
+    What was done and leaves no trace in these, as a restart, is shown by the names of the actions.
+    """
     if not module._diff:
         return {}
-    return {"diff": {"before": _lines(before), "after": _lines(after)}}
+    lines = {"before": _lines(before), "after": _lines(after)}
+    if actions and lines["before"] == lines["after"]:
+        lines["after"] += "".join(f"{action}\n" for action in actions)
+    return {"diff": lines}
 
 
 def _lines(values: t.Mapping[str, t.Any]) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ._core import mounting
-from ._core.mounts import compare, options
+from ._core.mount import options
+from ._core.mount.wanted import WantedMount
 
 MOUNT_OPTIONS: dict[str, t.Any] = {
     "path": {"type": "str"},
@@ -46,16 +46,14 @@ LIST_OPTION: dict[str, t.Any] = {
 }
 
 
-def wanted_mount(params: t.Mapping[str, t.Any]) -> compare.WantedMount:
+def wanted_mount(params: t.Mapping[str, t.Any]) -> WantedMount:
     """The mount that MOUNT_OPTIONS describe. Raises Refused."""
-    return mounting.checked(
-        compare.WantedMount(
-            path=params["path"],
-            src=params["src"],
-            fstype=params["fstype"],
-            words=tuple(options.split_words(params["opts"])),
-            propagation=params["propagation"] or "",
-            src_in=params["src_in"],
-            state=params["state"],
-        )
-    )
+    return WantedMount(
+        path=params["path"],
+        src=params["src"],
+        fstype=params["fstype"],
+        words=tuple(options.split_words(params["opts"])),
+        propagation=params["propagation"] or "",
+        src_in=params["src_in"],
+        state=params["state"],
+    ).checked()

@@ -137,7 +137,8 @@ namespaces:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import info, kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import info
 
 
 def main() -> None:

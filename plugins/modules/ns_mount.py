@@ -255,17 +255,19 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _mounts
-from ansible_collections.linux.namespaces.plugins.module_utils._core import mounting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.paths import checked_absolute
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.resolve import (
+    checked_absolute,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount
 
 
-def request_of(params: t.Mapping[str, t.Any]) -> mounting.Request:
+def request_of(params: t.Mapping[str, t.Any]) -> mount.MountRequest:
     listed = params["mounts"] if params["mounts"] is not None else [params]
     if params["mounts"] is None and params["path"] is None:
         raise Refused("give path, or mounts")
     below = params["exclusive_below"]
-    return mounting.Request(
+    return mount.MountRequest(
         target=_module.target_of(params),
         wanted=tuple(_mounts.wanted_mount(each) for each in listed),
         exclusive_below=checked_absolute(below, option="exclusive_below") if below else "",
@@ -287,13 +289,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     with _module.failures_reported(module):
-        outcome = mounting.run(request_of(module.params), check=module.check_mode)
+        result = mount.run(request_of(module.params), check=module.check_mode)
         module.exit_json(
-            changed=bool(outcome.actions),
-            actions=outcome.actions,
-            mounts=[_module.shown_mount(mount) for mount in outcome.mounts],
-            persistent=outcome.persistent,
-            **_module.diff_of(module, outcome.before, outcome.after),
+            changed=bool(result.actions),
+            actions=result.actions,
+            mounts=[_module.shown_mount(mount) for mount in result.mounts],
+            persistent=result.persistent,
+            **_module.diff_of(module, result.before, result.after, result.actions),
         )
 
 

@@ -154,7 +154,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_info
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount_info
 
 
 def shown(

@@ -209,12 +209,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named
+from ansible_collections.linux.namespaces.plugins.module_utils import _install, _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
-
-if t.TYPE_CHECKING:
-    from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -240,36 +240,41 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def id_maps_of(params: t.Mapping[str, t.Any]) -> id_maps.IdMaps | None:
+def id_map_of(params: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+    """The ranges that the option asks for, as the definition records them."""
     value = params["id_map"]
     if value is None:
         if "user" not in params["kinds"]:
             return None
         value = "root"
-    from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
+    # Only who has a user namespace pays for this: to compile it takes as long as to look.
+    from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
 
-    return id_maps.parse(value, id_maps.Caller.of_this_process())
+    return id_map.parse(value, id_map.Caller.of_this_process()).as_data()
 
 
 def text_of(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def wanted_of(params: t.Mapping[str, t.Any]) -> named.Wanted:
+def request_of(params: t.Mapping[str, t.Any]) -> namespace.NamespaceRequest:
     offsets = params["time_offsets"] or {}
-    return named.Wanted(
+    return namespace.NamespaceRequest(
         name=params["name"],
-        kinds=tuple(dict.fromkeys(params["kinds"])),
-        propagation=params["propagation"],
-        hostname=params["hostname"],
-        domainname=params["domainname"],
-        id_maps=id_maps_of(params),
-        loopback=params["loopback"],
-        sysctl=tuple((key, text_of(value)) for key, value in params["sysctl"].items()),
-        time_offsets=tuple(
-            (clock, offsets[clock]) for clock in ("monotonic", "boottime") if offsets.get(clock)
+        properties=Properties(
+            kinds=tuple(sorted(set(params["kinds"]))),
+            propagation=params["propagation"],
+            hostname=params["hostname"],
+            domainname=params["domainname"],
+            id_map=id_map_of(params),
+            loopback=params["loopback"],
+            sysctl={key: text_of(value) for key, value in params["sysctl"].items()},
+            time_offsets={clock: value for clock, value in offsets.items() if value},
         ),
         persistent=params["persistent"],
+        recreate=params["recreate"],
+        force=params["force"],
+        lock_timeout=_module.LOCK_TIMEOUT,
     )
 
 
@@ -278,30 +283,26 @@ def main() -> None:
     with _module.failures_reported(module):
         params = module.params
         if params["state"] == "absent":
-            outcome = named.absent(
+            result = namespace.absent(
                 params["name"],
                 check=module.check_mode,
                 force=params["force"],
-                timeout=_module.LOCK_TIMEOUT,
+                lock_timeout=_module.LOCK_TIMEOUT,
             )
         else:
-            outcome = named.present(
-                wanted_of(params),
-                check=module.check_mode,
-                recreate=params["recreate"],
-                force=params["force"],
-                timeout=_module.LOCK_TIMEOUT,
-            )
-        actions = outcome.actions + install.settle(
+            result = namespace.present(request_of(params), check=module.check_mode)
+        actions = result.actions + _install.settle(
             params["name"],
             is_recorded=params["state"] == "present" and params["persistent"],
             check=module.check_mode,
         )
+        for warning in result.warnings:
+            module.warn(warning)
         module.exit_json(
             changed=bool(actions),
             actions=actions,
-            namespace=outcome.namespace,
-            **_module.diff_of(module, outcome.before, outcome.after),
+            namespace=result.namespace,
+            **_module.diff_of(module, result.before, result.after, actions),
         )
 
 

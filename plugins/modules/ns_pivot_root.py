@@ -89,7 +89,7 @@ persistent:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import pivoting
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import pivot_root
 
 
 def main() -> None:
@@ -104,19 +104,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     with _module.failures_reported(module):
-        request = pivoting.Request(
+        request = pivot_root.PivotRequest(
             target=_module.target_of(module.params),
             new_root=module.params["new_root"],
             put_old=module.params["put_old"] or "",
             persistent=module.params["persistent"],
             lock_timeout=_module.LOCK_TIMEOUT,
         )
-        outcome = pivoting.run(request, check=module.check_mode)
+        result = pivot_root.run(request, check=module.check_mode)
         module.exit_json(
-            changed=bool(outcome.actions),
-            actions=outcome.actions,
-            persistent=outcome.persistent,
-            **_module.diff_of(module, outcome.before, outcome.after),
+            changed=bool(result.actions),
+            actions=result.actions,
+            persistent=result.persistent,
+            **_module.diff_of(module, result.before, result.after, result.actions),
         )
 
 

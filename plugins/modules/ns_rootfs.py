@@ -298,8 +298,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import Rules
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
@@ -387,15 +387,15 @@ def rules_of(params: t.Mapping[str, t.Any]) -> Rules:
     value = params["id_map"]
     maps = None
     if value is not None:
-        from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
+        from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
 
-        maps = id_maps.parse(value, id_maps.Caller.of_this_process())
+        maps = id_map.parse(value, id_map.Caller.of_this_process())
     return Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
 
 
-def request_of(params: t.Mapping[str, t.Any]) -> rooting.Request:
-    return rooting.checked(
-        rooting.Request(
+def request_of(params: t.Mapping[str, t.Any]) -> rootfs.RootRequest:
+    return rootfs.checked(
+        rootfs.RootRequest(
             target=_module.target_of(params),
             path=params["path"],
             source=source_of(params),
@@ -426,19 +426,22 @@ def main() -> None:
 
     with _module.failures_reported(module):
         request = request_of(module.params)
-        outcome = rooting.run(request, check=module.check_mode, progress=progress)
-        for warning in outcome.warnings:
+        result = rootfs.run(request, check=module.check_mode, progress=progress)
+        for warning in result.warnings:
             module.warn(warning)
         module.exit_json(
-            changed=bool(outcome.actions),
-            actions=outcome.actions,
-            digest=outcome.digest,
-            config=outcome.config,
+            changed=bool(result.actions),
+            actions=result.actions,
+            digest=result.digest,
+            config=result.config,
             path=request.path,
             source=str(request.source or ""),
-            persistent=outcome.persistent,
+            persistent=result.persistent,
             **_module.diff_of(
-                module, {request.path: outcome.before}, {request.path: outcome.after}
+                module,
+                {request.path: result.before},
+                {request.path: result.after},
+                result.actions,
             ),
             progress=said,
         )

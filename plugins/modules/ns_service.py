@@ -237,13 +237,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    service,
-    service_unit,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.execute import Program
+from ansible_collections.linux.namespaces.plugins.module_utils._core.service import plain, systemd
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -317,10 +314,10 @@ def limit_of(name: str, text: object) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
+def wanted_of(params: t.Mapping[str, t.Any]) -> plain.Wanted:
     reload_by = params["reload"] or {}
     ready = params["ready"] or {}
-    return service.Wanted(
+    return plain.Wanted(
         namespace=params["namespace"],
         name=params["name"],
         state=params["state"],
@@ -330,7 +327,7 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
         reload_argv=tuple(reload_by.get("argv") or ()),
         stop_signal=params["stop_signal"] or "",
         stop_timeout=params["stop_timeout"],
-        ready=service.Ready(
+        ready=plain.Ready(
             port=ready.get("port"),
             address=ready.get("address") or "127.0.0.1",
             file=ready.get("file") or "",
@@ -340,22 +337,22 @@ def wanted_of(params: t.Mapping[str, t.Any]) -> service.Wanted:
     )
 
 
-def run(params: t.Mapping[str, t.Any], *, check: bool) -> service.Outcome:
+def run(params: t.Mapping[str, t.Any], *, check: bool) -> plain.Outcome:
     wanted = wanted_of(params)
     supervisor = params["supervisor"]
     if supervisor == "auto":
-        supervisor = "systemd" if service_unit.runs_here() else "none"
+        supervisor = "systemd" if systemd.runs_here() else "none"
     if supervisor == "systemd":
-        if not service_unit.runs_here():
+        if not systemd.runs_here():
             raise Refused("systemd does not manage this host", "Use supervisor: none.")
-        return service_unit.run(
+        return systemd.run(
             wanted, enabled=params["enabled"], check=check, lock_timeout=_module.LOCK_TIMEOUT
         )
     if params["enabled"]:
         raise Refused("without systemd nothing can be enabled", "Leave enabled out.")
     if wanted.ready.notify:
         raise Refused("without systemd there is nobody to notify", "Use ready: {port: ...}.")
-    return service.run(wanted, check=check, lock_timeout=_module.LOCK_TIMEOUT)
+    return plain.run(wanted, check=check, lock_timeout=_module.LOCK_TIMEOUT)
 
 
 def main() -> None:
@@ -366,7 +363,7 @@ def main() -> None:
             changed=bool(outcome.actions),
             actions=outcome.actions,
             service=outcome.service,
-            **_module.diff_of(module, outcome.before, outcome.after),
+            **_module.diff_of(module, outcome.before, outcome.after, outcome.actions),
         )
 
 

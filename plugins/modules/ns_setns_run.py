@@ -162,14 +162,15 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _command, _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, running
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
 
 
-def request_of(params: t.Mapping[str, t.Any]) -> running.Request:
+def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
     target = _module.target_of(params)
     joins = None if params["kinds"] is None else tuple(params["kinds"])
     joins_mnt = not target.is_host and (joins is None or "mnt" in joins)
-    return running.Request(
+    return run.RunRequest(
         program=_command.program_of(params, own_root=joins_mnt),
         target=target,
         joins=joins,

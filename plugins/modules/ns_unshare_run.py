@@ -272,11 +272,12 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _command, _mounts
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, running
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.surroundings import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.launch.setup import (
     Surroundings,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
 
 
 def surroundings_of(params: t.Mapping[str, t.Any]) -> Surroundings:
@@ -293,11 +294,11 @@ def surroundings_of(params: t.Mapping[str, t.Any]) -> Surroundings:
     )
 
 
-def request_of(params: t.Mapping[str, t.Any]) -> running.Request:
+def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
     if not params["kinds"]:
         raise Refused("kinds is empty", f"The kinds are {', '.join(kinds.NAMES)}.")
     offsets = params["time_offsets"]
-    return running.Request(
+    return run.RunRequest(
         program=_command.program_of(params, own_root=params["root"] is not None),
         creates=tuple(params["kinds"]),
         surroundings=surroundings_of(params),

@@ -13,7 +13,8 @@ import typing as t
 import pytest
 import timed
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
@@ -34,8 +35,8 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
     own_host.enter()  # so that this machine gets neither sshd nor users
     try:
         with remote_host() as remote:
-            named.present(named.Wanted(NAME, kinds=("mnt", "uts")), check=False, timeout=10)
-            install.present(check=False)
+            namespace.present(namespace.Wanted(NAME, kinds=("mnt", "uts")), check=False, timeout=10)
+            host_command.present(check=False)
             common = {**remote, "ansible_pipelining": True}
             common["ansible_python_interpreter"] = "/usr/bin/python3"
             # What root's own shell does when it starts would hide what entering costs.
@@ -44,8 +45,8 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
             sudo = {"ansible_user": ADMIN, "ansible_ns_escalation": "sudo"}
             yield {"root": common, "user": {**common, **sudo}}
     finally:
-        named.absent(NAME, check=False, force=True, timeout=10)
-        install.absent(check=False)
+        namespace.absent(NAME, check=False, force=True, timeout=10)
+        host_command.absent(check=False)
 
 
 def measure(hosts: dict[str, Variables], how: str, where: pathlib.Path) -> dict[str, list[float]]:

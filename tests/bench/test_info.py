@@ -13,7 +13,7 @@ import typing as t
 import pytest
 from timed import PING, Task, compared, run, task
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import info
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import info
 
 NAMESPACES, PROCESSES = 1000, 2000
 ROUNDS = 10

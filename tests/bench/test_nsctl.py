@@ -12,7 +12,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, named, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 
 ROUNDS = 60
 NAME = "bench-nsctl"
@@ -24,13 +26,13 @@ MOST_OF_OTHERS = 60.0
 @pytest.fixture(scope="module")
 def python() -> t.Iterator[str]:
     """The interpreter that nsctl is installed with, beside a namespace to enter."""
-    named.present(named.Wanted(NAME, kinds=("mnt", "uts", "net")), check=False, timeout=10)
+    namespace.present(namespace.Wanted(NAME, kinds=("mnt", "uts", "net")), check=False, timeout=10)
     try:
-        install.present(check=False)
-        yield pathlib.Path(install.COMMAND).read_text().split()[0][2:]
+        host_command.present(check=False)
+        yield pathlib.Path(host_command.COMMAND).read_text().split()[0][2:]
     finally:
-        named.absent(NAME, check=False, force=True, timeout=10)
-        install.absent(check=False)
+        namespace.absent(NAME, check=False, force=True, timeout=10)
+        host_command.absent(check=False)
 
 
 def durations(commands: dict[str, list[str]]) -> dict[str, float]:
@@ -49,8 +51,8 @@ def test_starting_a_program(python: str) -> None:
     took = durations(
         {
             "python": base,
-            "nsctl exec": [install.COMMAND, "exec", NAME, "--", "/bin/true"],
-            "as nobody": [install.COMMAND, "exec", NAME, "--user=nobody", "--", "/bin/true"],
+            "nsctl exec": [host_command.COMMAND, "exec", NAME, "--", "/bin/true"],
+            "as nobody": [host_command.COMMAND, "exec", NAME, "--user=nobody", "--", "/bin/true"],
             "nsenter": ["nsenter", f"--mount={pins.path(NAME, 'mnt')}", "/bin/true"],
         }
     )
@@ -64,14 +66,14 @@ def test_list_and_show(python: str) -> None:
     took = durations(
         {
             "python": [python, "-I", "-S", "-c", "pass"],
-            "list": [install.COMMAND, "list", "--json"],
-            "show": [install.COMMAND, "show", NAME, "--json"],
-            "up": [install.COMMAND, "up", "--all"],
+            "list": [host_command.COMMAND, "list", "--json"],
+            "show": [host_command.COMMAND, "show", NAME, "--json"],
+            "up": [host_command.COMMAND, "up", "--all"],
         }
     )
     print()
     for title, seconds in took.items():
         print(f"{title}: {seconds * 1000:.0f} ms, ratio {seconds / took['python']:.1f}")
-    listed = json.loads(subprocess.check_output([install.COMMAND, "list", "--json"]))
+    listed = json.loads(subprocess.check_output([host_command.COMMAND, "list", "--json"]))
     assert [each["name"] for each in listed if each["name"] == NAME] == [NAME]
     assert max(took.values()) <= MOST_OF_OTHERS * took["python"]

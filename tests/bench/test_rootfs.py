@@ -21,16 +21,16 @@ import pytest
 import timed
 from timed import PING, compared, task
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import rooting
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
 # Loaded before the clock runs: what a task costs whatever it unpacks is measured by itself, below.
 for _name in ("build", "decompress", "kept"):
-    importlib.import_module(f"{rooting.__package__}.rootfs.{_name}")
+    importlib.import_module(f"{rootfs.__package__}.rootfs.{_name}")
 
 ROUNDS = 5
 LIMIT = 1.15
@@ -59,8 +59,8 @@ def top(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
 
 def run(source: Source, path: pathlib.Path) -> None:
-    request = rooting.Request(target=Target(), path=str(path), source=source)
-    assert rooting.run(request, check=False, progress=lambda _text: None).actions
+    request = rootfs.Request(target=Target(), path=str(path), source=source)
+    assert rootfs.run(request, check=False, progress=lambda _text: None).actions
 
 
 class Cost(t.NamedTuple):

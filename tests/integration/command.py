@@ -11,7 +11,8 @@ import typing as t
 
 from module_server import CHECKOUT
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, light
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.startup import light
 
 # Set it to try another version.
 PYTHON = os.environ.get("NSCTL_PYTHON", "/usr/bin/python3")
@@ -22,7 +23,7 @@ class Nsctl:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.path = str(directory / "nsctl")
-        text = install.COMMAND_TEXT.format(
+        text = host_command.COMMAND_TEXT.format(
             python=PYTHON,
             written_by="# by a test",
             library=CHECKOUT / "plugins/module_utils",

@@ -25,18 +25,18 @@ import own_host
 from command import Nsctl
 from module_server import CHECKOUT, MODULES, Server
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    host_paths,
-    mount_table,
-    nsfs,
-    spawn,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     call,
     mounts,
     processes,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
 # Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
 OLDER_KERNELS = {
@@ -202,7 +202,7 @@ def inside(
     """Call the function in a child that has joined the named namespace, or some kinds of it."""
     try:
         with Target(namespace=name).open(kinds) as handles:
-            return spawn.call(function, joins=handles)
+            return enter.call(function, joins=handles)
     finally:
         leave_orphans_to_init()
 
@@ -238,7 +238,7 @@ def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
     if parent == 0:
         os.close(told)
         with Target(namespace=name).open(kinds) as handles:
-            child = spawn.spawn(_wait_for_ever, joins=handles)
+            child = enter.spawn(_wait_for_ever, joins=handles)
         os.write(tell, f"{child}\n".encode())
         os.waitpid(child, 0)
         os._exit(0)
@@ -401,7 +401,7 @@ def wait_until(question: t.Callable[[], bool], *, seconds: float = 30.0) -> bool
 
 def has_ended(pid: int) -> bool:
     """Whether the process lives no more. A zombie may stay: of orphans, with these tests."""
-    facts = nsfs.process_facts(pid)
+    facts = proc.process_facts(pid)
     return facts is None or facts.state in "ZX"
 
 

@@ -25,7 +25,9 @@ from module_server import CHECKOUT
 from remote_host import ADMIN, PLAIN, remote_host
 from roots import with_root_of_host
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, nsfs, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 HERE = pathlib.Path(__file__).parent
 Variables = dict[str, t.Any]
@@ -45,13 +47,13 @@ def web(run_module: RunModule, new_name: NewName) -> t.Iterator[str]:
     with_root_of_host(run_module, name, kinds=("mnt", "pid", "uts"), hostname=INSIDE)
     yield name
     shutil.rmtree(f"/run/tests/{name}")
-    install.absent(check=False)
+    host_command.absent(check=False)
 
 
 @pytest.fixture
 def way(request: pytest.FixtureRequest) -> None:
     if request.param == "nsctl":
-        install.present(check=False)
+        host_command.present(check=False)
 
 
 def ssh(remote: Variables, escalation: str = "none", **variables: t.Any) -> Variables:
@@ -122,7 +124,7 @@ def test_everything(
 
 
 def test_who_may_not_enter(remote: Variables, web: str, tmp_path: pathlib.Path) -> None:
-    install.present(check=False)
+    host_command.present(check=False)
     plain = {"ansible_user": PLAIN, "ansible_ns_namespace": web}
     become = {"ansible_become": True, "ansible_become_user": "nobody"}
     expected = {
@@ -161,7 +163,7 @@ def counting_ssh(directory: pathlib.Path) -> tuple[str, pathlib.Path]:
 def test_as_many_round_trips_as_ssh_itself(
     remote: Variables, web: str, tmp_path: pathlib.Path, pipelining: bool
 ) -> None:
-    install.present(check=False)
+    host_command.present(check=False)
     program, log = counting_ssh(tmp_path)
     common = {"ansible_pipelining": pipelining, "ansible_ssh_executable": program}
     piped = {**common, "ansible_ssh_transfer_method": "piped"}
@@ -189,7 +191,7 @@ def test_as_many_round_trips_as_ssh_itself(
 def test_large_files_in_constant_memory(
     remote: Variables, web: str, tmp_path: pathlib.Path
 ) -> None:
-    install.present(check=False)
+    host_command.present(check=False)
     large = tmp_path / "large"
     with open(large, "wb") as file:
         for _part in range(200):
@@ -202,8 +204,8 @@ def test_large_files_in_constant_memory(
         nonlocal most
         own = pins.pinned(web)["mnt"]
         while not enough.wait(0.02):
-            for pid in nsfs.all_pids():
-                if nsfs.ids_of_process(pid, ["mnt"]).get("mnt") == own:
+            for pid in proc.all_pids():
+                if proc.ids_of_process(pid, ["mnt"]).get("mnt") == own:
                     most = max(most, resident(pid))
 
     def resident(pid: int) -> int:
@@ -229,7 +231,7 @@ def test_large_files_in_constant_memory(
 
 
 def test_console(remote: Variables, web: str, tmp_path: pathlib.Path) -> None:
-    install.present(check=False)
+    host_command.present(check=False)
     hosts = {"a": ssh(remote, ansible_ns_namespace=web), "b": local(ansible_ns_namespace=web)}
     ansible = Ansible(tmp_path, hosts)
     done = ansible("ansible-console", "all", input="command hostname\nexit\n")

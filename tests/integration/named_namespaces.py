@@ -18,16 +18,16 @@ from conftest import (
     inside,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    holder,
-    host_paths,
-    nsfs,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    pid_holder,
     pins,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
-    namespaces,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import namespaces
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 NOBODY = 65534
@@ -61,11 +61,11 @@ def refused(run_module: RunModule, name: str, **options: t.Any) -> Result:
 
 
 def id_inside(name: str, kind: str) -> int:
-    return nsfs.parse_link(inside(name, lambda: os.readlink(f"/proc/self/ns/{kind}"), [kind]))
+    return proc.parse_link(inside(name, lambda: os.readlink(f"/proc/self/ns/{kind}"), [kind]))
 
 
 def own_id(kind: str) -> int:
-    return nsfs.parse_link(os.readlink(f"/proc/self/ns/{kind}"))
+    return proc.parse_link(os.readlink(f"/proc/self/ns/{kind}"))
 
 
 def owner_of(path: str) -> int:
@@ -97,10 +97,10 @@ def netns_list() -> list[str]:
 
 
 def holder_of(name: str) -> int:
-    pid = holder.pid_of(name)
+    pid = pid_holder.pid_of(name)
     assert pid is not None
     return pid
 
 
 def record_of(name: str) -> pathlib.Path:
-    return pathlib.Path(definition.DIRECTORY) / f"{name}.json"
+    return pathlib.Path(definitions.DIRECTORY) / f"{name}.json"

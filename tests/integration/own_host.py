@@ -19,13 +19,13 @@ import tempfile
 
 from module_server import CHECKOUT
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    host_paths,
-    install,
-    layout,
-    mount_table,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     files,
@@ -51,9 +51,9 @@ def enter() -> None:
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    for path in ("/etc/linux-namespaces", host_paths.LOGS, source.CACHE, install.LIBRARY):
+    for path in ("/etc/linux-namespaces", host_paths.LOGS, source.CACHE, host_command.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (install.COMMAND, install.UNIT):
+    for path in (host_command.COMMAND, host_command.UNIT):
         pathlib.Path(path).unlink(missing_ok=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 

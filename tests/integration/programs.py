@@ -9,8 +9,8 @@ import pickle
 import time
 import typing as t
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import launch
-from ansible_collections.linux.namespaces.plugins.module_utils._core.collect import Pipes
+from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import start as launch
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.pipes import Pipes
 
 
 @dataclasses.dataclass

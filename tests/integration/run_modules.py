@@ -7,7 +7,8 @@ import typing as t
 
 from conftest import Result, RunModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, nsfs
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 ALL_KINDS = list(kinds.NAMES)
 OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr clone3 close_range"}
@@ -53,8 +54,8 @@ def failing(run_module: RunModule, module: str) -> Run:
 def living(marker: str) -> list[int]:
     """The processes in whose command line the marker stands."""
     found = []
-    for pid in nsfs.all_pids():
-        facts = nsfs.process_facts(pid)
+    for pid in proc.all_pids():
+        facts = proc.process_facts(pid)
         if facts is not None and marker in facts.command and facts.state != "Z":
             found.append(pid)
     return found

@@ -15,20 +15,24 @@ import pytest
 from at_once import Task, at_once, succeeded
 from conftest import Result, RunModule, host_state, inside, mounts_inside
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    host_paths,
-    mount_table,
-    mounting,
-    named,
-    nsfs,
-    pins,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.compare import (
-    WantedMount,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    mount as mounting,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace as named,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NewName = t.Callable[[], str]
 BASE = pathlib.Path(host_paths.BASE)
@@ -74,7 +78,7 @@ def test_changes_of_one_namespace(number: int, run_at_once: AtOnce, new_name: Ne
         (last,) = [each for each in wanted if each["hostname"] == hostname]
         assert sorted(pins.pinned(name)) == sorted(last["kinds"])
         assert pinned_on_host(name) == sorted(pins.path(name, kind) for kind in last["kinds"])
-        recorded = definition.load(name)
+        recorded = definitions.load(name)
         assert recorded is not None
         assert recorded.properties["hostname"] == hostname
         assert recorded.properties["kinds"] == sorted(last["kinds"])
@@ -88,7 +92,7 @@ def test_mounts_in_one_namespace(run_at_once: AtOnce, new_name: NewName) -> None
         mount = {"namespace": name, "path": "/mnt", "src": "m", "fstype": "tmpfs"}
         succeeded(run_at_once([("ns_mount", {**mount, "opts": size}) for size in sizes]))
         (mount_there,) = mounted_on(name, "/mnt")
-        recorded = definition.load(name)
+        recorded = definitions.load(name)
         assert recorded is not None
         (step,) = recorded.all_steps
         (size,) = step["opts"]
@@ -101,7 +105,7 @@ def test_one_process_for_a_service(run_at_once: AtOnce, new_name: NewName) -> No
     seconds = f"{10**6 + os.getpid()}.25"
 
     def living() -> list[int]:
-        found = [nsfs.process_facts(pid) for pid in nsfs.all_pids()]
+        found = [proc.process_facts(pid) for pid in proc.all_pids()]
         return [
             each.pid
             for each in found
@@ -190,7 +194,7 @@ def lock_held(name: str, *, seconds: float) -> t.Iterator[None]:
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             os.write(tell, b"x")
             time.sleep(seconds)
         os._exit(0)

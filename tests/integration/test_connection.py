@@ -21,7 +21,8 @@ from conftest import RunModule, UnsharedProcess, host_state, inside, living
 from roots import with_root, with_root_of_host
 
 from ansible_collections.linux.namespaces.plugins.connection import local
-from ansible_collections.linux.namespaces.plugins.module_utils._core import install, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 
 NewName = t.Callable[[], str]
 CHUNK = 8 << 20
@@ -56,9 +57,9 @@ class Connected:
 def way(request: pytest.FixtureRequest) -> t.Iterator[str]:
     """What the host has."""
     if request.param == "nsctl":
-        install.present(check=False)
+        host_command.present(check=False)
     yield request.param
-    install.absent(check=False)
+    host_command.absent(check=False)
 
 
 @pytest.fixture

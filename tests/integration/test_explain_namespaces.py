@@ -20,19 +20,19 @@ import pytest
 from conftest import UnsharedProcess
 from programs import in_child, run_program
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    explain_namespaces,
-    id_maps,
-    kinds,
-    running,
-    targets,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.becoming import Program
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
     KernelError,
     Refused,
     StepFailed,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    explain,
+    id_map,
+    target,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.execute import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     namespaces,
     processes,
@@ -47,16 +47,16 @@ def unshare_answer(*creates: str) -> Answer:
     try:
         namespaces.unshare(kinds.flags_of(creates))
     except KernelError as error:
-        return (error.errno_name, *explain_namespaces.unshare(error, creates))
+        return (error.errno_name, *explain.unshare(error, creates))
     raise AssertionError(f"unshare of {creates} did not fail")
 
 
-def join_answer(handles: targets.Handles) -> Answer:
+def join_answer(handles: target.Handles) -> Answer:
     """The errno of a setns(2) that fails, with reason and hint."""
     try:
         handles.join()
     except KernelError as error:
-        return (error.errno_name, *explain_namespaces.birth(error, joins=handles, creates=()))
+        return (error.errno_name, *explain.birth(error, joins=handles, creates=()))
     raise AssertionError("setns did not fail")
 
 
@@ -76,8 +76,8 @@ def with_a_thread(function: t.Callable[[], t.Any]) -> t.Any:
     return in_child(threaded)
 
 
-def handle_on(kind: str, path: str) -> targets.Handles:
-    return targets.Handles({kind: os.open(path, os.O_RDONLY | os.O_CLOEXEC)})
+def handle_on(kind: str, path: str) -> target.Handles:
+    return target.Handles({kind: os.open(path, os.O_RDONLY | os.O_CLOEXEC)})
 
 
 def map_all() -> None:
@@ -92,7 +92,7 @@ def map_all() -> None:
 
 def test_unshare_einval_a_kind_that_the_kernel_lacks() -> None:
     error = KernelError("unshare", errno.EINVAL)
-    reason, hint = explain_namespaces.unshare(error, ["mnt", "future"])
+    reason, hint = explain.unshare(error, ["mnt", "future"])
     assert reason == "this kernel has no namespaces of the kind future"
     assert hint
 
@@ -118,7 +118,7 @@ def test_unshare_einval_pid_while_a_pid_namespace_is_joined(
     unshared_process: UnsharedProcess,
 ) -> None:
     inside = unshared_process(["pid"])
-    with targets.Target(pid=inside.pid).open() as handles, pytest.raises(StepFailed) as failed:
+    with target.Target(pid=inside.pid).open() as handles, pytest.raises(StepFailed) as failed:
         run_program("true", options={"joins": handles, "creates": ["pid"]})
     assert failed.value.step == "join pid and create pid"
     assert isinstance(failed.value.cause, KernelError)
@@ -132,7 +132,7 @@ def test_unshare_enospc_nested_too_deep() -> None:
             try:
                 namespaces.unshare(kinds.flags_of(["user"]))
             except KernelError as error:
-                return (error.errno_name, *explain_namespaces.unshare(error, ["user"]))
+                return (error.errno_name, *explain.unshare(error, ["user"]))
             map_all()
         raise AssertionError("no limit was met")
 
@@ -239,7 +239,7 @@ def test_unshare_eperm_by_a_filter() -> None:
 def test_switches_of_distributions_are_named(
     settings: dict[str, str], named: str, hint: str
 ) -> None:
-    answer = explain_namespaces.forbidding_switch(settings.get)
+    answer = explain.forbidding_switch(settings.get)
     assert (named in answer[0], bool(answer[0])) == (True, bool(named))
     assert hint in answer[1]
 
@@ -333,7 +333,7 @@ def test_setns_esrch_a_process_that_has_ended() -> None:
             os._exit(0)
         while os.readlink(f"/proc/{pid}/ns/uts") == os.readlink("/proc/self/ns/uts"):
             pass
-        with targets.Target(pid=pid).open() as handles:
+        with target.Target(pid=pid).open() as handles:
             os.close(open_gate)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
             return join_answer(handles)
@@ -345,9 +345,9 @@ def test_setns_esrch_a_process_that_has_ended() -> None:
 # uid_map and its kind
 
 
-def run_in_user_namespace(**request: t.Any) -> running.Outcome:
+def run_in_user_namespace(**request: t.Any) -> run.Outcome:
     program = Program(("true",), environment=dict(os.environ))
-    return running.run(running.Request(program, creates=("user",), **request), check=False)
+    return run.run(run.Request(program, creates=("user",), **request), check=False)
 
 
 def map_failure(function: t.Callable[[], t.Any]) -> StepFailed:
@@ -424,20 +424,20 @@ def test_the_kernel_takes_all_ids_at_once() -> None:
 def test_what_is_refused_the_kernel_would_refuse() -> None:
     """The checks are no stricter than the kernel's own."""
     refused = [
-        (id_maps.Range(0, 0, 2), id_maps.Range(1, 5, 1)),
-        (id_maps.Range(0, 5, 2), id_maps.Range(7, 6, 1)),
-        (id_maps.Range(0, 0, 1 << 32),),
-        (id_maps.Range((1 << 32) - 1, 0, 1),),
-        (id_maps.Range(0, 0, 0),),
-        tuple(id_maps.Range(each, each * 2, 1) for each in range(341)),
+        (id_map.Range(0, 0, 2), id_map.Range(1, 5, 1)),
+        (id_map.Range(0, 5, 2), id_map.Range(7, 6, 1)),
+        (id_map.Range(0, 0, 1 << 32),),
+        (id_map.Range((1 << 32) - 1, 0, 1),),
+        (id_map.Range(0, 0, 0),),
+        tuple(id_map.Range(each, each * 2, 1) for each in range(341)),
     ]
     for ranges in refused:
         value = [vars(each) for each in ranges]
-        caller = id_maps.Caller(0, 0, "root")
+        caller = id_map.Caller(0, 0, "root")
         with pytest.raises(Refused):
-            id_maps.parse({"uid": value, "gid": value}, caller)
+            id_map.parse({"uid": value, "gid": value}, caller)
         with pytest.raises(StepFailed) as failed:
-            maps = id_maps.IdMaps(ranges, ranges)
+            maps = id_map.IdMaps(ranges, ranges)
             run_program("true", options={"creates": ["user"], "prepare": maps.write})
         assert isinstance(failed.value.cause, KernelError)
         assert failed.value.cause.errno_name == "EINVAL"

@@ -20,7 +20,7 @@ import pytest
 from conftest import Result, RunModule, UnsharedProcess
 from trees import failed
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import spawn
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import (
     decompress,
     unpack,
@@ -369,7 +369,7 @@ def test_memory_does_not_grow_with_the_number_of_entries(playground: Playground)
             )
             return done.entries, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
-    entries, kilobytes = spawn.call(unpacked)
+    entries, kilobytes = enter.call(unpacked)
     assert entries == 60_000
     assert kilobytes < 6_000
 

@@ -16,13 +16,16 @@ import pytest
 from conftest import Converge, RunModule
 from module_server import CHECKOUT
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import carried, install
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
+    host_command,
+    sources,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
-COMMAND = pathlib.Path(install.COMMAND)
-LIBRARY = pathlib.Path(install.LIBRARY)
-UNIT = pathlib.Path(install.UNIT)
+COMMAND = pathlib.Path(host_command.COMMAND)
+LIBRARY = pathlib.Path(host_command.LIBRARY)
+UNIT = pathlib.Path(host_command.UNIT)
 INSTALLED = ["install nsctl"]
 REMOVED = ["remove nsctl"]
 
@@ -65,8 +68,8 @@ def test_it_comes_with_the_first_and_goes_with_the_last(
 
 def test_what_is_installed_is_what_was_imported(converge: Converge, new_name: NewName) -> None:
     actions_of(converge, new_name())
-    texts = carried.sources()
-    library = LIBRARY / carried.digest_of(texts)
+    texts = sources.sources()
+    library = LIBRARY / sources.digest_of(texts)
     assert [library.name] == os.listdir(LIBRARY)
     assert {path: (library / path).read_text() for path in texts} == texts
     assert stat.S_IMODE(COMMAND.stat().st_mode) == 0o755
@@ -243,8 +246,8 @@ def test_what_ansible_sends_to_a_host_is_enough(new_name: NewName, tmp_path: pat
         argv, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    texts = carried.sources()
-    assert os.listdir(LIBRARY) == [carried.digest_of(texts)]
+    texts = sources.sources()
+    assert os.listdir(LIBRARY) == [sources.digest_of(texts)]
     shown = nsctl("show", name)
     assert shown.returncode == 0, shown.stderr
     assert nsctl("up", "--all").returncode == 0

@@ -17,15 +17,20 @@ import pytest
 from conftest import Result, RunModule, host_state, wait_until
 from module_server import KILL_AT
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    holder,
-    host_paths,
-    mount_table,
-    named,
-    nsfs,
-    steps,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import actions, host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    pid_holder,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace as named,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 Task = tuple[str, dict[str, t.Any]]
 _ROUNDS = 20
@@ -125,7 +130,7 @@ class Play:
     def files(self) -> list[str]:
         """What it keeps on the host, by name."""
         found = []
-        for top in (host_paths.BASE, definition.DIRECTORY, host_paths.LOGS, str(self._home)):
+        for top in (host_paths.BASE, definitions.DIRECTORY, host_paths.LOGS, str(self._home)):
             for above, folders, names in os.walk(top):
                 if above == str(self._home):
                     folders[:] = set(folders) - {"upper", "work"}  # what is written in the root
@@ -135,8 +140,8 @@ class Play:
     def processes(self) -> list[int]:
         """The living processes of the program, in whatever namespace."""
         found = []
-        for pid in nsfs.all_pids():
-            facts = nsfs.process_facts(pid)
+        for pid in proc.all_pids():
+            facts = proc.process_facts(pid)
             if facts is not None and facts.state not in "ZX" and self._seconds in facts.command:
                 found.append(pid)
         return found
@@ -147,7 +152,7 @@ class Play:
         facts = named.describe(self.name)
         (pid,) = self.processes()
         assert [process["pid"] for process in facts["processes"]] == [pid], context
-        holder_pid = holder.pid_of(self.name)
+        holder_pid = pid_holder.pid_of(self.name)
         assert holder_pid is not None
         for each in (pid, holder_pid):
             table = mount_table.parse(pathlib.Path(f"/proc/{each}/mountinfo").read_text())
@@ -176,8 +181,8 @@ def _host() -> dict[str, list[str]]:
 def _forked() -> list[int]:
     """The processes that module runs have left, but for the one that starts them."""
     found = []
-    for pid in nsfs.all_pids():
-        facts = nsfs.process_facts(pid)
+    for pid in proc.all_pids():
+        facts = proc.process_facts(pid)
         if facts is None or facts.state in "ZX" or "module_server.py" not in facts.command:
             continue
         if facts.parent != os.getpid() and _started_here(facts):
@@ -185,9 +190,9 @@ def _forked() -> list[int]:
     return found
 
 
-def _started_here(facts: nsfs.ProcessFacts) -> bool:
+def _started_here(facts: proc.ProcessFacts) -> bool:
     """Whether it lives with us, and is no run of other tests on this machine."""
-    return nsfs.ids_of_process(facts.pid, ["mnt"]) == nsfs.ids_of_process("self", ["mnt"])
+    return proc.ids_of_process(facts.pid, ["mnt"]) == proc.ids_of_process("self", ["mnt"])
 
 
 @pytest.fixture
@@ -244,7 +249,7 @@ def test_killed_before_each_named_step(play: Play) -> None:
     for position, converges in ends:
         number = 1
         while killed_then_converges(
-            play, before, position, {steps.KILL_VARIABLE: str(number)}, converges=converges
+            play, before, position, {actions.KILL_VARIABLE: str(number)}, converges=converges
         ):
             number += 1
         killed += number - 1

@@ -19,26 +19,31 @@ import pytest
 from conftest import UnsharedProcess, let_everyone_reach
 from programs import Ended, in_child, run_program, signals_of, status_of
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    becoming,
-    capabilities,
-    id_maps,
-    kinds,
-    launch,
-    nsfs,
-    spawn,
-    surroundings,
-    targets,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
     KernelError,
     Refused,
     StepFailed,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import setup
+from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import start as launch
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    enter,
+    id_map,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    target as targets,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import (
+    capabilities,
+    execute,
+    pipes,
+    proc,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import processes
 
 NOBODY = 65534
-PRIVATE = surroundings.Surroundings(propagation="private")
+PRIVATE = setup.Surroundings(propagation="private")
 STATUS = ("cat", "/proc/self/status")
 ALL = (1 << 64) - 1
 
@@ -65,7 +70,7 @@ def failure_of(*argv: str, **program: t.Any) -> StepFailed:
 def zombies() -> set[int]:
     """Children of this process that have ended and were not waited for."""
     listed = pathlib.Path("/proc/thread-self/children").read_text().split()
-    facts = [nsfs.process_facts(int(pid)) for pid in listed]
+    facts = [proc.process_facts(int(pid)) for pid in listed]
     return {each.pid for each in facts if each is not None and each.state == "Z"}
 
 
@@ -76,7 +81,7 @@ def test_the_program_is_the_process_that_was_started_and_a_child_of_the_caller()
 
 @pytest.mark.parametrize("creates", [(), ("mnt",), ("pid",), ("time", "uts"), tuple(kinds.NAMES)])
 def test_the_ids_told_are_those_of_the_program(creates: tuple[str, ...]) -> None:
-    maps = id_maps.IdMaps((id_maps.Range(0, 0, 1),), (id_maps.Range(0, 0, 1),))
+    maps = id_map.IdMaps((id_map.Range(0, 0, 1),), (id_map.Range(0, 0, 1),))
     options: dict[str, t.Any] = {"creates": creates}
     if "mnt" in creates:
         options["surroundings"] = PRIVATE
@@ -87,13 +92,13 @@ def test_the_ids_told_are_those_of_the_program(creates: tuple[str, ...]) -> None
     ended = run_program("sh", "-c", script, options=options)
     told = ended.started.namespaces
     shown = {
-        kind: nsfs.parse_link(link)
+        kind: proc.parse_link(link)
         for link in ended.stdout.split()
         for kind in [link.partition(":")[0]]
         if kind in kinds.KINDS
     }
     assert told == shown
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     assert {kind for kind in kinds.NAMES if told[kind] != own[kind]} == set(creates)
 
 
@@ -141,7 +146,7 @@ def test_no_working_directory_by_descriptor(
 
 
 def test_no_working_directory_outside_of_the_root(tmp_path: pathlib.Path) -> None:
-    inside = surroundings.Surroundings(propagation="private", root="/")
+    inside = setup.Surroundings(propagation="private", root="/")
     options = {"creates": ("mnt",), "surroundings": inside}
     ran = tmp_path / "ran"
     for link in ("root", "cwd", f"root{tmp_path}"):
@@ -192,7 +197,7 @@ def test_nobody_inside_can_look_into_a_process_that_has_joined(
     inside = unshared_process(("user", "mnt", "pid"), options=["--map-root-user"])
     with targets.Target(pid=inside.pid).open() as handles:
         waiting, go = os.pipe()
-        joined = spawn.spawn(lambda: len(os.read(waiting, 1)), joins=handles)
+        joined = enter.spawn(lambda: len(os.read(waiting, 1)), joins=handles)
         try:
             shown = inside.run("sh", "-c", "echo /proc/[0-9]*").split()
             assert len(shown) > 2  # that process is seen inside
@@ -238,9 +243,9 @@ def test_nothing_is_imported_from_a_root_that_was_entered() -> None:
         return str(ftplib)
 
     with pytest.raises(ImportError):
-        spawn.call(import_late, creates=["mnt"])
+        enter.call(import_late, creates=["mnt"])
     with pytest.raises(LookupError):
-        spawn.call(lambda: b"x".decode("cp1140"), creates=["mnt"])
+        enter.call(lambda: b"x".decode("cp1140"), creates=["mnt"])
 
 
 # CVE-2017-5226: a program pushed input into the terminal of who had started it.
@@ -260,7 +265,7 @@ def test_the_program_has_no_terminal_of_the_caller_s() -> None:
         reading, writing = os.pipe()
         started = launch.start(
             launch.Program(("sh", "-c", script), environment=dict(os.environ), user="nobody"),
-            streams=launch.Streams(terminal, writing, writing),
+            streams=pipes.Streams(terminal, writing, writing),
         )
         os.close(writing)
         with open(reading) as pipe:
@@ -401,8 +406,8 @@ def test_a_hostile_passwd_is_no_trap(tmp_path: pathlib.Path) -> None:
             (tmp_path / name).mkdir()
     (tmp_path / "etc").mkdir()
     os.mkfifo(tmp_path / "etc/passwd")
-    mount = surroundings.WantedMount
-    inside = surroundings.Surroundings(
+    mount = setup.WantedMount
+    inside = setup.Surroundings(
         propagation="private",
         root=str(tmp_path),
         mounts=(mount("/usr", src="/usr", words=("bind", "ro")),),
@@ -519,8 +524,8 @@ def test_a_file_that_may_not_be_executed(tmp_path: pathlib.Path) -> None:
 
 def test_a_file_on_a_mount_with_noexec(tmp_path: pathlib.Path) -> None:
     script_at(tmp_path / "script", "#!/bin/sh\n")
-    mount = surroundings.WantedMount("/mnt", src=str(tmp_path), words=("bind", "noexec"))
-    around = surroundings.Surroundings(propagation="private", mounts=(mount,))
+    mount = setup.WantedMount("/mnt", src=str(tmp_path), words=("bind", "noexec"))
+    around = setup.Surroundings(propagation="private", mounts=(mount,))
     failed = failure_of("/mnt/script", options={"creates": ("mnt",), "surroundings": around})
     assert failed.reason == "/mnt/script lies on a mount with noexec"
 
@@ -565,8 +570,8 @@ def test_a_program_that_makes_no_sense_is_refused(fields: dict[str, t.Any], reas
 
 
 def test_a_step_in_the_child_that_fails_is_raised_here_with_what_the_kernel_said() -> None:
-    wrong = surroundings.WantedMount("/mnt", src="x", fstype="tmpfs", words=("bogus=1",))
-    around = surroundings.Surroundings(propagation="private", mounts=(wrong,))
+    wrong = setup.WantedMount("/mnt", src="x", fstype="tmpfs", words=("bogus=1",))
+    around = setup.Surroundings(propagation="private", mounts=(wrong,))
     failed = failure_of("true", options={"creates": ("mnt",), "surroundings": around})
     assert failed.step == "mount tmpfs on /mnt"
     assert "bogus" in failed.reason
@@ -579,7 +584,7 @@ def test_a_reason_not_to_start_is_asked_in_the_root_and_directory_of_the_program
         asked["here"] = os.getcwd()  # in the child: not seen here
         return f"no: {os.getcwd()}"
 
-    with pytest.raises(becoming.NotStarted, match="no: /usr"):
+    with pytest.raises(execute.NotStarted, match="no: /usr"):
         run_program("true", chdir="/usr", options={"reason_not_to": reason})
     assert asked == {}
     assert run_program("true", options={"reason_not_to": lambda: ""}).status == 0
@@ -590,14 +595,14 @@ def test_a_reason_not_to_start_is_asked_in_the_root_and_directory_of_the_program
     [
         ({"propagation": "private"}, "mnt"),
         ({"root": "/srv"}, "mnt"),
-        ({"mounts": (surroundings.PROC,)}, "mnt"),
+        ({"mounts": (setup.PROC,)}, "mnt"),
         ({"mount_proc": True}, "mnt"),
         ({"hostname": "x"}, "uts"),
         ({"loopback": True}, "net"),
     ],
 )
 def test_what_would_change_the_host_is_refused(around: dict[str, t.Any], kind: str) -> None:
-    wanted = surroundings.Surroundings(**around)
+    wanted = setup.Surroundings(**around)
     with pytest.raises(Refused, match=f"needs the kind {kind}"):
         run_program("true", options={"surroundings": wanted})
 

@@ -13,7 +13,7 @@ import lsns
 import pytest
 from conftest import Result, RunModule, RunTasks, UnsharedProcess, examples_of, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -170,7 +170,7 @@ def test_the_name_of_a_named_namespace(
     name = "test-info-name"
     process = unshared_process(("mnt", "uts", "net"))
     try:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.prepare(name)
             for kind in ("mnt", "uts"):
                 pins.pin(name, kind, process.pid)
@@ -183,7 +183,7 @@ def test_the_name_of_a_named_namespace(
         only = by_id(run_module("ns_info", {"namespace": name, "kinds": ["uts", "user"]}))
         assert [each["kind"] for each in only.values()] == ["uts"]
     finally:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.discard(name)
 
 

@@ -16,8 +16,19 @@ import typing as t
 import pytest
 from conftest import Converge, RunModule, Unshared, UnsharedProcess
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, pins
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import Definition
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.model import (
+    Definition,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
+    MountStep,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 
 Kernel = dict[str, str]
 NAME = "test-hostile"
@@ -65,15 +76,15 @@ def unpivoted(unshared_process: UnsharedProcess, place: Place) -> t.Iterator[Uns
     name = NAME
     process = unshared_process()
     process.run("mount", "--bind", str(place.root), "/srv")
-    step = {"do": "mount", "path": "/srv", "src": str(place.root), "fstype": "", "opts": ["bind"]}
+    step = MountStep("/srv", str(place.root), words=("bind",))
     try:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.prepare(name)
             pins.pin(name, "mnt", process.pid)
-            definition.save(Definition(name, {"kinds": ["mnt"]}, persistent=False, volatile=[step]))
+            definitions.save(Definition(name, Properties(), persistent=False, volatile=(step,)))
         yield process
     finally:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.discard(name)
 
 

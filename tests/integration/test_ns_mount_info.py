@@ -13,7 +13,7 @@ import typing as t
 import pytest
 from conftest import Result, RunModule, RunTasks, Unshared, UnsharedProcess, examples_of, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NOBODY = 65534
@@ -210,7 +210,7 @@ def test_targets(
     process.run("mount", "-t", "tmpfs", "only-here", str(tmp_path))
     name = "test-mount-info"
     try:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.prepare(name)
             pins.pin(name, "mnt", process.pid)
         expected = mounts_of(run_module("ns_mount_info", {"pid": process.pid}))
@@ -225,7 +225,7 @@ def test_targets(
         os.kill(process.pid, signal.SIGKILL)
         assert mounts_of(run_module("ns_mount_info", {"namespace": name})) == expected
     finally:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.discard(name)
 
 
@@ -268,7 +268,7 @@ def test_a_plain_user_may_not_enter_a_named_namespace(
 ) -> None:
     name = "test-mount-info-user"
     try:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.prepare(name)
             pins.pin(name, "mnt", unshared_process().pid)
         result = run_module("ns_mount_info", {"namespace": name}, user=NOBODY)
@@ -281,7 +281,7 @@ def test_a_plain_user_may_not_enter_a_named_namespace(
             == f"the mount namespace of {path['namespace_path']} may not be entered"
         )
     finally:
-        with pins.locked(name, timeout=5):
+        with lock.held(name, timeout=5):
             pins.discard(name)
 
 

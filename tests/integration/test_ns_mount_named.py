@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from conftest import Converge, RunModule, RunTasks, examples_of
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 
 NAME = "test-mount"
 RECORD = pathlib.Path(f"/etc/linux-namespaces/{NAME}.json")

@@ -37,17 +37,19 @@ from named_namespaces import (
     refused,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    holder,
-    nsfs,
-    spawn,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    enter,
+    pid_holder,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
     namespaces,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,7 +72,7 @@ def test_a_kind_alone(
     gone = converge("ns_namespace", {"name": name, "state": "absent"})["namespace"]
     assert gone == {**found, "kinds": {}, "persistent": False}
     assert not BASE.exists()
-    assert not pathlib.Path(definition.DIRECTORY).exists()
+    assert not pathlib.Path(definitions.DIRECTORY).exists()
 
 
 def test_all_kinds_together(converge: Converge, new_name: NewName) -> None:
@@ -78,7 +80,7 @@ def test_all_kinds_together(converge: Converge, new_name: NewName) -> None:
     found = present(converge, name, kinds=list(KINDS))
     ids = ids_of(found)
     assert sorted(ids) == sorted(KINDS)
-    joined = inside(name, lambda: nsfs.ids_of_process("self"))
+    joined = inside(name, lambda: proc.ids_of_process("self"))
     assert joined == ids
     for kind in set(KINDS) - {"user"}:
         assert owner_of(found["kinds"][kind]["path"]) == ids["user"], kind
@@ -132,7 +134,9 @@ def test_what_the_holder_lives_in_is_not_dropped(
     failure = refused(run_module, name, kinds=["pid"])
     assert "the holder of its pid namespace lives in its mnt, net" in failure["reason"]
     found = present(converge, name, kinds=["pid"], recreate=True)
-    assert nsfs.ids_of_process(t.cast(int, holder.pid_of(name)), ["mnt"]) == {"mnt": own_id("mnt")}
+    assert proc.ids_of_process(t.cast(int, pid_holder.pid_of(name)), ["mnt"]) == {
+        "mnt": own_id("mnt")
+    }
     assert sorted(ids_of(found)) == ["pid"]
 
 
@@ -302,7 +306,7 @@ def test_processes_further_inside_count(
         return 0
 
     with Target(namespace=name).open() as handles:
-        child = spawn.spawn(deeper, joins=handles)
+        child = enter.spawn(deeper, joins=handles)
     leave_orphans_to_init()
     try:
         if kind == "pid":

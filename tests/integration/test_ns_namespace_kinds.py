@@ -32,11 +32,13 @@ from named_namespaces import (
     refused,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    holder,
-    nsfs,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    pid_holder,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 # --- net
 
@@ -55,7 +57,7 @@ def test_lo_is_up_and_ip_netns_sees_it(converge: Converge, new_name: NewName) ->
     assert "UP" in lo_flags("-n", name)
     executed = ["ip", "netns", "exec", name, "readlink", "/proc/self/ns/net"]
     link = subprocess.run(executed, check=True, capture_output=True, text=True).stdout
-    assert nsfs.parse_link(link.strip()) == id_inside(name, "net")
+    assert proc.parse_link(link.strip()) == id_inside(name, "net")
     present(converge, name, kinds=["net"], loopback=False)
     assert "UP" not in lo_flags("-n", name)
     present(converge, name, kinds=["net"])
@@ -346,7 +348,7 @@ def test_a_killed_holder_is_replaced(converge: Converge, new_name: NewName) -> N
     before = ids_of(converge("ns_namespace", args)["namespace"])
     pivot_into_tmpfs(converge, name)
     os.kill(holder_of(name), signal.SIGTERM)  # as when the host goes down
-    assert wait_until(lambda: holder.pid_of(name) is None)
+    assert wait_until(lambda: pid_holder.pid_of(name) is None)
     again = converge("ns_namespace", args)
     assert again["actions"] == ["create pid"]
     after = ids_of(again["namespace"])
@@ -354,7 +356,7 @@ def test_a_killed_holder_is_replaced(converge: Converge, new_name: NewName) -> N
     assert id_inside(name, "pid") == after["pid"]
     assert root_entries(holder_of(name)) == []
     os.kill(holder_of(name), signal.SIGTERM)  # it is Python in this root
-    assert wait_until(lambda: holder.pid_of(name) is None)
+    assert wait_until(lambda: pid_holder.pid_of(name) is None)
     dropped = converge("ns_namespace", {"name": name, "kinds": ["mnt"]})
     assert dropped["actions"] == [f"record namespace {name}", "drop pid"]
 
@@ -375,7 +377,7 @@ def maps_inside(name: str) -> tuple[list[str], list[str]]:
 @pytest.fixture
 def subordinate_ids() -> t.Iterator[None]:
     """Ranges for root in /etc/subuid and /etc/subgid."""
-    paths = [pathlib.Path(definition.DIRECTORY).parent / name for name in ("subuid", "subgid")]
+    paths = [pathlib.Path(definitions.DIRECTORY).parent / name for name in ("subuid", "subgid")]
     before = [path.read_text() if path.exists() else None for path in paths]
     for path in paths:
         path.write_text("nobody:1:2\nroot:500000:65536\n")

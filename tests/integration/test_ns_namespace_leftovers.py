@@ -31,11 +31,11 @@ from named_namespaces import (
 from own_host import CLONE_NEWNS, next_number
 from programs import in_child
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    named,
-    pins,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
     namespaces,
@@ -178,11 +178,11 @@ def test_a_lost_record_is_written_again(converge: Converge, new_name: NewName) -
 def test_absent_takes_away_what_killed_runs_leave(converge: Converge, new_name: NewName) -> None:
     """Files that were being written, and directories without anything in them."""
     name = new_name()
-    pathlib.Path(definition.DIRECTORY).mkdir()
-    (pathlib.Path(definition.DIRECTORY) / f"{name}.json.new").write_text("{")
+    pathlib.Path(definitions.DIRECTORY).mkdir()
+    (pathlib.Path(definitions.DIRECTORY) / f"{name}.json.new").write_text("{")
     converge("ns_namespace", {"name": name, "state": "absent"})
-    assert not pathlib.Path(definition.DIRECTORY).exists()
-    with pins.locked(name, timeout=5):
+    assert not pathlib.Path(definitions.DIRECTORY).exists()
+    with lock.held(name, timeout=5):
         pins.prepare(name)
         (BASE / name / "state.json.new").write_text("{")
         (BASE / name / "mnt").touch()
@@ -206,12 +206,12 @@ def test_where_new_namespaces_count_as_old(new_name: NewName) -> None:
         mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
         mounts.mount("container", "/run", fstype="tmpfs")
         os.sched_setaffinity(0, cpus)
-        wanted = named.Wanted(name, kinds=("mnt", "pid"), persistent=False)
+        wanted = namespace.Wanted(name, kinds=("mnt", "pid"), persistent=False)
         for _round in range(6):  # the first try is made on any of them
-            found = named.present(wanted, check=False, timeout=5).namespace
+            found = namespace.present(wanted, check=False, timeout=5).namespace
             assert sorted(found["kinds"]) == ["mnt", "pid"]
             assert os.sched_getaffinity(holder_of(name)) == set(cpus)
-            named.absent(name, check=False, timeout=5)
+            namespace.absent(name, check=False, timeout=5)
 
     in_child(run_in_a_container)
 

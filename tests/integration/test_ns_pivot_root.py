@@ -22,11 +22,11 @@ from conftest import (
     wait_until,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import definition, host_paths
-from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
-    files,
-    mounts,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import files, mounts
 
 NewName = t.Callable[[], str]
 Web = t.Callable[..., str]
@@ -275,7 +275,7 @@ def test_check_mode_of_a_play_from_nothing(
 
 def test_persistent(converge: Converge, web: Web, new_root: pathlib.Path) -> None:
     name = web()
-    record = pathlib.Path(definition.DIRECTORY, f"{name}.json")
+    record = pathlib.Path(definitions.DIRECTORY, f"{name}.json")
 
     def recorded() -> list[str]:
         steps = json.loads(record.read_text())["steps"]

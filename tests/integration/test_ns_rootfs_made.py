@@ -23,9 +23,9 @@ from conftest import (
 )
 from trees import NET_BIND, facts_of, failed, make_tree, module_process, pack
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import spawn
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
-from ansible_collections.linux.namespaces.plugins.module_utils._core.targets import Target
 
 IDS = [{"inside": 0, "outside": 100_000, "count": 65_536}]
 ID_MAP = {"uid": IDS, "gid": IDS}
@@ -160,7 +160,7 @@ def test_a_program_with_capabilities_has_them_in_its_user_namespace(
         let_everyone_reach(path)
         program = str(path / "bin/ping")
         with Target(namespace=name).open() as handles:
-            shown = spawn.call(lambda: os.getxattr(program, "security.capability"), joins=handles)
+            shown = enter.call(lambda: os.getxattr(program, "security.capability"), joins=handles)
         assert shown == NET_BIND
     finally:
         run_module("ns_namespace", {"name": name, "state": "absent", "force": True})

@@ -29,11 +29,9 @@ from web_service import (
     web,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    host_paths,
-    nsfs,
-    pins,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 __all__ = ["make_web", "web"]
 
@@ -50,7 +48,7 @@ def test_a_service_from_start_to_end(web: Web) -> None:
     pid = found["pid"]
     assert pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2] == "plain"
     pinned = pins.pinned(web.name)
-    assert nsfs.ids_of_process(pid, pinned) == pinned
+    assert proc.ids_of_process(pid, pinned) == pinned
     assert wait_until(lambda: web.log.read_text() == "up\n")
     assert stat.S_IMODE(web.log.stat().st_mode) == 0o640
     # Without argv it is what it was.
@@ -73,12 +71,12 @@ def test_a_service_from_start_to_end(web: Web) -> None:
 
 def test_nothing_else_of_ours_stays(web: Web, run_module: RunModule) -> None:
     run_module("ns_mount_info", {})  # from now on there is the server
-    before = set(nsfs.all_pids())
+    before = set(proc.all_pids())
     pid = web.started(argv=["sleep", "infinity"])
     mark = f"{RUN}={os.getpid()}\0"
 
     def ours() -> list[int]:
-        new = set(nsfs.all_pids()) - before
+        new = set(proc.all_pids()) - before
         return [each for each in new if mark in open_text(f"/proc/{each}/environ")]
 
     assert wait_until(lambda: ours() == [])  # the module itself may take a moment to end

@@ -33,12 +33,10 @@ from web_service import (
     web,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    host_paths,
-    nsfs,
-    pins,
-    service_notes,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import service_note
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import nsfs, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 __all__ = ["make_web", "web"]
 
@@ -74,7 +72,7 @@ def test_a_process_with_the_same_pid_is_left_alone(web: Web) -> None:
     """The pid of a service that ended may be another's by now, or the number of its session."""
     web.started("plain")
     web.converge(state="stopped")
-    note = service_notes.read(web.name, "idle")
+    note = service_note.read(web.name, "idle")
     assert note is not None
     script = "trap '' TERM; sleep infinity & echo; wait"
     foreign = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
@@ -84,14 +82,14 @@ def test_a_process_with_the_same_pid_is_left_alone(web: Web) -> None:
         children = session(foreign.pid)
         assert len(children) == 1
         stale = note._replace(process=note.process._replace(pid=foreign.pid))
-        service_notes.write(web.name, "idle", stale)
+        service_note.write(web.name, "idle", stale)
         assert web.converge(state="stopped")["changed"] is False
         assert web.converge("plain")["actions"] == ["start service idle"]
         # The same when that one has ended as well, and has left something behind.
         web.converge(state="stopped")
         foreign.kill()
         foreign.wait()
-        service_notes.write(web.name, "idle", stale)
+        service_note.write(web.name, "idle", stale)
         assert web.converge(state="absent")["actions"] == ["remove service idle"]
         assert not has_ended(children[0])
     finally:
@@ -132,7 +130,7 @@ def test_a_program_that_is_not_ready_is_ended(web: Web) -> None:
     failure = web.task("plain", ready={"port": 8081, "timeout": 0.3})
     assert failure["failed"]
     assert "service idle is not ready: up" in failure["reason"]
-    note = service_notes.read(web.name, "idle")
+    note = service_note.read(web.name, "idle")
     assert note is not None
     assert has_ended(note.process.pid)
 
@@ -214,7 +212,7 @@ def test_ready_port(web: Web) -> None:
     )
     assert own["changed"], own
     other = own["service"]["pid"]
-    assert nsfs.ids_of_process(other, ["net"]) != nsfs.ids_of_process(pid, ["net"])
+    assert proc.ids_of_process(other, ["net"]) != proc.ids_of_process(pid, ["net"])
     web.converge(name="other", state="absent")
 
 
@@ -255,9 +253,9 @@ def test_a_namespace_of_its_own(kind: str, web: Web) -> None:
         assert capability_sets(pid)[1] != 0
     else:
         pid = web.started("plain", kinds=[kind])
-    ids = nsfs.ids_of_process(pid)
+    ids = proc.ids_of_process(pid)
     pinned = pins.pinned(web.name)
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     assert ids[kind] not in (own[kind], pinned.get(kind))
     for other in set(pinned) - {kind}:
         assert ids[other] == pinned[other]
@@ -280,14 +278,14 @@ def test_mounts_of_its_own_are_a_copy(web: Web, tmp_path: pathlib.Path) -> None:
 
 def test_what_is_left_out_stays_as_it_was_noted(web: Web) -> None:
     first = web.started("plain", kinds=["uts"], reload={"signal": "USR1"})
-    uts = nsfs.ids_of_process(first, ["uts"])["uts"]
+    uts = proc.ids_of_process(first, ["uts"])["uts"]
     web.converge(state="stopped")
     again = web.started()
-    assert nsfs.ids_of_process(again, ["uts"])["uts"] not in (
+    assert proc.ids_of_process(again, ["uts"])["uts"] not in (
         uts if not has_ended(first) else 0,
-        nsfs.ids_of_process("self", ["uts"])["uts"],
+        proc.ids_of_process("self", ["uts"])["uts"],
     )
-    note = service_notes.read(web.name, "idle")
+    note = service_note.read(web.name, "idle")
     assert note is not None
     assert (note.kinds, note.reload_signal) == (("uts",), "USR1")
 
@@ -360,7 +358,7 @@ def test_output_without_a_namespace_is_removed(web: Web, run_module: RunModule) 
 def test_a_damaged_note_is_named(web: Web) -> None:
     web.started("plain")
     web.converge(state="stopped")
-    path = pathlib.Path(service_notes.path_of(web.name, "idle"))
+    path = pathlib.Path(service_note.path_of(web.name, "idle"))
     for damaged in ("{", "{}", '{"program": 1}'):
         path.write_text(damaged)
         failure = web.task("plain")

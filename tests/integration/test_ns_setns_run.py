@@ -26,7 +26,7 @@ from conftest import (
 from programs import status_of
 from run_modules import ALL_KINDS, OLDER, Run, failing, living, succeeding
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsfs
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NOBODY = 65534
 MODULE = "ns_setns_run"
@@ -57,7 +57,7 @@ def web(run_module: RunModule) -> t.Iterator[str]:
 
 
 def ids_in(lines: t.Iterable[str]) -> dict[str, int]:
-    return dict(zip(ALL_KINDS, map(nsfs.parse_link, lines)))
+    return dict(zip(ALL_KINDS, map(proc.parse_link, lines)))
 
 
 @pytest.mark.parametrize("env", [{}, OLDER], ids=["newest", "older"])
@@ -67,8 +67,8 @@ def test_each_kind_of_a_process_is_joined(
 ) -> None:
     inside = unshared_process([kind], options=["--map-root-user"] if kind == "user" else [])
     result = run("readlink", *LINKS, pid=inside.pid, env=env)
-    assert ids_in(result["stdout_lines"]) == nsfs.ids_of_process(inside.pid)
-    assert result["namespaces"] == nsfs.ids_of_process(inside.pid)
+    assert ids_in(result["stdout_lines"]) == proc.ids_of_process(inside.pid)
+    assert result["namespaces"] == proc.ids_of_process(inside.pid)
 
 
 @pytest.mark.parametrize("env", [{}, OLDER], ids=["newest", "older"])
@@ -77,13 +77,13 @@ def test_all_kinds_at_once(
 ) -> None:
     inside = unshared_process(ALL_KINDS, options=["--map-root-user"])
     result = run("sh", "-c", f"readlink {' '.join(LINKS)}; id -u", pid=inside.pid, env=env)
-    assert ids_in(result["stdout_lines"]) == nsfs.ids_of_process(inside.pid)
+    assert ids_in(result["stdout_lines"]) == proc.ids_of_process(inside.pid)
     assert result["stdout_lines"][-1] == "0"
 
 
 def test_kinds_narrow_what_is_joined(run: Run, unshared_process: UnsharedProcess) -> None:
     inside = unshared_process(["mnt", "uts", "net", "ipc"])
-    own, theirs = nsfs.ids_of_process("self"), nsfs.ids_of_process(inside.pid)
+    own, theirs = proc.ids_of_process("self"), proc.ids_of_process(inside.pid)
     seen = run("true", pid=inside.pid, kinds=["uts", "net"])["namespaces"]
     joined = {kind for kind in ALL_KINDS if seen[kind] == theirs[kind] != own[kind]}
     assert joined == {"uts", "net"}
@@ -107,7 +107,7 @@ def test_a_namespace_file(run: Run, ip_netns: t.Callable[[str], str]) -> None:
 
 
 def test_without_a_target_it_runs_on_the_host(run: Run) -> None:
-    assert run("readlink", *LINKS)["namespaces"] == nsfs.ids_of_process("self")
+    assert run("readlink", *LINKS)["namespaces"] == proc.ids_of_process("self")
 
 
 def test_what_is_not_there_is_refused(
@@ -289,14 +289,14 @@ def test_a_timeout_kills_everything_that_was_started(
 ) -> None:
     inside = unshared_process(joined, options=["--map-root-user"] if "user" in joined else [])
     marker = f"sleep 93{os.getpid()}"
-    before = sorted(nsfs.all_pids())
+    before = sorted(proc.all_pids())
     text = SCRIPTS[script].format(marker=marker)
     result = failure("sh", "-c", f"echo begun; {text}", pid=inside.pid, timeout=2.5)
     assert result["timed_out"] is True, result
     assert (result["rc"], result["stdout"]) == (-9, "begun")
     assert living(marker) == []
     assert inside.pid in before  # what lived there before does so still
-    assert nsfs.process_facts(inside.pid) is not None
+    assert proc.process_facts(inside.pid) is not None
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_plain_user_joins_its_own_and_is_root_there(run: Run, plain_user_s: Un
     script = "id -u; mount -t tmpfs own /mnt && echo mounted; hostname joined && hostname"
     result = run("sh", "-c", script, pid=plain_user_s.pid, as_user=NOBODY)
     assert result["stdout_lines"] == ["0", "mounted", "joined"]
-    assert result["namespaces"] == nsfs.ids_of_process(plain_user_s.pid)
+    assert result["namespaces"] == proc.ids_of_process(plain_user_s.pid)
     assert plain_user_s.mounted_on("/mnt")
 
 
@@ -445,7 +445,7 @@ def test_a_pid_that_is_reused_meanwhile_is_not_mistaken(
     ids = []
     for pause in (0.0, 0.005, 0.01, 0.02, 0.03, 0.05):
         inside = unshared_process(["uts"])
-        wanted = nsfs.ids_of_process(inside.pid)["uts"]
+        wanted = proc.ids_of_process(inside.pid)["uts"]
         timer = threading.Timer(pause, os.kill, (inside.pid, signal.SIGKILL))
         timer.start()
         result = run_module(MODULE, {"argv": ["true"], "pid": inside.pid})

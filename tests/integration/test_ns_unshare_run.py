@@ -13,9 +13,7 @@ from conftest import RunModule, wait_until
 from run_modules import ALL_KINDS, OLDER, Run, living
 from unshared import MODULE, USR, failure, run, small_root
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    nsfs,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 __all__ = ["failure", "run", "small_root"]
 
@@ -40,9 +38,9 @@ def test_each_kind_alone_is_new_for_the_program_and_the_others_are_the_host_s(
     run: Run, kind: str
 ) -> None:
     result = run("readlink", *(f"/proc/self/ns/{name}" for name in ALL_KINDS), kinds=[kind])
-    seen = dict(zip(ALL_KINDS, map(nsfs.parse_link, result["stdout_lines"])))
+    seen = dict(zip(ALL_KINDS, map(proc.parse_link, result["stdout_lines"])))
     assert result["namespaces"] == seen
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     assert [name for name in ALL_KINDS if own[name] != seen[name]] == [kind]
 
 
@@ -52,12 +50,12 @@ def test_all_kinds_together(run: Run, env: dict[str, str]) -> None:
     result = run("sh", "-c", script, kinds=ALL_KINDS, hostname="inside", env=env)
     assert result["stdout_lines"][0:2] == ["1", "inside"]
     assert int(result["stdout_lines"][3]) <= 4
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     assert all(result["namespaces"][kind] != own[kind] for kind in ALL_KINDS)
 
 
 def test_without_kinds_the_mount_namespace_is_new(run: Run) -> None:
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     seen = run("true")["namespaces"]
     assert [kind for kind in ALL_KINDS if own[kind] != seen[kind]] == ["mnt"]
 

@@ -13,8 +13,8 @@ from conftest import RunModule
 from run_modules import OLDER, Run
 from unshared import USR, failure, run, small_root
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    mount_table,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
 )
 
 __all__ = ["failure", "run", "small_root"]

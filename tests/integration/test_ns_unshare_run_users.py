@@ -13,9 +13,7 @@ from programs import in_child, status_of
 from run_modules import ALL_KINDS, Run, living
 from unshared import MODULE, NOBODY, USR, failure, run, small_root
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    kinds,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 
 __all__ = ["failure", "run", "small_root"]
 
@@ -219,10 +217,12 @@ def test_the_timeout_of_a_plain_user_kills_as_well(run_module: RunModule) -> Non
 @pytest.mark.parametrize("kind", ["user", "net", "mnt", "pid", "uts", "ipc", "cgroup", "time"])
 def test_the_limit_that_forbids_a_kind_is_named(kind: str) -> None:
     def in_a_namespace_that_forbids_it() -> Result:
-        from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-            errors,
-            launch,
-            running,
+        from ansible_collections.linux.namespaces.plugins.module_utils._core import errors
+        from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import (
+            start as launch,
+        )
+        from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+            run as running,
         )
         from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
             namespaces,

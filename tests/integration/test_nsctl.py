@@ -15,11 +15,11 @@ import pytest
 from command import Nsctl
 from conftest import Converge, RunModule, inside, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    host_paths,
-    pins,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
@@ -213,7 +213,7 @@ def test_what_is_not_persistent_does_not_go_down(
     assert row(nsctl, name, "/mnt")["state"] == "missing"
     nsctl("up", name)
     assert row(nsctl, name, "/mnt")["state"] == "ok"
-    assert definition.load(name).steps == []  # type: ignore[union-attr]
+    assert definitions.load(name).steps == ()  # type: ignore[union-attr]
 
 
 def test_a_namespace_that_was_never_pivoted_shows_no_mount_of_the_host(
@@ -268,7 +268,7 @@ def test_a_reader_that_has_enough(nsctl: Nsctl, web: str) -> None:
 
 
 def test_a_damaged_definition(nsctl: Nsctl, web: str, run_module: RunModule) -> None:
-    path = pathlib.Path(definition.DIRECTORY) / f"{web}.json"
+    path = pathlib.Path(definitions.DIRECTORY) / f"{web}.json"
     whole = path.read_text()
     for damage in (whole[:-20], whole.replace('"version": 1', '"version": 99')):
         path.write_text(damage)

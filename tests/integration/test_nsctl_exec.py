@@ -20,7 +20,8 @@ from conftest import RunModule, has_ended, wait_until
 from module_server import CHECKOUT
 from programs import signals_of, status_of
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsfs, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NewName = t.Callable[[], str]
 NOBODY = 65534
@@ -230,7 +231,7 @@ def test_after_joining_nothing_is_read_from_the_root(
     name = namespace("mnt")
     libraries = sorted({os.path.dirname(os.__file__), "/usr/lib/python3", "/usr/lib/python3.11"})
     hidden = [path for path in libraries if os.path.isdir(path)]
-    ours = os.path.dirname(os.path.dirname(pins.__file__))
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(pins.__file__)))
     args = [{"path": path, "fstype": "tmpfs"} for path in [*hidden, ours]]
     assert run_module("ns_mount", {"namespace": name, "mounts": args})["changed"]
     assert nsctl("exec", name, "--user", "nobody", "id", "-u").stdout == f"{NOBODY}\n"
@@ -308,7 +309,7 @@ def test_enter_is_a_shell_inside(nsctl: Nsctl, namespace: t.Callable[..., str]) 
 
 def in_foreground(*argv: str) -> bool:
     """Whether a process with this command line is what the keys of its terminal go to."""
-    for pid in nsfs.all_pids():
+    for pid in proc.all_pids():
         with contextlib.suppress(OSError):
             directory = pathlib.Path(f"/proc/{pid}")
             if directory.joinpath("cmdline").read_text().split("\0")[:-1] == list(argv):

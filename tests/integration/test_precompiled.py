@@ -14,36 +14,35 @@ import zipfile
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    carried,
-    precompiled,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import sources
+from ansible_collections.linux.namespaces.plugins.module_utils._core.startup import compiled_copy
 
-LIBRARY = pathlib.Path(precompiled.LIBRARY)
-CORE = pathlib.Path(precompiled.__file__).parent
+LIBRARY = pathlib.Path(compiled_copy.LIBRARY)
+CORE = pathlib.Path(compiled_copy.__file__).parents[1]
 PACKAGE = "ansible_collections.linux.namespaces.plugins.module_utils._core"
 # What a module imports: something of nsctl's, of a package of it, and something it does without.
 LOOK = f"""
 import json, sys
-import {PACKAGE}.mounts.compare, {PACKAGE}.rootfs.usage, {PACKAGE}.explain
-from {PACKAGE} import carried, precompiled
+import {PACKAGE}.mount.compare, {PACKAGE}.rootfs.in_use, {PACKAGE}.mount.explain_pivot
+from {PACKAGE}.install import sources
+from {PACKAGE}.startup import compiled_copy
 names = [name for name in sys.modules if name.startswith("{PACKAGE}.")]
-whole = precompiled.in_step
+whole = compiled_copy.in_step
 files = {{name[len("{PACKAGE}."):]: sys.modules[name].__file__ for name in names}}
-print(json.dumps([whole, files, sorted(carried.sources())]))
+print(json.dumps([whole, files, sorted(sources.sources())]))
 """
 Sent = t.Callable[..., None]
 
 
 @pytest.fixture
 def library() -> t.Iterator[pathlib.Path]:
-    """An installed copy, as install.py makes it."""
-    texts = carried.sources()
-    library = LIBRARY / carried.digest_of(texts)
+    """An installed copy, as host_command.py makes it."""
+    texts = sources.sources()
+    library = LIBRARY / sources.digest_of(texts)
     for path, text in texts.items():
         (library / path).parent.mkdir(parents=True, exist_ok=True)
         (library / path).write_text(text)
-    (library / precompiled.CONTENTS).write_text(precompiled.contents_of(texts))
+    (library / compiled_copy.CONTENTS).write_text(compiled_copy.contents_of(texts))
     yield library
     shutil.rmtree(LIBRARY)
 
@@ -74,19 +73,19 @@ class Look:
 def test_what_the_host_has_comes_from_there(library: pathlib.Path, tmp_path: pathlib.Path) -> None:
     look = Look(tmp_path / "sent.zip")
     assert look.in_step == str(library)
-    assert look.files["mounts.compare"] == f"{library}/_core/mounts/compare.py"
+    assert look.files["mount.compare"] == f"{library}/_core/mount/compare.py"
     # What is not nsctl's, and what did this.
-    assert look.from_archive == {"carried", "precompiled"}
-    assert look.carried == sorted(carried.sources())
+    assert look.from_archive == {"startup", "startup.compiled_copy", "install.sources"}
+    assert look.carried == sorted(sources.sources())
 
 
 def test_a_module_of_a_package_that_the_host_has_in_part(
     library: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    (library / "_core/mounts/compare.py").unlink()
+    (library / "_core/mount/compare.py").unlink()
     look = Look(tmp_path / "sent.zip")
-    assert "mounts.compare" in look.from_archive
-    assert "mounts.options" not in look.from_archive
+    assert "mount.compare" in look.from_archive
+    assert "mount.options" not in look.from_archive
 
 
 @pytest.mark.usefixtures("library")
@@ -114,9 +113,9 @@ def test_a_copy_that_is_not_to_be_trusted(
     elif spoil == "another's":
         os.chown(library, 65534, 65534)
     elif spoil == "garbage":
-        (library / precompiled.CONTENTS).write_bytes(b"\xff\0 garbage")
+        (library / compiled_copy.CONTENTS).write_bytes(b"\xff\0 garbage")
     elif spoil == "empty":
-        (library / precompiled.CONTENTS).unlink()
+        (library / compiled_copy.CONTENTS).unlink()
     else:
         shutil.rmtree(library)
     look = Look(tmp_path / "sent.zip")

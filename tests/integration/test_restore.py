@@ -19,10 +19,13 @@ import pytest
 from command import Nsctl
 from conftest import RunModule, inside, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    definition,
-    holder,
-    host_paths,
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
+    file as definitions,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    lock,
+    pid_holder,
     pins,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
@@ -34,10 +37,10 @@ Play = list[tuple[str, dict[str, t.Any]]]
 def reboot() -> None:
     """What a reboot leaves of named namespaces: their definitions."""
     for name in pins.names():
-        pid = holder.pid_of(name)
+        pid = pid_holder.pid_of(name)
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda name=name: holder.pid_of(name) is None)  # type: ignore[misc]
+            assert wait_until(lambda name=name: pid_holder.pid_of(name) is None)  # type: ignore[misc]
         network = pathlib.Path("/run/netns") / name
         if network.exists():
             mounts.umount(str(network), flags=mounts.MNT_DETACH)
@@ -131,7 +134,7 @@ def test_the_same_layout_and_nothing_to_do(
     play = whole_play(name, archive, str(srv), str(data))
     run_play(run_module, play, changed=True)
     run_play(run_module, play, changed=False)
-    record = pathlib.Path(definition.DIRECTORY) / f"{name}.json"
+    record = pathlib.Path(definitions.DIRECTORY) / f"{name}.json"
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     before, recorded = layout(name), record.read_text()
     assert [step["do"] for step in json.loads(recorded)["steps"]] == [
@@ -273,7 +276,7 @@ def test_a_namespace_that_cannot_be_created(
 ) -> None:
     name = new_name()
     run_module("ns_namespace", {"name": name, "kinds": ["net"]})
-    path = pathlib.Path(definition.DIRECTORY) / f"{name}.json"
+    path = pathlib.Path(definitions.DIRECTORY) / f"{name}.json"
     content = json.loads(path.read_text())
     content["properties"]["sysctl"] = {"net.no.such.parameter": "1"}
     reboot()
@@ -318,7 +321,7 @@ def test_one_that_hangs_does_not_keep_the_others_down(
     for name in (stuck, other):
         run_module("ns_namespace", {"name": name})
     reboot()
-    with pins.locked(stuck, timeout=1):
+    with lock.held(stuck, timeout=1):
         before = time.monotonic()
         results = nsctl.data("up", "--all", "--timeout", "1", code=1)
         assert 1 <= time.monotonic() - before < 10
@@ -336,12 +339,12 @@ def test_a_play_at_the_same_time_is_not_undone(
     run_module("ns_namespace", {"name": name})
     mount = {"namespace": name, "path": "/mnt", "fstype": "tmpfs"}
     run_module("ns_mount", mount)
-    with pins.locked(name, timeout=1):
+    with lock.held(name, timeout=1):
         process = nsctl.start("up", name, stdout=subprocess.PIPE)
         time.sleep(0.3)  # it waits for the lock now
-        known = definition.load(name)
+        known = definitions.load(name)
         assert known is not None
-        definition.save(known.without_step("mount", "/mnt"))
+        definitions.save(known.without_step("mount", "/mnt"))
         inside(name, lambda: mounts.umount("/mnt", flags=0))
     output, _errors = process.communicate(timeout=10)
     assert output == f"{name}: up already\n"

@@ -29,7 +29,9 @@ from conftest import (
 )
 from programs import in_child
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, nsfs, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     namespaces,
     processes,
@@ -82,9 +84,9 @@ def test_row_01_three_calls_of_the_api(run_module: RunModule, new_name: NewName)
     os.close(pin)
     link = ["readlink", "/proc/self/ns/uts"]
     new = ok(run_module("ns_unshare_run", {"argv": link, "kinds": ["uts"]}))
-    assert new["namespaces"]["uts"] == nsfs.parse_link(new["stdout"]) != own
+    assert new["namespaces"]["uts"] == proc.parse_link(new["stdout"]) != own
     there = ok(run_module("ns_setns_run", {"argv": link, "namespace": name}))
-    assert nsfs.parse_link(there["stdout"]) == id_of(pins.path(name, "uts"))
+    assert proc.parse_link(there["stdout"]) == id_of(pins.path(name, "uts"))
     service = {"namespace": name, "name": "idle", "supervisor": "none"}
     started = ok(run_module("ns_service", {**service, "argv": ["sleep", "infinity"]}))
     assert id_of(f"/proc/{started['service']['pid']}/ns/uts") == id_of(pins.path(name, "uts"))
@@ -103,7 +105,7 @@ def test_row_02_all_kinds_and_their_flags(run_module: RunModule, new_name: NewNa
         "user": 0x10000000,
         "uts": 0x04000000,
     }
-    own = nsfs.ids_of_process("self")
+    own = proc.ids_of_process("self")
     name = new_name()
     found = ok(run_module("ns_namespace", {"name": name, "kinds": list(KINDS)}))["namespace"]
     ids = {kind: pin["id"] for kind, pin in found["kinds"].items()}
@@ -127,16 +129,16 @@ def test_row_03_magic_links_as_handles(
     read = subprocess.run(
         ["readlink", f"/proc/{process.pid}/ns/uts"], check=True, capture_output=True, text=True
     )
-    uts = nsfs.parse_link(read.stdout.strip())
+    uts = proc.parse_link(read.stdout.strip())
     link = {"argv": ["readlink", "/proc/self/ns/uts"]}
     targets = [{"pid": process.pid}, {"namespace_path": f"/proc/{process.pid}/ns/uts"}]
     name = new_name()
     ok(run_module("ns_namespace", {"name": name, "kinds": ["uts"]}))
     for target in targets:
         done = ok(run_module("ns_setns_run", {**link, **target}))
-        assert nsfs.parse_link(done["stdout"]) == done["namespaces"]["uts"] == uts
+        assert proc.parse_link(done["stdout"]) == done["namespaces"]["uts"] == uts
     done = ok(run_module("ns_setns_run", {**link, "namespace": name}))
-    assert nsfs.parse_link(done["stdout"]) == id_of(pins.path(name, "uts")) != uts
+    assert proc.parse_link(done["stdout"]) == id_of(pins.path(name, "uts")) != uts
     (listed,) = ok(run_module("ns_info", {"pid": process.pid, "kinds": ["uts"]}))["namespaces"]
     assert (listed["id"], listed["pid"], listed["processes"]) == (uts, process.pid, 1)
 
@@ -146,7 +148,7 @@ def test_row_04_lsns(run_module: RunModule, unshared_process: UnsharedProcess) -
     theirs = {
         row["ns"]: (row["type"], row["nprocs"], row["pid"], row["command"])
         for row in lsns.rows(["NS", "TYPE", "NPROCS", "PID", "COMMAND"])
-        if row["ns"] in nsfs.ids_of_process(process.pid).values()
+        if row["ns"] in proc.ids_of_process(process.pid).values()
     }
     listed = ok(run_module("ns_info", {"pid": process.pid}))["namespaces"]
     ours = {

@@ -14,10 +14,8 @@ from conftest import (
     RunModule,
 )
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    host_paths,
-    nsfs,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NewName = t.Callable[[], str]
 NOBODY = 65534
@@ -114,8 +112,8 @@ def status_of(pid: int) -> dict[str, str]:
 def session(pid: int) -> list[int]:
     """The living processes of a session but for its leader."""
     found = []
-    for each in nsfs.all_pids():
-        facts = nsfs.process_facts(each)
+    for each in proc.all_pids():
+        facts = proc.process_facts(each)
         if facts is not None and facts.session == pid and each != pid and facts.state not in "ZX":
             found.append(each)
     return found

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import capabilities
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import capabilities
 
 HEADER = pathlib.Path("/usr/include/linux/capability.h")
 

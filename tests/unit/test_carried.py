@@ -8,9 +8,11 @@ import pathlib
 import subprocess
 import sys
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import carried
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
+    sources as carried,
+)
 
-CORE = pathlib.Path(carried.__file__).parent
+CORE = pathlib.Path(carried.__file__).parents[1]
 FILES = {
     "__init__.py": "",
     "tool/__init__.py": "import os\nfrom .. import a\n",
@@ -95,7 +97,7 @@ def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
     )
     code = (
         f"import sys; sys.path[:0] = [{str(CORE.parent)!r}, {str(tmp_path)!r}]\n"
-        "from _core import light\n"
+        "from _core.startup import light\n"
         "light.take_places()\n"
         "import user\n"
         "pair = user.Pair(1)\n"
@@ -114,7 +116,7 @@ def test_the_stand_in_for_typing(tmp_path: pathlib.Path) -> None:
 def test_the_stand_ins_for_contextlib_and_signal() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(CORE.parent)!r})\n"
-        "from _core import light\n"
+        "from _core.startup import light\n"
         "light.take_places()\n"
         "import contextlib, signal\n"
         "with contextlib.suppress(OSError, ValueError):\n"

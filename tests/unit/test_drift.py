@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import drift, mount_table
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import observe
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.compare import (
-    WantedMount,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import observe
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import drift
 
 HOST = mount_table.parse(
     """\

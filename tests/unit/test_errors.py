@@ -9,11 +9,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import steps
+from ansible_collections.linux.namespaces.plugins.module_utils._core import actions
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
     KernelError,
     Refused,
     StepFailed,
+    in_words,
 )
 
 
@@ -64,7 +65,7 @@ def test_a_failed_step() -> None:
 
 
 def test_steps_return_what_they_made() -> None:
-    assert steps.run("count", lambda: 7) == 7
+    assert actions.run("count", lambda: 7) == 7
 
 
 def test_a_step_that_fails_is_explained() -> None:
@@ -74,22 +75,36 @@ def test_a_step_that_fails_is_explained() -> None:
         raise cause
 
     with pytest.raises(StepFailed) as failed:
-        steps.run("mount x", fail, explain=lambda error: (f"seen {error.errno}", "wait"))
+        actions.run("mount x", fail, explain=lambda error: (f"seen {error.errno}", "wait"))
     assert (failed.value.step, failed.value.cause) == ("mount x", cause)
     assert (failed.value.reason, failed.value.hint) == (f"seen {errno.EBUSY}", "wait")
     with pytest.raises(StepFailed) as failed:
-        steps.run("mount x", fail)
-    assert (failed.value.reason, failed.value.hint) == ("", "")
+        actions.run("mount x", fail)
+    assert (failed.value.reason, failed.value.hint) == (str(cause), "")
 
 
-def test_a_refusal_in_a_step_stays_a_refusal() -> None:
+def test_a_refusal_in_a_step_has_the_name_of_the_step() -> None:
+    def refuse() -> None:
+        raise Refused("no", "Ask.", log="said")
+
+    with pytest.raises(StepFailed) as failed:
+        actions.run("mount x", refuse)
+    for each in (failed.value, sent(failed.value)):
+        assert (each.step, each.reason, each.hint) == ("mount x", "no", "Ask.")
+        assert each.facts == {"log": "said"}
+        assert isinstance(each.cause, Refused)
+    assert in_words(failed.value) == "Mount x failed: no. Ask."
+
+
+def test_a_step_in_a_step_keeps_its_own_name() -> None:
     def refuse() -> None:
         raise Refused("no")
 
-    with pytest.raises(Refused, match="no"):
-        steps.run("mount x", refuse)
+    with pytest.raises(StepFailed) as failed:
+        actions.run("outer", lambda: actions.run("inner", refuse))
+    assert failed.value.step == "inner"
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_failure_of_the_kernel() -> None:
     with pytest.raises(ZeroDivisionError):
-        steps.run("divide", lambda: 1 / 0)
+        actions.run("divide", lambda: 1 / 0)

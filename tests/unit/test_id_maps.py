@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import id_maps
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.id_maps import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.id_map import (
     Caller,
     IdMaps,
     Range,
@@ -38,27 +38,27 @@ def explicit(*uid: tuple[int, int, int], gid: t.Any = ((0, 0, 1),)) -> dict[str,
 
 def refusal(value: t.Any, caller: Caller = ALICE) -> Refused:
     with pytest.raises(Refused) as refused:
-        id_maps.parse(value, caller)
+        id_map.parse(value, caller)
     return refused.value
 
 
 def test_root_maps_the_caller_alone_to_root() -> None:
-    assert id_maps.parse("root", ALICE) == IdMaps((Range(0, 1000, 1),), (Range(0, 100, 1),))
+    assert id_map.parse("root", ALICE) == IdMaps((Range(0, 1000, 1),), (Range(0, 100, 1),))
 
 
 def test_current_maps_the_caller_to_itself() -> None:
-    maps = id_maps.parse("current", ALICE)
+    maps = id_map.parse("current", ALICE)
     assert maps == IdMaps((Range(1000, 1000, 1),), (Range(100, 100, 1),))
 
 
 def test_auto_gives_a_plain_user_itself_as_root_and_all_of_its_ranges_after_that() -> None:
-    maps = id_maps.parse("auto", ALICE)
+    maps = id_map.parse("auto", ALICE)
     assert maps.uid == (Range(0, 1000, 1), Range(1, 100000, 65536), Range(65537, 300000, 1000))
     assert maps.gid == (Range(0, 100, 1), Range(1, 200000, 65536))
 
 
 def test_auto_makes_the_root_inside_of_a_caller_that_is_root_nobody_outside() -> None:
-    assert id_maps.parse("auto", ROOT).uid == (Range(0, 100000, 65536),)
+    assert id_map.parse("auto", ROOT).uid == (Range(0, 100000, 65536),)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_explicit_ranges_are_taken_as_they_are_and_may_come_as_text() -> None:
         "gid": [{"inside": 0, "outside": 5, "count": 1}],
         "uid": [{"inside": "0", "outside": "1000", "count": "1"}],
     }
-    assert id_maps.parse(value, ALICE) == IdMaps((Range(0, 1000, 1),), (Range(0, 5, 1),))
+    assert id_map.parse(value, ALICE) == IdMaps((Range(0, 1000, 1),), (Range(0, 5, 1),))
 
 
 def test_what_is_recorded_is_read_again_as_the_same_maps() -> None:
-    maps = id_maps.parse("auto", ALICE)
-    assert id_maps.parse(maps.as_data(), ROOT) == maps
+    maps = id_map.parse("auto", ALICE)
+    assert id_map.parse(maps.as_data(), ROOT) == maps
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_overlap_is_refused_with_both_ranges_named(
 
 
 def test_ranges_that_touch_do_not_overlap() -> None:
-    maps = id_maps.parse(explicit((0, 100000, 1000), (1000, 101000, 1000)), ALICE)
+    maps = id_map.parse(explicit((0, 100000, 1000), (1000, 101000, 1000)), ALICE)
     assert len(maps.uid) == 2
 
 
@@ -131,7 +131,7 @@ def test_a_range_past_the_last_id_is_refused_and_named(
 
 
 def test_all_ids_there_are_can_be_mapped() -> None:
-    assert id_maps.parse(explicit((0, 0, LAST + 1)), ROOT).uid == (Range(0, 0, LAST + 1),)
+    assert id_map.parse(explicit((0, 0, LAST + 1)), ROOT).uid == (Range(0, 0, LAST + 1),)
 
 
 @pytest.mark.parametrize("each", [(-1, 0, 1), (0, -1, 1), (0, 0, 0), (0, 0, -5)])
@@ -172,14 +172,14 @@ def test_more_ranges_than_the_kernel_takes_are_refused() -> None:
 
 def test_subordinate_ranges_belong_to_a_user_by_name_or_by_uid() -> None:
     text = "alice:100000:65536\n# alice:1:1\n\nbob:1:1\n1000:300000:10\nalice2:5:5\n"
-    found = id_maps.subordinates(text, uid=1000, name="alice")
+    found = id_map.subordinates(text, uid=1000, name="alice")
     assert found == [Subordinate(100000, 65536), Subordinate(300000, 10)]
-    assert id_maps.subordinates(text, uid=4, name="") == []
+    assert id_map.subordinates(text, uid=4, name="") == []
 
 
 @pytest.mark.parametrize("line", ["alice:1", "alice:x:1", "alice:1:0", "alice:-1:5", "alice:1:1:1"])
 def test_a_damaged_line_gives_no_range(line: str) -> None:
-    assert id_maps.subordinates(line, uid=1000, name="alice") == []
+    assert id_map.subordinates(line, uid=1000, name="alice") == []
 
 
 @given(
@@ -201,6 +201,6 @@ def test_ranges_are_refused_exactly_when_an_id_is_mapped_twice(ranges: list[Rang
 
     value = {"uid": [vars(each) for each in ranges], "gid": [vars(Range(0, 0, 1))]}
     if is_unique("inside") and is_unique("outside"):
-        assert id_maps.parse(value, ROOT).uid == tuple(ranges)
+        assert id_map.parse(value, ROOT).uid == tuple(ranges)
     else:
         assert "overlap" in refusal(value).reason

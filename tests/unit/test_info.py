@@ -8,11 +8,9 @@ import struct
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import (
-    mount_info,
-    netnsid,
-    nsfs,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import netnsid
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount_info
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NEW_NSID, ERROR = 88, 2
 
@@ -63,5 +61,5 @@ def test_disk_names(tmp_path: pathlib.Path) -> None:
 
 
 def test_links_of_namespaces() -> None:
-    assert nsfs.parse_link("mnt:[4026531832]") == 4026531832
-    assert nsfs.parse_link("pid_for_children:[1]") == 1
+    assert proc.parse_link("mnt:[4026531832]") == 4026531832
+    assert proc.parse_link("pid_for_children:[1]") == 1

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import layout
-from ansible_collections.linux.namespaces.plugins.module_utils._core.layout import Layout, Note
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import layout
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import (
+    Layout,
+    PivotNote,
+)
 
 PATHS = st.lists(st.sampled_from(["a", "ab", "b", "srv", "web"]), max_size=5).map(
     lambda parts: "/" + "/".join(parts)
@@ -80,12 +83,12 @@ def test_both_names_are_the_same_place(new_root: str, path: str) -> None:
 )
 def test_which_pivots_were_done(root: int, expected: tuple[str, ...]) -> None:
     # The last one was begun and perhaps never done; those before it were.
-    noted = (Note("/a", 5, 5), Note("/b", 7, 7))
+    noted = (PivotNote("/a", 5, 5), PivotNote("/b", 7, 7))
     assert Layout(noted=noted).settled(root).pivoted == expected
 
 
 def test_a_first_pivot_that_was_only_begun() -> None:
-    begun = Layout(noted=(Note("/a", 5, 5),))
+    begun = Layout(noted=(PivotNote("/a", 5, 5),))
     assert begun.settled(4).pivoted == ()
     assert begun.settled(5).pivoted == ("/a",)
     assert Layout().settled(5).pivoted == ()

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount_table import Mount
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import options
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.compare import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import options
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compare import (
     Differences,
     Identity,
     Observed,
     Source,
-    WantedMount,
     differences,
     normalised,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.table import Mount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 RO, NOSUID, NODEV = (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import options
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import options
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ import typing as t
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import Layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.layout import Layout
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount_table import Mount
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts import plan as plans
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mounts.compare import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import plan as plans
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compare import (
     Identity,
     Observed,
     Source,
-    WantedMount,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.table import Mount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
 
 FILE = Identity(1, 2)
 DIRECTORY_SOURCE = Source(FILE, 0)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import mount_table
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount_table import Mount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
+    table as mount_table,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.table import Mount
 
 # Any byte but null, decoded as the table is.
 TEXT = st.binary(max_size=12).map(

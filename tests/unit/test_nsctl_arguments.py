@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import (
     arguments,
-    entering,
+    columns,
+    exec_enter,
     manual,
-    tables,
 )
 
 SOURCES = pathlib.Path(manual.__file__).parent
@@ -73,12 +73,12 @@ def test_a_length_of_time(text: str) -> None:
 
 def test_columns() -> None:
     rows = [("NAME", "STATE"), ("a-long-name", "up"), ("x\ny\x1b[0m", "")]
-    assert tables.columns(rows, indent="  ") == [
+    assert columns.columns(rows, indent="  ") == [
         "  NAME           STATE",
         "  a-long-name    up",
         "  x\\x0ay\\x1b[0m",
     ]
-    assert tables.columns([]) == []
+    assert columns.columns([]) == []
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -101,8 +101,8 @@ def test_the_manual_knows_all_options(capsys: pytest.CaptureFixture[str]) -> Non
         "show": {"json"},
         "up": {"all", "check", "json", "timeout"},
         "down": {"all", "check", "force", "json"},
-        "exec": {*entering.SWITCHES, *entering.VALUES},
-        "enter": {*entering.SWITCHES, *entering.VALUES},
+        "exec": {*exec_enter.SWITCHES, *exec_enter.VALUES},
+        "enter": {*exec_enter.SWITCHES, *exec_enter.VALUES},
     }
     for verb, options in known.items():
         manual.show(verb)

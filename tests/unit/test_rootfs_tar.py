@@ -290,3 +290,18 @@ def test_damage_is_refused_or_read_but_never_breaks(changes: list[tuple[int, int
                 pass
         except Refused:
             pass
+
+
+@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"2 a=b\n", b"6 a=b\n0 c=d\n"])
+def test_a_record_whose_length_ends_within_itself(records: bytes) -> None:
+    """It was read again and again: the length of 0 leads to where it stands."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, len(records)
+    content = header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0")
+    read, write = os.pipe()
+    with open(read, "rb"), open(write, "wb") as feed:
+        feed.write(content)
+        feed.close()
+        reader = tar.Reader(Stream(read, name="archive"), name="archive")
+        with pytest.raises(Refused, match="no list of records"):
+            reader.next()

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import users
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.users import Identity
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import accounts
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.accounts import (
+    Identity,
+)
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
@@ -29,7 +31,7 @@ logs:x:40:web
 wheel:x:10:root
 broken:x:zero:web
 """
-FILES = users.Files(PASSWD, GROUP)
+FILES = accounts.Files(PASSWD, GROUP)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,8 @@ FILES = users.Files(PASSWD, GROUP)
 def test_what_a_user_means(
     user: str | None, group: str | None, groups: tuple[str, ...] | None, wanted: Identity
 ) -> None:
-    users.checked(user, group, groups)
-    assert users.resolve(user, group, groups, FILES) == wanted
+    accounts.checked(user, group, groups)
+    assert accounts.resolve(user, group, groups, FILES) == wanted
 
 
 NO_USER = [
@@ -90,20 +92,20 @@ NO_USER = [
 @pytest.mark.parametrize("user", NO_USER)
 def test_what_can_name_no_user_is_refused_before_any_lookup(user: str) -> None:
     with pytest.raises(Refused):
-        users.checked(user, None, None)
+        accounts.checked(user, None, None)
 
 
 @pytest.mark.parametrize("group", [word for word in NO_USER if ":" not in word])
 def test_what_can_name_no_group_is_refused(group: str) -> None:
     with pytest.raises(Refused):
-        users.checked("web", group, None)
+        accounts.checked("web", group, None)
     with pytest.raises(Refused):
-        users.checked(None, None, [group])
+        accounts.checked(None, None, [group])
 
 
 def test_a_group_that_is_named_twice_is_refused() -> None:
     with pytest.raises(Refused, match="names a group already"):
-        users.checked("web:adm", "adm", None)
+        accounts.checked("web:adm", "adm", None)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +116,16 @@ def test_an_unknown_or_damaged_user_is_refused_with_the_place_where_it_was_sough
     user: str,
 ) -> None:
     with pytest.raises(Refused) as refused:
-        users.resolve(user, None, None, FILES)
+        accounts.resolve(user, None, None, FILES)
     assert repr(user) in refused.value.reason
     assert "/etc/passwd" in refused.value.reason
 
 
 def test_an_unknown_group_is_refused() -> None:
     with pytest.raises(Refused, match="there is no group 'broken'"):
-        users.resolve(None, "broken", None, FILES)
+        accounts.resolve(None, "broken", None, FILES)
     with pytest.raises(Refused, match="there is no group 'nope'"):
-        users.resolve("web", None, ["nope"], FILES)
+        accounts.resolve("web", None, ["nope"], FILES)
 
 
 def test_the_first_of_several_users_with_one_uid_is_taken() -> None:
@@ -133,8 +135,8 @@ def test_the_first_of_several_users_with_one_uid_is_taken() -> None:
 
 
 def test_the_host_knows_its_root() -> None:
-    host = users.Host()
-    assert users.resolve("root", None, (), host) == Identity(0, 0, ())
+    host = accounts.Host()
+    assert accounts.resolve("root", None, (), host) == Identity(0, 0, ())
     assert host.user("no-such-user-here") is None
     assert host.user_by_id(4294967294) is None
     assert host.group("no-such-group-here") is None

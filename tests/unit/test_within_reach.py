@@ -5,32 +5,30 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import Definition
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.model import (
+    Definition,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
+    MountStep,
+    PivotStep,
+    Step,
+)
+
+STEPS: tuple[Step, ...] = (
+    MountStep("/opt/outside"),
+    MountStep("/srv/web"),
+    MountStep("/srv/web/data"),
+    PivotStep("/srv/web"),
+    MountStep("/later"),
+)
 
 
-def mount(path: str) -> dict[str, t.Any]:
-    return {"do": "mount", "path": path, "src": "", "fstype": "tmpfs", "opts": []}
-
-
-def pivot(new_root: str) -> dict[str, t.Any]:
-    return {"do": "pivot", "new_root": new_root}
-
-
-STEPS = [
-    mount("/opt/outside"),
-    mount("/srv/web"),
-    mount("/srv/web/data"),
-    pivot("/srv/web"),
-    mount("/later"),
-]
-
-
-def paths(steps: list[dict[str, t.Any]]) -> list[str]:
-    return [step.get("path", "pivot") for step in steps]
+def paths(steps: t.Iterable[Step]) -> list[str]:
+    return ["pivot" if step.do == "pivot" else step.path for step in steps]
 
 
 def test_before_the_pivot_everything_is_within_reach() -> None:
-    assert Definition("web", steps=STEPS).within_reach([]) == STEPS
+    assert Definition("web", steps=STEPS).within_reach([]) == list(STEPS)
 
 
 def test_after_the_pivot_what_lay_outside_of_the_new_root_is_out_of_reach() -> None:
@@ -39,7 +37,13 @@ def test_after_the_pivot_what_lay_outside_of_the_new_root_is_out_of_reach() -> N
 
 
 def test_two_pivots() -> None:
-    steps = [*STEPS, mount("/inner"), pivot("/inner"), mount("/inner/last"), mount("/last")]
+    steps = (
+        *STEPS,
+        MountStep("/inner"),
+        PivotStep("/inner"),
+        MountStep("/inner/last"),
+        MountStep("/last"),
+    )
     definition = Definition("web", steps=steps)
     assert paths(definition.within_reach(["/srv/web"]))[-4:] == [
         "/inner",
@@ -57,5 +61,5 @@ def test_two_pivots() -> None:
 
 
 def test_unrecorded_steps_count_as_well() -> None:
-    definition = Definition("web", steps=STEPS[:4], volatile=[mount("/later")])
+    definition = Definition("web", steps=STEPS[:4], volatile=(MountStep("/later"),))
     assert paths(definition.within_reach(["/srv/web"]))[-1] == "/later"

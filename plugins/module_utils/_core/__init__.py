@@ -4,6 +4,6 @@
 
 _archive = getattr(__spec__.loader, "archive", "")  # of a zipimport.zipimporter
 if _archive:
-    from . import precompiled
+    from .startup import compiled_copy
 
-    precompiled.take_the_place_of(__name__, _archive)
+    compiled_copy.take_the_place_of(__name__, _archive)

@@ -2,29 +2,49 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The table of the eight kinds of namespace: names, flags, files, and the order of joining.
+"""The table of the eight kinds of namespace, from which everything follows that differs between them.
 
-From namespaces(7) and include/uapi/linux/sched.h. Everything that differs between kinds
-follows from this table.
+From namespaces(7) and include/uapi/linux/sched.h. A part of `nsctl exec`, which does not load
+typing: it takes longer than the rest.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
-import typing as t
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 
-class Kind(t.NamedTuple):
-    """One kind: ``name`` as in /proc/PID/ns, its CLONE_NEW* ``flag``, and the ``handle``.
+class Kind:
+    """One kind of namespace."""
 
-    ``handle`` is the file below /proc/PID/ns that names the namespace which the *children* of
-    PID are born in. Only pid and time have one that differs: the caller of unshare(2) itself
-    stays where it was.
-    """
+    __slots__ = ("flag", "for_children", "name", "nested", "shown_by")
 
-    name: str
-    flag: int
-    handle: str
+    def __init__(
+        self,
+        name: str,
+        flag: int,
+        *,
+        for_children: bool = False,
+        nested: bool = False,
+        shown_by: tuple[str, ...] = (),
+    ) -> None:
+        # As in /proc/PID/ns and lsns(8).
+        self.name = name
+        # CLONE_NEW*.
+        self.flag = flag
+        # unshare(2) and setns(2) leave the caller where it was: its next children live there.
+        self.for_children = for_children
+        # Others of the kind may lie inside, and end with it.
+        self.nested = nested
+        # File systems of which a mount shows one namespace of the kind, wherever it lies.
+        self.shown_by = shown_by
+
+    @property
+    def handle(self) -> str:
+        """The file in /proc/PID/ns of the namespace that the children of PID are born in."""
+        return f"{self.name}_for_children" if self.for_children else self.name
 
 
 # The order is the order of joining for an unprivileged caller (nsenter(1)): the user namespace
@@ -32,18 +52,24 @@ class Kind(t.NamedTuple):
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("user", 0x10000000, "user"),
-        Kind("mnt", 0x00020000, "mnt"),
-        Kind("uts", 0x04000000, "uts"),
-        Kind("ipc", 0x08000000, "ipc"),
-        Kind("pid", 0x20000000, "pid_for_children"),
-        Kind("cgroup", 0x02000000, "cgroup"),
-        Kind("net", 0x40000000, "net"),
-        Kind("time", 0x00000080, "time_for_children"),
+        Kind("user", 0x10000000, nested=True),
+        Kind("mnt", 0x00020000),
+        Kind("uts", 0x04000000),
+        Kind("ipc", 0x08000000, shown_by=("mqueue",)),
+        Kind("pid", 0x20000000, for_children=True, nested=True, shown_by=("proc",)),
+        Kind("cgroup", 0x02000000, shown_by=("cgroup", "cgroup2")),
+        Kind("net", 0x40000000, shown_by=("sysfs",)),
+        Kind("time", 0x00000080, for_children=True),
     )
 }
 
 NAMES: tuple[str, ...] = tuple(sorted(KINDS))
+FOR_CHILDREN = frozenset(name for name, kind in KINDS.items() if kind.for_children)
+NESTED = frozenset(name for name, kind in KINDS.items() if kind.nested)
+# The kind that a mount of this file system shows.
+SHOWN: dict[str, str] = {fstype: name for name, kind in KINDS.items() for fstype in kind.shown_by}
+# What has to be joined to change mounts: the mount namespace, and the rights over it.
+FOR_MOUNTS = frozenset(("mnt", "user"))
 
 
 def flags_of(names: t.Iterable[str]) -> int:

@@ -57,21 +57,21 @@ def main(words: t.Sequence[str]) -> int:
 
 def _verb(name: str) -> _Run | None:
     if name in _ENTERING:
-        from . import entering
+        from . import exec_enter
 
-        return entering.run
+        return exec_enter.run
     if name == "list":
-        from . import listing
+        from . import list_names
 
-        return listing.run
+        return list_names.run
     if name == "show":
-        from . import showing
+        from . import show
 
-        return showing.run
+        return show.run
     if name in ("up", "down"):
-        from . import bringing
+        from . import up_down
 
-        return bringing.run
+        return up_down.run
     return None
 
 

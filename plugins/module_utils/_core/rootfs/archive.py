@@ -15,9 +15,9 @@ import os
 import stat
 import typing as t
 
-from .. import paths
 from ..errors import Refused
-from . import digest
+from ..mount import resolve
+from . import marker
 from .source import Config, Progress, Stream
 
 
@@ -34,7 +34,7 @@ class Archive:
 
     def checked(self) -> Archive:
         """This archive with a clean path. Raises Refused."""
-        return dataclasses.replace(self, path=paths.checked_absolute(self.path, option="archive"))
+        return dataclasses.replace(self, path=resolve.checked_absolute(self.path, option="archive"))
 
     @contextlib.contextmanager
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedArchive]:
@@ -75,13 +75,14 @@ class OpenedArchive:
         self.missing = fd < 0
         self.facts: dict[str, t.Any] = {"source": str(archive)}
         self.facts_suffice = not self.missing
+        self.is_followed = False
         if not self.missing:
-            self.facts.update(digest.stamp(fd))
+            self.facts.update(marker.stamp(fd))
 
     def digest(self) -> str:
         """See Opened."""
         if not self._digest:
-            self._digest = digest.of_file(self._fd)
+            self._digest = marker.of_file(self._fd)
         return self._digest
 
     def aliases(self) -> list[str]:
@@ -113,7 +114,7 @@ class OpenedArchive:
             # Whoever unpacks is waited for longest, and goes first where processors are few.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
             try:
-                self._digest = self._digest or digest.of_file(
+                self._digest = self._digest or marker.of_file(
                     self._fd, is_wanted=lambda: not given_up.is_set()
                 )
             except OSError as error:
@@ -125,7 +126,7 @@ class OpenedArchive:
             hashing.join()
             for error in failures:
                 raise error
-            if {**self.facts, **digest.stamp(self._fd)} != self.facts:
+            if {**self.facts, **marker.stamp(self._fd)} != self.facts:
                 raise Refused(f"{self._archive} was changed while it was unpacked", "Run it again.")
             return self._digest
 

@@ -15,7 +15,7 @@ import re
 import typing as t
 
 from ..errors import Refused
-from . import digest, kept, tool
+from . import cache, marker, run_tool
 from .source import Config, Progress, Stream
 
 _SUITE = re.compile(r"[a-z][a-z0-9.+-]*\Z")
@@ -64,7 +64,7 @@ class Bootstrap:
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedBootstrap]:
         """See Source. The tool may be missing too: an earlier task would have installed it."""
         if not may_be_missing:
-            tool.needed("mmdebstrap", for_what="bootstrap")
+            run_tool.needed("mmdebstrap", for_what="bootstrap")
         yield OpenedBootstrap(self)
 
 
@@ -73,6 +73,7 @@ class OpenedBootstrap:
 
     missing = False
     facts_suffice = True
+    is_followed = False
 
     def __init__(self, wanted: Bootstrap) -> None:
         self._wanted = wanted
@@ -80,7 +81,7 @@ class OpenedBootstrap:
 
     def digest(self) -> str:
         """See Opened. It is that of what was asked for: the same words make the same root."""
-        return digest.of_specification({"bootstrap": dataclasses.asdict(self._wanted)})
+        return marker.of_specification({"bootstrap": dataclasses.asdict(self._wanted)})
 
     def aliases(self) -> list[str]:
         """See Opened."""
@@ -100,7 +101,7 @@ class OpenedBootstrap:
                 digest=self.digest,
             )
             return
-        with kept.fill(
+        with cache.fill(
             self.digest(),
             patience=patience,
             make=lambda work, path: make(self._wanted, path, work, progress=progress),
@@ -109,7 +110,7 @@ class OpenedBootstrap:
 
     def recorded(self) -> dict[str, str]:
         """See Opened."""
-        return {"archive": kept.path_of(self.digest())}
+        return {"archive": cache.path_of(self.digest())}
 
 
 def make(wanted: Bootstrap, target: str, work: str, *, progress: Progress) -> None:
@@ -118,8 +119,8 @@ def make(wanted: Bootstrap, target: str, work: str, *, progress: Progress) -> No
     Raises Refused with what mmdebstrap said when it fails.
     """
     try:
-        tool.run(_command(wanted, target), writable=[work], scratch=work, progress=progress)
-    except tool.Failed as error:
+        run_tool.run(_command(wanted, target), writable=[work], scratch=work, progress=progress)
+    except run_tool.Failed as error:
         # The first error is the cause; the others are those of who called what failed.
         said = [line[2:].strip() for line in error.lines if line.startswith("E:")]
         raise Refused(

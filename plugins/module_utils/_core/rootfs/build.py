@@ -15,12 +15,14 @@ import functools
 import os
 import typing as t
 
-from .. import spawn, steps
-from . import adjust, digest, place, removal, unpack, worker, workspace
-from .adjust import Owners
-from .digest import Marker
-from .look import Location, Site, Spot, look
+from .. import actions
+from ..namespace import enter
+from . import ask_parent, owners, place, removal, unpack, workspace
+from . import marker as digest
+from .marker import Marker
+from .owners import Owners
 from .rules import Rules
+from .site import Location, Site, Spot, look
 from .source import Progress, Stream
 
 
@@ -56,11 +58,11 @@ def build(
         stream.verify()
         return marker._replace(digest=stream.digest(), config=config())
 
-    def work(ask: worker.Ask) -> Built:
+    def work(ask: ask_parent.Ask) -> Built:
         with Spot(site.inside(), site.path, make=True) as spot:
             return _build_at(spot, site, stream, marker, rules=rules, step=step, ask=ask)
 
-    built: Built = worker.call(
+    built: Built = ask_parent.call(
         work,
         joins=site.handles,
         answers={
@@ -82,7 +84,7 @@ def _build_at(
     *,
     rules: Rules,
     step: str,
-    ask: worker.Ask,
+    ask: ask_parent.Ask,
 ) -> Built:
     with place.staged(spot, patience=site.patience) as stage:
         spot.reopen()
@@ -99,7 +101,7 @@ def _build_at(
                 ask("make", stage.path)
                 if rules.lasting:
                     unpack.enter(stage.root)
-                    adjust.everything(Owners(rules.id_maps), device_nodes=rules.device_nodes)
+                    owners.everything(Owners(rules.id_maps), device_nodes=rules.device_nodes)
             else:
                 unpack.enter(stage.root)
                 unpacked = unpack.unpack(
@@ -113,9 +115,9 @@ def _build_at(
             return complete
 
         why = functools.partial(_explained, stage.root)
-        complete = steps.run(step, fill, explain=why)
+        complete = actions.run(step, fill, explain=why)
         put = functools.partial(place.put, spot, stage, complete)
-        steps.run(f"put {site.path} into place", put, explain=why)
+        actions.run(f"put {site.path} into place", put, explain=why)
         return Built(complete, warnings)
 
 
@@ -159,7 +161,7 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
                 elif spot.fd >= 0:
                     place.take_away(spot)
 
-    spawn.call(lambda: steps.run(step, take), joins=site.handles)
+    enter.call(lambda: actions.run(step, take), joins=site.handles)
     return site.look().old
 
 
@@ -171,13 +173,13 @@ def clear_away(site: Site, *, step: str) -> bool:
 
     def clear() -> bool:
         view = site.inside()
-        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0) as stage:
-            return stage.cleared
+        try:
+            with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0) as stage:
+                return stage.cleared
+        except workspace.Busy:
+            return False
 
-    try:
-        return bool(spawn.call(lambda: steps.run(step, clear), joins=site.handles))
-    except workspace.Busy:
-        return False
+    return bool(enter.call(lambda: actions.run(step, clear), joins=site.handles))
 
 
 def remove_old(
@@ -188,20 +190,20 @@ def remove_old(
     Where another run is at work there, that one does it at its end. Raises StepFailed.
     """
 
-    def work(ask: worker.Ask) -> bool:
+    def work(ask: ask_parent.Ask) -> bool:
         view = site.inside()
-        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
-            # Looked up and asked about anew: a name may be that of another root by now.
-            chosen = ask("unused", look(view, site.path).old)
-            for location in chosen:
-                removal.remove(spot.parent, location.path.rpartition("/")[2])
-            return bool(chosen)
+        try:
+            with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
+                # Looked up and asked about anew: a name may be that of another root by now.
+                chosen = ask("unused", look(view, site.path).old)
+                for location in chosen:
+                    removal.remove(spot.parent, location.path.rpartition("/")[2])
+                return bool(chosen)
+        except workspace.Busy:
+            return False
 
-    call = functools.partial(worker.call, work, joins=site.handles, answers={"unused": unused})
-    try:
-        return bool(steps.run(step, call))
-    except workspace.Busy:
-        return False
+    call = functools.partial(ask_parent.call, work, joins=site.handles, answers={"unused": unused})
+    return bool(actions.run(step, call))
 
 
 def remember(site: Site, before: Marker, after: Marker) -> None:
@@ -219,4 +221,4 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
                 digest.write(spot.fd, after)
 
     with contextlib.suppress(workspace.Busy, OSError):
-        spawn.call(write, joins=site.handles)
+        enter.call(write, joins=site.handles)

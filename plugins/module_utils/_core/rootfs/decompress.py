@@ -19,7 +19,8 @@ import sys
 import tempfile
 import typing as t
 
-from ..errors import Refused
+from .. import actions
+from ..errors import Refused, StepFailed
 
 # So that the two processes take turns less often; the size is what anyone may have by default.
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ has a name since Python 3.10
@@ -91,6 +92,10 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
             yield Opened(output.fileno(), verify)
         except Refused:
             verify()
+            raise
+        except StepFailed as error:
+            if isinstance(error.cause, Refused):
+                actions.run(error.step, verify)
             raise
         finally:
             output.close()

@@ -17,9 +17,9 @@ import stat
 import subprocess
 import typing as t
 
-from .. import paths
 from ..errors import Refused
-from . import tool
+from ..mount import resolve
+from . import run_tool
 from .source import Config, Progress, Stream
 
 
@@ -35,7 +35,7 @@ class Directory:
 
     def checked(self) -> Directory:
         """This directory with a clean path. Raises Refused."""
-        path = paths.checked_absolute(self.path, option="directory")
+        path = resolve.checked_absolute(self.path, option="directory")
         return dataclasses.replace(self, path=path)
 
     @contextlib.contextmanager
@@ -53,6 +53,7 @@ class Directory:
 class OpenedDirectory:
     """A directory that was there."""
 
+    is_followed = True
     facts_suffice = False  # nothing about a directory tells that nothing below it was changed
 
     def __init__(self, directory: Directory, *, missing: bool) -> None:
@@ -129,8 +130,8 @@ class OpenedDirectory:
         words = ["--archive", "--reflink=auto", "--one-file-system", "--no-target-directory"]
         command = ["cp", *words, "--", self._path, f"{work}/root"]
         try:
-            tool.run(command, writable=[work], scratch=work, progress=progress)
-        except tool.Failed as error:
+            run_tool.run(command, writable=[work], scratch=work, progress=progress)
+        except run_tool.Failed as error:
             raise self._failed(error.lines) from error
 
     def _failed(self, lines: t.Sequence[str]) -> Refused:

@@ -18,7 +18,7 @@ import subprocess
 import typing as t
 
 from ..errors import Refused
-from . import decompress, digest, kept, reference, tool
+from . import cache, decompress, marker, reference, run_tool
 from .source import Config, Progress, Stream
 from .stream import Stream as Bytes
 
@@ -56,11 +56,13 @@ class Image:
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedImage]:
         """See Source."""
         file = reference.file_of(self.name)
-        if may_be_missing and (not tool.is_there("skopeo") or (file and not os.path.exists(file))):
+        if may_be_missing and (
+            not run_tool.is_there("skopeo") or (file and not os.path.exists(file))
+        ):
             yield OpenedImage(self, missing=True)  # an earlier task of the play would have
             return
-        tool.needed("skopeo", for_what="image")
-        tool.needed("umoci", for_what="image")
+        run_tool.needed("skopeo", for_what="image")
+        run_tool.needed("umoci", for_what="image")
         yield OpenedImage(self, missing=False)
 
 
@@ -78,13 +80,14 @@ class OpenedImage:
         self._aliases: list[str] = []
         self._config: Config = {}
         self.missing = missing
+        self.is_followed = False
         self.facts: dict[str, t.Any] = {"source": image.name, "platform": str(self._platform)}
         file = reference.file_of(image.name)
         # A name with a digest means the same for ever; a file is known by its stamp.
         self.facts_suffice = bool(reference.pinned_by_name(image.name) or file)
         if file and not missing:
             with _opened_file(file) as fd:
-                self.facts.update(digest.stamp(fd))
+                self.facts.update(marker.stamp(fd))
 
     def digest(self) -> str:
         """See Opened. Of a registry, only the manifest is asked for."""
@@ -122,7 +125,7 @@ class OpenedImage:
                 digest=self.digest,
             )
             return
-        with kept.fill(
+        with cache.fill(
             self.digest(),
             patience=patience,
             make=lambda work, path: self._pack(work, path, progress),
@@ -131,7 +134,7 @@ class OpenedImage:
 
     def recorded(self) -> dict[str, str]:
         """See Opened."""
-        return {"archive": kept.path_of(self.digest())}
+        return {"archive": cache.path_of(self.digest())}
 
     def _words(self, command: str) -> list[str]:
         """skopeo's words for how to get at the image."""
@@ -168,13 +171,13 @@ class OpenedImage:
         words = ["--dest-compress-format=gzip", "--dest-compress-level=1"]
         words += [self._exactly, f"oci:{layout}:{_TAG}"]
         try:
-            tool.run(
+            run_tool.run(
                 ["skopeo", f"--tmpdir={work}", *self._words("copy"), *words],
                 writable=[work],
                 scratch=work,
                 progress=progress,
             )
-        except tool.Failed as error:
+        except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error
         manifest = _only_manifest(layout)
         self._config = reference.config_of(
@@ -183,8 +186,8 @@ class OpenedImage:
         self._check_size(layout, manifest)
         words = ["raw", "unpack", f"--image={layout}:{_TAG}", f"{work}/root"]
         try:
-            tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
-        except tool.Failed as error:
+            run_tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
+        except run_tool.Failed as error:
             raise self._failed("unpacked", error.lines) from error
 
     def _check_size(self, layout: str, manifest: dict[str, t.Any]) -> None:
@@ -204,8 +207,8 @@ class OpenedImage:
         command = ["tar", "--create", "--file", path, "--directory", f"{work}/root"]
         command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
         try:
-            tool.run([*command, "--xattrs-include=*", "."], writable=[work], scratch=work)
-        except tool.Failed as error:
+            run_tool.run([*command, "--xattrs-include=*", "."], writable=[work], scratch=work)
+        except run_tool.Failed as error:
             raise self._failed("packed", error.lines) from error
 
 

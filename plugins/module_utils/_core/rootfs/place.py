@@ -18,8 +18,9 @@ import typing as t
 
 from ..errors import KernelError
 from ..syscalls import trees
-from . import digest, removal, workspace
-from .look import ALWAYS_THERE, DIRECTORY, ROOT, WITHIN, Spot
+from . import marker as digest
+from . import removal, workspace
+from .site import ALWAYS_THERE, DIRECTORY, ROOT, WITHIN, Spot
 
 
 class Stage(t.NamedTuple):

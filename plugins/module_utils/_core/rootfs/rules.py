@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ..id_maps import IdMaps
+    from ..namespace.id_map import IdMaps
 
 
 class Rules(t.NamedTuple):

@@ -44,16 +44,17 @@ class Stream(t.NamedTuple):
 
 
 class Opened(t.Protocol):
-    """A source that was looked at.
+    """A source that was looked at."""
 
-    ``missing``: it is not there, which only check mode puts up with. ``facts`` tell what it is
-    without reading it: when they are those of a root that is there, and ``facts_suffice``, it
-    has the same digest.
-    """
-
+    # It is not there, which only check mode puts up with.
     missing: bool
+    # What it is, told without reading it.
     facts: dict[str, t.Any]
+    # A root that is there and has the same facts has the same digest.
     facts_suffice: bool
+    # It has no content of its own that could be named by a digest later on, as a directory: when
+    # the namespace comes up again it is unpacked as it is then.
+    is_followed: bool
 
     def digest(self) -> str:
         """Its digest. Raises Refused where the source cannot be had."""

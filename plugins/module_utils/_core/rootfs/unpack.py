@@ -20,15 +20,15 @@ import struct
 import typing as t
 
 from ..errors import KernelError, Refused
-from . import digest, tar
-from .adjust import Owners
+from . import marker, tar
+from .owners import Owners
 from .rules import Rules
 from .source import Progress
 from .stream import Stream
 
 # The first are this collection's own; the others tell overlayfs to look elsewhere.
 _FOREIGN_XATTRS = ("trusted.linux_namespaces.", "user.linux_namespaces.", "trusted.overlay.")
-_MARKER = digest.FILE.encode()
+_MARKER = marker.FILE.encode()
 _TIME = struct.Struct("=Iqq")
 _PROGRESS_BYTES = 32 << 20
 _NOBODY = 0xFFFFFFFF  # to chown(2): leave it as it is

@@ -12,15 +12,13 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 import typing as t
 
 from ..errors import Refused
+from ..storage import lock
 from . import removal
-
-_PAUSE = 0.05
 
 
 class Busy(Refused):
@@ -74,16 +72,8 @@ def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> Workspac
 
 
 def _lock(fd: int, deadline: float, what_for: str) -> None:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Busy(
-                    f"another run is at work on {what_for}", "Wait for it to end, and run again."
-                ) from None
-            time.sleep(_PAUSE)
+    if not lock.take(fd, deadline=deadline):
+        raise Busy(f"another run is at work on {what_for}", "Wait for it to end, and run again.")
 
 
 def _is_named(fd: int, parent_fd: int, name: str) -> bool:

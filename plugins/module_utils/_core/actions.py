@@ -1,0 +1,67 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Carrying out a plan: its named actions, one after the other.
+
+The name of an action is what check mode announces, what the result lists as done, and what an
+error says has failed.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # signal loads enum, for the names of its numbers
+import os
+
+from .errors import Refused, StepFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
+    # Looks at the system after a failure and answers (reason, hint), each possibly empty.
+    Explain = t.Callable[[OSError], tuple[str, str]]
+
+# A test ends the run with SIGKILL before a step: the one whose name holds this text, or the one
+# with this number, counted from 1 over all processes of the run.
+KILL_VARIABLE = "LINUX_NAMESPACES_KILL_BEFORE"
+_doomed = os.environ.get(KILL_VARIABLE, "")
+_run_pid = os.getpid()
+if _doomed.isdecimal():
+    import mmap
+
+    _taken = mmap.mmap(-1, 8)  # children count on in it
+
+
+def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = None) -> t.Any:
+    """Carry out one action and return its result.
+
+    Raises StepFailed with the name, whatever was raised: Refused means "before anything was
+    changed", which nobody can say of an action that has begun. ``explain`` looks for the cause
+    of an OSError.
+    """
+    if _doomed and _is_doomed(name):
+        _end_this_run()
+    try:
+        return action()
+    except Refused as error:
+        raise StepFailed(name, error, error.reason, error.hint, error.facts) from error
+    except OSError as error:
+        reason, hint = explain(error) if explain is not None else ("", "")
+        raise StepFailed(name, error, reason, hint) from error
+
+
+def _is_doomed(name: str) -> bool:
+    if not _doomed.isdecimal():
+        return _doomed in name
+    number = int.from_bytes(_taken[:], "little") + 1
+    _taken[:] = number.to_bytes(8, "little")
+    return number >= int(_doomed)
+
+
+def _end_this_run() -> None:
+    if os.getppid() == _run_pid:  # otherwise we are it, or it is out of reach: in another pid ns
+        os.kill(_run_pid, _signal.SIGKILL)
+    os.kill(os.getpid(), _signal.SIGKILL)
+    os._exit(1)  # the init of a pid namespace cannot be killed from within

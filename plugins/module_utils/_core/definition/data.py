@@ -1,0 +1,64 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Reading a JSON object field by field: people edit the files, and make mistakes.
+
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+_Value = t.TypeVar("_Value")
+
+_NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object"}
+
+
+class Fields:
+    """The fields of an object that was read. Each is taken once; done() tells what is left over."""
+
+    def __init__(self, data: t.Any, what: str) -> None:
+        """``what`` is what it describes, for messages. Raises ValueError unless it is an object."""
+        if not isinstance(data, dict):
+            raise ValueError(f"{what} is no object")
+        self._left = dict(data)
+        self._what = what
+
+    def take(self, key: str, kind: type[_Value], default: _Value | None = None) -> _Value:
+        """The value of the field. Raises ValueError where it is missing or of another kind."""
+        if key not in self._left:
+            if default is None:
+                raise ValueError(f"{self._what} has no {key}")
+            return default
+        value = self._left.pop(key)
+        # To Python true is a number as well.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"{key} of {self._what} is not {_NAMES[kind]}")
+        return value
+
+    def maybe(self, key: str, kind: type[_Value]) -> _Value | None:
+        """The value of a field that may be missing, or null, which is None."""
+        if self._left.get(key) is None:
+            self._left.pop(key, None)
+            return None
+        return self.take(key, kind)
+
+    def texts(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
+        """The texts of a list. Raises ValueError."""
+        found = self.take(key, list, default)
+        if not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{key} of {self._what} holds something that is no text")
+        return tuple(found)
+
+    def table(self, key: str, kind: type[_Value]) -> dict[str, _Value]:
+        """The values of an object, all of one kind; empty where it is missing. Raises ValueError."""
+        found = self.take(key, dict, {})
+        inner = Fields(found, f"{key} of {self._what}")
+        return {name: inner.take(name, kind) for name in found}
+
+    def done(self) -> None:
+        """Raises ValueError where there are fields that nobody has taken: they would be lost."""
+        if self._left:
+            raise ValueError(f"{self._what} has {', '.join(sorted(self._left))}, which is unknown")

@@ -1,0 +1,153 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The files that keep a definition.
+
+    /etc/linux-namespaces/web.json          what is there again after a reboot
+    /run/linux-namespaces/web/state.json    what is true until then
+
+Steps that are not persistent, and what only holds for the namespace that lives now, are in the
+second.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .. import host_paths
+from ..errors import Refused
+from ..storage import atomic, json_file
+from . import steps
+from .data import Fields
+from .layout import PivotNote
+from .model import Definition
+from .properties import Properties
+
+DIRECTORY = "/etc/linux-namespaces"
+VERSION = 1
+
+
+def path_of(name: str) -> str:
+    """The file of a definition that outlives a reboot."""
+    return f"{DIRECTORY}/{host_paths.checked_name(name)}.json"
+
+
+def _state_path(name: str) -> str:
+    return f"{host_paths.directory(name)}/state.json"
+
+
+def names() -> list[str]:
+    """The names that have a definition that outlives a reboot, sorted."""
+    try:
+        found = [name[:-5] for name in os.listdir(DIRECTORY) if name.endswith(".json")]
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in found if host_paths.is_name(name))
+
+
+class _Content(t.NamedTuple):
+    """What one of the two files says."""
+
+    properties: Properties
+    steps: tuple[steps.Step, ...]
+    pivoted: tuple[PivotNote, ...]
+
+
+def load(name: str) -> Definition | None:
+    """The definition of ``name``, or None where there is none.
+
+    Raises Refused when a file is not one that this version can read.
+    """
+    record = _read(path_of(name))
+    state = _read(_state_path(name))
+    own = record or state
+    if own is None:
+        return None
+    return Definition(
+        name=name,
+        properties=own.properties,
+        persistent=record is not None,
+        steps=record.steps if record is not None else (),
+        volatile=state.steps if state is not None else (),
+        pivoted=state.pivoted if state is not None else (),
+    )
+
+
+def save(definition: Definition) -> None:
+    """Write the definition; what is not persistent goes where a reboot forgets it.
+
+    Call it with the lock held. Raises OSError.
+    """
+    own = {"version": VERSION, "name": definition.name}
+    own["properties"] = definition.properties.to_data()
+    if definition.persistent:
+        atomic.make_directory(DIRECTORY, mode=0o755)
+        record = {**own, "steps": [step.to_data() for step in definition.steps]}
+        json_file.write(path_of(definition.name), record)
+    if os.path.isdir(host_paths.directory(definition.name)):
+        state = {**own, "steps": [step.to_data() for step in definition.volatile]}
+        state["pivoted"] = [note.to_data() for note in definition.pivoted]
+        json_file.write(_state_path(definition.name), state)
+    if not definition.persistent:
+        forget(definition.name)
+
+
+def forget(name: str) -> None:
+    """Remove the definition that outlives a reboot, and its directory with the last one."""
+    atomic.remove(path_of(name))
+    atomic.remove_directory(DIRECTORY)
+
+
+def forget_state(name: str) -> None:
+    """Remove what is true of ``name`` until the reboot."""
+    atomic.remove(_state_path(name))
+
+
+def archives_of(definition: Definition) -> set[str]:
+    """The archives that a definition unpacks."""
+    roots = [step for step in definition.all_steps if isinstance(step, steps.RootStep)]
+    return {step.archive for step in roots if step.archive}
+
+
+def has_record(name: str) -> bool:
+    """Whether a definition that outlives a reboot is kept for ``name``."""
+    return os.path.lexists(path_of(name))
+
+
+def has_files(name: str) -> bool:
+    """Whether forget() has something to do, be it what a killed run was writing."""
+    return atomic.is_there(path_of(name))
+
+
+def _read(path: str) -> _Content | None:
+    try:
+        found = json_file.read(path)
+        if found is None:
+            return None
+        version = found.get("version")
+        if version == VERSION:
+            return _content_of(found)
+    except (ValueError, IsADirectoryError) as error:
+        raise Refused(
+            f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
+        ) from error
+    raise Refused(
+        f"{path} has version {version}, this collection reads version {VERSION}",
+        "Use the version of the collection that wrote it, or remove the file.",
+    )
+
+
+def _content_of(found: dict[str, t.Any]) -> _Content:
+    """What a file says. Raises ValueError."""
+    fields = Fields(found, "the definition")
+    for key, kind in (("version", int), ("name", str)):
+        fields.take(key, kind)
+    properties = Properties.from_data(fields.take("properties", dict))
+    listed = enumerate(fields.take("steps", list, []), start=1)
+    every = tuple(steps.from_data(each, f"step {number}") for number, each in listed)
+    noted = fields.take("pivoted", list, [])
+    fields.done()
+    return _Content(properties, every, tuple(map(PivotNote.from_data, noted)))

@@ -1,0 +1,122 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The definition of a named namespace: its properties, and the ordered list of its steps.
+
+It is to a named namespace what /etc/fstab is to the host's mounts. Pure: file.py keeps it.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing as t
+
+from .layout import Layout, PivotNote
+from .places import Places, name_after, pivots_of
+from .properties import Properties
+from .steps import MountStep, PivotStep, Step
+
+# What becomes of the step at a place: another one, or with None nothing.
+Change = tuple[str, str, t.Optional[Step]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What a named namespace should be."""
+
+    name: str
+    properties: Properties = dataclasses.field(default_factory=Properties)
+    # Whether it is there again after a reboot.
+    persistent: bool = True
+    steps: tuple[Step, ...] = ()
+    # Steps that are true until the namespace ends.
+    volatile: tuple[Step, ...] = ()
+    # The pivots that were begun in the namespace that lives now.
+    pivoted: tuple[PivotNote, ...] = ()
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps that last, and after them those that do not."""
+        return self.steps + self.volatile
+
+    @property
+    def layout(self) -> Layout:
+        """What was done to the namespace's tree; view.TargetView settles which pivots were done.
+
+        Mounts count until the first pivot: what is mounted later has names that belong to the
+        new root, where nothing has to be told apart from the host's any more.
+        """
+        before = itertools.takewhile(lambda step: not isinstance(step, PivotStep), self.steps)
+        first = itertools.chain(before, self.volatile)
+        return Layout(
+            mounted=frozenset(each.path for each in first if isinstance(each, MountStep)),
+            noted=self.pivoted,
+        )
+
+    def within_reach(self, pivoted: t.Collection[str]) -> list[Step]:
+        """The steps whose places can still be reached after the pivots to these new roots.
+
+        What was mounted outside of a new root went with the old one.
+        """
+        every = self.all_steps
+        pivots = pivots_of(every, pivoted)
+        return [
+            step
+            for index, step in enumerate(every)
+            if isinstance(step, PivotStep) or name_after(step.path, index, pivots)[1] is None
+        ]
+
+    def find(self, do: str, path: str) -> Step | None:
+        """The step of the kind ``do`` at the place that ``path`` names now, or None."""
+        return self.find_all(do, [path])[0]
+
+    def find_all(self, do: str, named: t.Iterable[str]) -> list[Step | None]:
+        """What find() answers for each of these paths."""
+        every = self.all_steps
+        places = Places(every)
+        indexes = [places.index(do, path) for path in named]
+        return [None if index is None else every[index] for index in indexes]
+
+    def lasts(self, step: Step) -> bool:
+        """Whether this very step is one of those that outlive a reboot."""
+        return any(each is step for each in self.steps)
+
+    def with_step(self, step: Step, *, persistent: bool) -> Definition:
+        """This definition with the step: in its old place when it changes one, else last."""
+        return self.with_changes([(*step.key(), step)], persistent=persistent)
+
+    def without_step(self, do: str, path: str) -> Definition:
+        """This definition without the step at that place."""
+        return self.with_changes([(do, path, None)], persistent=True)
+
+    def with_changes(self, changes: t.Iterable[Change], *, persistent: bool) -> Definition:
+        """This definition with many steps set or removed.
+
+        What changes a step stands in its old place, under the path that it has there: before a
+        pivot another one would name another place. What is new comes last, in this order.
+        """
+        lasts = persistent and self.persistent
+        every = [(step, index < len(self.steps)) for index, step in enumerate(self.all_steps)]
+        places = Places([step for step, _lasts in every])
+        removed = set()
+        added: list[tuple[Step, bool]] = []
+        for do, path, new in changes:
+            index = places.index(do, path)
+            if new is not None and index is not None and every[index][1] == lasts:
+                if not isinstance(new, PivotStep):
+                    new = dataclasses.replace(new, path=every[index][0].path)
+                every[index] = (new, lasts)
+                continue
+            if index is not None:
+                removed.add(index)
+            if new is not None:
+                added.append((new, lasts))
+        left = [pair for index, pair in enumerate(every) if index not in removed] + added
+        return dataclasses.replace(
+            self,
+            steps=tuple(step for step, is_kept in left if is_kept),
+            volatile=tuple(step for step, is_kept in left if not is_kept),
+        )

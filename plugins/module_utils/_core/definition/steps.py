@@ -1,0 +1,164 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The steps of a definition: what is done in a namespace, in order, whenever it comes up.
+
+A kind of step is one class here, and an operation that carries it out. The key "do" of its JSON form
+names it.
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .data import Fields
+
+
+@dataclasses.dataclass(frozen=True)
+class MountStep:
+    """A mount, as ns_mount makes it."""
+
+    do: t.ClassVar[str] = "mount"
+
+    # Where, as it was called when the step was recorded.
+    path: str
+    src: str = ""
+    fstype: str = ""
+    # The words of opts.
+    words: tuple[str, ...] = ()
+    # Empty leaves what the kernel gives to a new mount.
+    propagation: str = ""
+    # Where the source of a bind is looked up: host or namespace.
+    src_in: str = "host"
+
+    def key(self) -> tuple[str, str]:
+        """What tells it from other steps: two with the same do the same at the same place."""
+        return self.do, self.path
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        data: dict[str, t.Any] = {"do": self.do, "path": self.path, "src": self.src}
+        data.update(fstype=self.fstype, opts=list(self.words))
+        if self.propagation:
+            data["propagation"] = self.propagation
+        if self.src_in != "host":
+            data["src_in"] = self.src_in
+        return data
+
+    @classmethod
+    def from_data(cls, fields: Fields) -> MountStep:
+        """The step of a JSON form. Raises ValueError."""
+        return cls(
+            path=fields.take("path", str),
+            src=fields.take("src", str),
+            fstype=fields.take("fstype", str),
+            words=fields.texts("opts"),
+            propagation=fields.take("propagation", str, ""),
+            src_in=fields.take("src_in", str, "host"),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RootStep:
+    """A root file system, as ns_rootfs unpacks it.
+
+    It comes from one of two: an archive, the user's own or one that was kept of an image or a
+    bootstrap (rootfs/cache.py), or a directory.
+    """
+
+    do: t.ClassVar[str] = "unpack"
+
+    path: str
+    archive: str = ""
+    directory: str = ""
+    # What the source has to have. Empty where nobody asked for it, for a directory alone: that
+    # is copied as it is whenever the namespace comes up, as a bind shows what is there then.
+    digest: str = ""
+    # keep or skip.
+    device_nodes: str = "keep"
+    # The maps that owners are shifted by, in the form of the option id_map; None for none.
+    id_map: dict[str, t.Any] | None = None
+
+    def key(self) -> tuple[str, str]:
+        """See MountStep."""
+        return self.do, self.path
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        data: dict[str, t.Any] = {"do": self.do, "path": self.path}
+        if self.directory:
+            data["directory"] = self.directory
+        else:
+            data["archive"] = self.archive
+        if self.digest or not self.directory:
+            data["digest"] = self.digest
+        if self.device_nodes != "keep":
+            data["device_nodes"] = self.device_nodes
+        if self.id_map is not None:
+            data["id_map"] = self.id_map
+        return data
+
+    @classmethod
+    def from_data(cls, fields: Fields) -> RootStep:
+        """The step of a JSON form. Raises ValueError."""
+        directory = fields.take("directory", str, "")
+        return cls(
+            path=fields.take("path", str),
+            archive="" if directory else fields.take("archive", str),
+            directory=directory,
+            digest=fields.take("digest", str, "" if directory else None),
+            device_nodes=fields.take("device_nodes", str, "keep"),
+            id_map=fields.maybe("id_map", dict),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PivotStep:
+    """A pivot, as ns_pivot_root makes it."""
+
+    do: t.ClassVar[str] = "pivot"
+
+    new_root: str
+    # Where the old root is kept; empty where it goes.
+    put_old: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path that the step is about, as that of other steps."""
+        return self.new_root
+
+    def key(self) -> tuple[str, str]:
+        """See MountStep. A pivot is known by its new root alone."""
+        return self.do, self.new_root
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        data = {"do": self.do, "new_root": self.new_root}
+        if self.put_old:
+            data["put_old"] = self.put_old
+        return data
+
+    @classmethod
+    def from_data(cls, fields: Fields) -> PivotStep:
+        """The step of a JSON form. Raises ValueError."""
+        return cls(new_root=fields.take("new_root", str), put_old=fields.take("put_old", str, ""))
+
+
+Step = t.Union[MountStep, RootStep, PivotStep]
+KINDS: dict[str, type[MountStep] | type[RootStep] | type[PivotStep]] = {
+    kind.do: kind for kind in (MountStep, RootStep, PivotStep)
+}
+
+
+def from_data(data: t.Any, what: str) -> Step:
+    """The step of a JSON form; ``what`` it is, for messages: "step 2". Raises ValueError."""
+    fields = Fields(data, what)
+    do = fields.take("do", str)
+    if do not in KINDS:
+        raise ValueError(f"{what} does {do!r}, not one of {', '.join(KINDS)}")
+    step = KINDS[do].from_data(fields)
+    fields.done()
+    return step

@@ -1,0 +1,306 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a program finds around it in new namespaces: host name, lo, mounts, /proc, its root.
+
+Runs in the process that lives in them. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import resource
+import stat
+import typing as t
+
+from .. import actions as steps
+from ..definition.layout import Layout
+from ..errors import KernelError, Refused
+from ..mount import attach, build, explain, observe, resolve
+from ..mount import table as mount_table
+from ..mount.compare import Source
+from ..mount.plan import plan
+from ..mount.view import TargetView
+from ..mount.wanted import WantedMount
+from ..namespace import network, pins
+from ..syscalls import mounts as calls
+from ..syscalls import namespaces
+
+PROC = WantedMount(path="/proc", src="proc", fstype="proc", words=("nosuid", "nodev", "noexec"))
+_PROPAGATION = {
+    "private": calls.MS_PRIVATE,
+    "slave": calls.MS_SLAVE,
+    "shared": calls.MS_SHARED,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What is arranged before a program starts.
+
+    ``root`` is the directory that becomes its root, as the process sees it before; ``mounts``
+    are made in it, in their order. ``propagation`` is that of all mounts in a new mount
+    namespace: private, slave, shared, or unchanged; empty where the namespace is not new and
+    nothing may be changed in it. ``mount_proc`` mounts a proc of the own pid namespace;
+    None does so where the root has a directory for it. ``loopback`` brings lo up.
+    """
+
+    root: str = ""
+    mounts: tuple[WantedMount, ...] = ()
+    propagation: str = ""
+    hostname: str = ""
+    mount_proc: bool | None = False
+    loopback: bool = False
+
+    def checked(self, creates: t.Collection[str]) -> Surroundings:
+        """These, when they can be arranged in new namespaces of these kinds. Raises Refused."""
+        for option, value, kind in (
+            ("root", self.root, "mnt"),
+            ("mounts", self.mounts, "mnt"),
+            ("mount_proc", self.mount_proc, "mnt"),
+            ("mount_proc", self.mount_proc, "pid"),
+            ("propagation", self.propagation, "mnt"),
+            ("hostname", self.hostname, "uts"),
+            ("loopback", self.loopback, "net"),
+        ):
+            if value and kind not in creates:
+                raise Refused(f"{option} needs the kind {kind}", f"Add {kind} to kinds.")
+        if self.root and self.propagation in ("shared", "unchanged"):
+            raise Refused(
+                f"root and propagation: {self.propagation} exclude each other",
+                "pivot_root(2) takes no root whose mounts are shared: use private or slave.",
+            )
+        if self.hostname and len(os.fsencode(self.hostname)) > 64:
+            raise Refused(f"hostname has more than 64 bytes (sethostname(2)): {self.hostname!r}")
+        if self.root:
+            resolve.checked_absolute(self.root, option="root")
+        for mount in self.mounts:
+            if mount.options.idmap:
+                raise Refused(
+                    f"the mount on {mount.path} cannot have X-mount.idmap here",
+                    "Make it with linux.namespaces.ns_mount in a named namespace.",
+                )
+        return self
+
+    def all_mounts(self) -> list[WantedMount]:
+        """The mounts with the one of proc before them, if that is wanted."""
+        has_own = any(mount.path == PROC.path for mount in self.mounts)
+        wants = self.mount_proc is not False and not has_own
+        return [*([PROC] if wants else []), *self.mounts]
+
+
+def arrange(
+    wanted: Surroundings,
+    host_proc: int,
+    *,
+    own_kinds: t.Collection[str],
+    copy_of_host: bool,
+    may_make_paths: bool = True,
+) -> list[str]:
+    """Arrange them in the namespaces of the caller; return the names of the steps taken.
+
+    ``host_proc`` is an open /proc. ``own_kinds`` are the kinds of namespace that are not the
+    host's; ``copy_of_host`` says that the mount namespace is a new
+    copy of the host's. Without ``may_make_paths`` nothing is made in a file system that others
+    see, and a mount whose place is missing is left out. Raises StepFailed, Refused.
+    """
+    done: list[str] = []
+
+    def step(name: str, action: t.Callable[[], t.Any]) -> None:
+        steps.run(name, action)
+        done.append(name)
+
+    if wanted.hostname:
+        name = wanted.hostname
+        step(f"set the host name {name}", lambda: namespaces.sethostname(name))
+    if wanted.loopback:
+        step("set lo up", lambda: network.set_loopback(up=True))
+    if not wanted.propagation:
+        return done
+    if wanted.propagation != "unchanged":
+        # First of all: in a peer group with the host's, each mount below would appear there.
+        flags = calls.MS_REC | _PROPAGATION[wanted.propagation]
+        steps.run(
+            f"make all mounts {wanted.propagation}", lambda: calls.mount("none", "/", flags=flags)
+        )
+    if copy_of_host:
+        # EINVAL: in a user namespace of its own they are locked, and go with it.
+        with contextlib.suppress(KernelError):
+            pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
+    mounting = _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths)
+    return done + mounting.run()
+
+
+class _Mounting:
+    """Making the mounts: as ns_mount does, but that nothing which was copied is taken away."""
+
+    def __init__(
+        self,
+        wanted: Surroundings,
+        host_proc: int,
+        own_kinds: t.Container[str],
+        *,
+        may_make_paths: bool,
+    ) -> None:
+        self._wanted = wanted
+        self._own_kinds = own_kinds
+        self._mounts = wanted.all_mounts()
+        self._host_proc = host_proc
+        self._may_make_paths = may_make_paths
+        self._trees: dict[int, build.Tree] = {}
+        self._sources: dict[int, Source] = {}
+
+    def run(self) -> list[str]:
+        done = []
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _make_room(len(self._mounts))
+        try:
+            copied = {mount.device for mount in self._table().values()}
+            # Before the pivot: sources are the host's, and a user namespace may mount proc and
+            # sysfs only as long as it sees the host's (mount_namespaces(7)).
+            for position in range(len(self._mounts)):
+                self._build(position)
+            if self._wanted.root:
+                root = self._wanted.root
+                done.append(f"pivot into {root}")
+                steps.run(done[-1], lambda: pivot_into(root))
+            inside = TargetView(self._host_proc, Layout())
+            for position, mount in enumerate(self._mounts):
+                if self._has_place(inside, mount):
+                    done += self._make(inside, position, copied)
+            # Looking around may have changed it to a directory of the host's /proc.
+            os.chdir("/")
+        finally:
+            for tree in self._trees.values():
+                os.close(tree.fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return done
+
+    def _build(self, position: int) -> None:
+        mount = self._mounts[position]
+        if mount.state != "mounted" or (mount.options.bind and mount.src_in != "host"):
+            return
+        self._trees[position] = steps.run(
+            _mount_step(mount),
+            lambda: self._built(position, mount),
+            explain=functools.partial(explain.mount, inside=None, wanted=mount),
+        )
+
+    def _built(self, position: int, mount: WantedMount) -> build.Tree:
+        if not mount.options.bind:
+            return build.build(mount)
+        try:
+            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refused(
+                f"src {mount.src} cannot be opened on the host: {error.strerror}",
+                "Create it first, or use src_in: namespace if it is inside the root.",
+            ) from error
+        try:
+            self._sources[position] = observe.source_of(fd, self._table())
+            return build.clone(fd, mount, source=self._sources[position])
+        finally:
+            os.close(fd)
+
+    def _table(self) -> dict[int, mount_table.Mount]:
+        table = mount_table.read("self/mountinfo", dir_fd=self._host_proc)
+        return {mount.id: mount for mount in table}
+
+    def _has_place(self, inside: TargetView, mount: WantedMount) -> bool:
+        if mount is PROC:
+            return _may_take_proc(required=self._wanted.mount_proc is True)
+        return self._may_make_paths or inside.exists(mount.path)
+
+    def _make(self, inside: TargetView, position: int, copied: t.Container[str]) -> list[str]:
+        mount = self._mounts[position]
+        if mount.options.bind and mount.src_in == "namespace":
+            with contextlib.suppress(KernelError), inside.opened(mount.src) as fd:
+                self._sources[position] = observe.source_of(fd, self._table())
+        seen = observe.observe(
+            inside,
+            mount,
+            observe.Table(inside.mounts()),
+            host_devices=copied,
+            own_kinds=self._own_kinds,
+        )
+        actions = plan(
+            [mount],
+            [seen],
+            layout=Layout(),
+            sources={0: self._sources[position]} if position in self._sources else {},
+            recorded={},
+        )
+        done = []
+        for action in actions:
+            # What was copied into a user namespace is locked there: it is covered, not replaced.
+            if action.verb == "replace":
+                action = action._replace(verb="attach", name=_mount_step(mount))
+            trees = {0: self._trees.pop(position)} if position in self._trees else {}
+            applier = attach.Applier(inside, [mount], trees)
+            steps.run(
+                action.name,
+                functools.partial(applier.apply, action),
+                explain=functools.partial(explain.mount, inside=inside, wanted=mount),
+            )
+            done.append(action.name)
+        return done
+
+
+def _mount_step(mount: WantedMount) -> str:
+    what = f"bind of {mount.src}" if mount.options.bind else mount.fstype
+    return f"mount {what} on {mount.path}"
+
+
+def _may_take_proc(*, required: bool) -> bool:
+    """Whether /proc is a directory. A link there leads writes of tools astray (CVE-2019-19921)."""
+    try:
+        mode = os.lstat("/proc").st_mode
+    except OSError:
+        mode = 0
+    if stat.S_ISDIR(mode):
+        return True
+    if not mode and not required:
+        return False
+    raise Refused(
+        f"/proc of the program's root is {'no directory' if mode else 'missing'}",
+        "Make it a directory there, or set mount_proc: false.",
+    )
+
+
+def pivot_into(root: str) -> None:
+    """Make the directory ``root`` the root of the caller's mount namespace; the old one is gone.
+
+    What is mounted below it comes along. Raises KernelError, Refused.
+    """
+    place = _open_directory(root)
+    # pivot_root(2) takes a mount point only: a copy of the tree, laid over itself, is one.
+    tree = calls.open_tree(place, "", recursive=True)
+    calls.move_mount(tree, place)
+    os.fchdir(tree)
+    os.close(tree)
+    os.close(place)
+    calls.pivot_root(".", ".")
+    calls.umount(".", flags=calls.MNT_DETACH)
+    os.chdir("/")
+
+
+def _open_directory(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused(
+            f"root {path} cannot be opened: {error.strerror}",
+            "Name a directory that holds a root file system.",
+        ) from error
+
+
+def _make_room(number: int) -> None:
+    """Each detached mount is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number + 64:
+        most = number + 64 if hard == resource.RLIM_INFINITY else min(number + 64, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

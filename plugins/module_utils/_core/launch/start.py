@@ -1,0 +1,175 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Becoming a program in namespaces: what happens between the birth of a process and execve(2).
+
+The process that is started is the program itself; nothing stands between it and its parent.
+What fails before the program runs is raised in the parent, which knows that execve(2) has
+succeeded when the pipe for failures closes by itself.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import pickle
+import typing as t
+
+from .. import actions, kinds
+from ..errors import StepFailed
+from ..mount.view import open_host_proc
+from ..namespace import enter, explain
+from ..namespace.target import Handles
+from ..process import accounts, credentials, descendants, proc
+from ..process.execute import Program, become, identity_of
+from ..process.pipes import Streams
+from .setup import Surroundings, arrange
+
+_REPORT_FD = 3
+
+
+class Started(t.NamedTuple):
+    """A program that runs: its pid, its namespaces' ids by kind, and the steps taken for it."""
+
+    pid: int
+    namespaces: dict[str, int]
+    steps: list[str]
+
+
+NOTHING_AROUND = Surroundings()
+
+
+def start(
+    program: Program,
+    *,
+    streams: Streams,
+    joins: Handles | None = None,
+    creates: t.Collection[str] = (),
+    surroundings: Surroundings = NOTHING_AROUND,
+    time_offsets: str = "",
+    prepare: t.Callable[[int], None] | None = None,
+    reason_not_to: t.Callable[[], str] | None = None,
+    may_make_paths: bool = True,
+    warden: bool = False,
+) -> Started:
+    """Start the program as a child of the caller, in a session of its own.
+
+    ``joins``, ``creates``, ``time_offsets`` and ``prepare`` are those of enter.spawn();
+    ``surroundings`` are arranged in the new namespaces. ``reason_not_to`` is called in the
+    program's root and working directory; what it answers is raised as NotStarted, unless it is
+    empty. ``may_make_paths`` is that of surroundings.arrange(). With ``warden`` the child is
+    one (descendants.py), and the program the child of that.
+
+    Returns once the program runs. Raises StepFailed for the step that failed in the child,
+    Refused, KernelError for namespaces that cannot be joined or made.
+    """
+    program.checked()
+    surroundings.checked(creates)
+    # Name services may need libraries and sockets of the host.
+    identity = identity_of(program, accounts.Host()) if program.host_users else None
+    told, report = os.pipe()
+    host_proc = open_host_proc()
+
+    def body() -> int:
+        pipe = report
+        try:
+            os.close(told)
+            os.setsid()  # no terminal of the caller's to push input into (CVE-2017-5226)
+            if "user" in creates:
+                credentials.become_root()
+            joined = set(joins.names if joins is not None else ())
+            done = arrange(
+                surroundings,
+                host_proc,
+                own_kinds=joined | set(creates),
+                copy_of_host="mnt" not in joined,
+                may_make_paths=may_make_paths,
+            )
+            ids = _own_namespaces(host_proc)
+            if warden:
+                descendants.become_warden()
+            pipe = _take_streams(streams, report)
+            become(
+                program,
+                close_from=_REPORT_FD + 1,
+                identity=identity,
+                reason_not_to=reason_not_to,
+                before_exec=lambda: _tell(pipe, (ids, done)),
+            )
+        except Exception as error:
+            _tell(pipe, error)
+        return 1
+
+    try:
+        pid = actions.run(
+            _birth_name(joins, creates),
+            lambda: enter.spawn(
+                body, joins=joins, creates=creates, time_offsets=time_offsets, prepare=prepare
+            ),
+            explain=lambda error: explain.birth(error, joins=joins, creates=creates),
+        )
+    except BaseException:
+        os.close(told)
+        raise
+    finally:
+        os.close(report)
+        os.close(host_proc)
+    answers = _read_answers(told)
+    if len(answers) == 1 and isinstance(answers[0], tuple):
+        ids, done = answers[0]
+        return Started(pid, ids, done)
+    os.waitpid(pid, 0)
+    if not answers:
+        raise ChildProcessError("the process ended before it became the program")
+    failure = answers[-1]
+    cause = failure.cause if isinstance(failure, StepFailed) else None
+    if isinstance(cause, OSError) and "user" in creates:
+        reason, hint = explain.switch_in_the_way(cause)
+        if reason:
+            raise StepFailed(failure.step, cause, reason, hint)
+    raise failure
+
+
+def _own_namespaces(host_proc: int) -> dict[str, int]:
+    ids = {}
+    for kind in kinds.NAMES:
+        with contextlib.suppress(OSError):  # a kind that this kernel lacks
+            ids[kind] = proc.parse_link(os.readlink(f"self/ns/{kind}", dir_fd=host_proc))
+    return ids
+
+
+def _take_streams(streams: Streams, report: int) -> int:
+    """Put the streams in their places, and the pipe for failures next to them."""
+    # All of them out of the way first: one may lie in the place of another.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (*streams, report)]
+    for place, fd in enumerate(high):
+        os.dup2(fd, place, inheritable=place != _REPORT_FD)
+    return _REPORT_FD
+
+
+def _birth_name(joins: Handles | None, creates: t.Collection[str]) -> str:
+    words = []
+    if joins is not None and joins.names:
+        words.append(f"join {', '.join(sorted(joins.names))}")
+    if creates:
+        words.append(f"create {', '.join(sorted(creates))}")
+    return " and ".join(words) or "start a process"
+
+
+def _tell(fd: int, answer: t.Any) -> None:
+    message = pickle.dumps(answer)
+    while message:
+        message = message[os.write(fd, message) :]
+
+
+def _read_answers(fd: int) -> list[t.Any]:
+    with open(fd, "rb") as pipe:
+        stream = io.BytesIO(pipe.read())
+    answers = []
+    while stream.tell() < len(stream.getbuffer()):
+        answers.append(pickle.load(stream))
+    return answers

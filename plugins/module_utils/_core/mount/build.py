@@ -1,0 +1,124 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Making mounts that are not attached yet: file systems, and binds of open files.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from ..errors import KernelError
+from ..syscalls import mounts as calls
+from . import loop
+from .compare import Source
+from .wanted import WantedMount
+
+_ALL_ATTRIBUTES = (
+    calls.MOUNT_ATTR_RDONLY
+    | calls.MOUNT_ATTR_NOSUID
+    | calls.MOUNT_ATTR_NODEV
+    | calls.MOUNT_ATTR_NOEXEC
+    | calls.MOUNT_ATTR_NOSYMFOLLOW
+    | calls.MOUNT_ATTR_NODIRATIME
+    | calls.MOUNT_ATTR__ATIME
+)
+_PEERS = ("slave", "rslave", "shared", "rshared")
+
+
+class Tree(t.NamedTuple):
+    """A mount that is not attached yet. ``settled``: its attributes and peers are as wanted."""
+
+    fd: int
+    settled: bool = True
+
+
+def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
+    """A detached mount of the wanted file system. Raises KernelError.
+
+    An image gets a loop device, which ends with the mount. ``userns`` is as in clone().
+    """
+    asked = wanted.options
+    generic = (("ro", None),) if asked.read_only else ()
+    with contextlib.ExitStack() as stack:
+        source = wanted.src
+        if asked.loop:
+            source = stack.enter_context(loop.device_of(source, read_only=asked.read_only))
+        fd = calls.make_filesystem(
+            wanted.fstype,
+            source=source,
+            options=(*asked.filesystem, *generic),
+            attributes=asked.attr_set,
+        )
+    try:
+        if userns >= 0:
+            _set_id_map(fd, userns, recursive=False)
+    except KernelError:
+        os.close(fd)
+        raise
+    return Tree(fd)
+
+
+def _set_id_map(fd: int, userns: int, *, recursive: bool) -> None:
+    try:
+        calls.mount_setattr(
+            fd, attr_set=calls.MOUNT_ATTR_IDMAP, userns_fd=userns, recursive=recursive
+        )
+    except KernelError as error:
+        error.arguments["idmap"] = True
+        # What other attributes fall back to cannot do this: it is no reason for that.
+        error.errno = errno.EOPNOTSUPP if error.errno == errno.ENOSYS else error.errno
+        raise
+
+
+def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> Tree:
+    """A detached bind of the open file ``fd``. Raises KernelError.
+
+    ``userns`` is a user namespace whose id maps the mount gets (X-mount.idmap), or -1.
+    Before Linux 5.12 (mount_setattr(2)) it is not settled until it is attached.
+    """
+    tree = calls.open_tree(fd, "", recursive=wanted.options.bind_recursive)
+    try:
+        if userns >= 0:
+            _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
+        if cuts_peers(wanted):
+            calls.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
+        expected = source.attributes & ~wanted.options.attr_clr | wanted.options.attr_set
+        if expected != source.attributes:
+            set_attributes(tree, expected)
+        if wanted.options.recursive:
+            set_recursively(tree, wanted)
+    except KernelError as error:
+        if error.errno != errno.ENOSYS:
+            os.close(tree)
+            raise
+        return Tree(tree, settled=False)
+    return Tree(tree)
+
+
+def cuts_peers(wanted: WantedMount) -> bool:
+    """Whether a bind leaves the peer groups of its source.
+
+    A bind of the host's is in the host's peer group: what is mounted on it inside later would
+    appear on the host.
+    """
+    return wanted.src_in == "host" and wanted.propagation not in _PEERS
+
+
+def set_attributes(fd: int, expected: int) -> None:
+    """Give the mount ``fd`` exactly these MOUNT_ATTR_* bits. Raises KernelError."""
+    # The atime field is cleared as a whole before a value is set in it (mount_setattr(2)).
+    cleared = _ALL_ATTRIBUTES & ~expected | calls.MOUNT_ATTR__ATIME
+    calls.mount_setattr(fd, attr_set=expected, attr_clr=cleared)
+
+
+def set_recursively(fd: int, wanted: WantedMount) -> None:
+    """Set and clear what ``wanted`` asks for on the mount ``fd`` and below. Raises KernelError."""
+    asked = wanted.options
+    calls.mount_setattr(fd, attr_set=asked.attr_set, attr_clr=asked.attr_clr, recursive=True)

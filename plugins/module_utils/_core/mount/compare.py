@@ -1,0 +1,305 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Whether a mount that is there is the one that is wanted, and what differs if not.
+
+Pure: works on the mount table's records and on identities that were read before.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ..definition.steps import MountStep
+from ..syscalls import mounts as calls
+from . import options
+from . import table as mount_table
+from .wanted import WantedMount
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+# What the kernel shows under another name.
+_SHOWN_AS = {"nr_blocks": "size"}
+# What the kernel does not show because it is the default.
+_UNSHOWN: dict[str, dict[str, str | None]] = {
+    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
+    "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
+    "proc": {"hidepid": "off", "gid": "0"},
+    "overlay": dict.fromkeys(("index", "metacopy", "nfs_export", "verity", "xino"), "off"),
+}
+_HIDEPID = {"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
+# Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
+# takes a new one. What is not listed is changed in place.
+_NEEDS_NEW: dict[str, set[str]] = {
+    "overlay": {"*"},
+    "tmpfs": {"mode", "uid", "gid"},
+}
+# To change one option of these sets all that are not given to their defaults.
+_RESETS_THE_REST = ("devpts",)
+_GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand")
+
+
+class Identity(t.NamedTuple):
+    """Which file something is: what a bind's source and its mount have in common."""
+
+    device: int
+    inode: int
+
+
+class Source(t.NamedTuple):
+    """What is known of the source of a bind, or of an image, before it is mounted.
+
+    ``devices`` are the loop devices that show the image, as "major:minor".
+    """
+
+    identity: Identity
+    attributes: int
+    is_directory: bool = True
+    is_idmapped: bool = False
+    devices: tuple[str, ...] = ()
+
+
+class Observed(t.NamedTuple):
+    """What is at a path: does it exist, the topmost mount there, and how many lie below that.
+
+    ``mount`` is None where the path is no mount point. ``stacked`` counts mounts stacked
+    directly beneath the topmost one at the same path; ``children`` are mounted below it.
+    ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
+    to change it would change the host. ``is_shared`` says that the host has mounted it as well,
+    as the one cgroup2 or a device: the mount is ours, the file system is not ours alone.
+    ``name`` is the path without links. ``id_map`` are the id maps of an idmapped mount, for
+    uids and for gids, None where the kernel does not tell (before Linux 6.15).
+    """
+
+    exists: bool
+    is_directory: bool = True
+    mount: mount_table.Mount | None = None
+    identity: Identity | None = None
+    stacked: int = 0
+    children: tuple[mount_table.Mount, ...] = ()
+    is_hosts: bool = False
+    is_shared: bool = False
+    name: str = ""
+    id_map: tuple[tuple[options.IdRange, ...], tuple[options.IdRange, ...]] | None = None
+
+
+class Differences(t.NamedTuple):
+    """What has to change about a mount, by how it can be changed.
+
+    ``replace`` are reasons for which only a new mount helps; ``attributes`` are the bits the
+    mount should have, or None; ``reconfigure`` are options to change in place.
+    """
+
+    replace: tuple[str, ...] = ()
+    attributes: int | None = None
+    reconfigure: tuple[tuple[str, str | None], ...] = ()
+    propagation: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.replace or self.attributes is not None or self.reconfigure or self.propagation
+        )
+
+
+def differences(
+    wanted: WantedMount,
+    observed: Observed,
+    *,
+    source: Source | None = None,
+    recorded: MountStep | None = None,
+) -> Differences:
+    """What differs between the topmost mount at a path and the wanted one.
+
+    Compared are: the file-system type; the source (for binds the file that is shown, by device
+    and inode); the mount's flags, those not asked for at their default (for binds: the
+    source's); the file-system options that were asked for; the propagation if asked for. An
+    option that the kernel does not show counts as equal when it is the default or when
+    ``recorded`` was made with it.
+    """
+    mount = observed.mount
+    if mount is None:
+        return Differences(replace=("not mounted",))
+    asked = wanted.options
+    reasons: list[str] = []
+    reconfigure: tuple[tuple[str, str | None], ...] = ()
+    if wanted.state == "remounted":
+        base = options.attributes_of(mount.flags)
+        reconfigure = _changed_options(mount.fstype, asked, mount, recorded)
+    elif asked.bind:
+        base = source.attributes if source else 0
+        if source is None or source.identity != observed.identity:
+            reasons.append("source")
+    else:
+        base = 0
+        if observed.is_hosts:
+            reasons.append("it is the host's own")
+        elif mount.fstype != wanted.fstype and mount.fstype.partition(".")[0] != wanted.fstype:
+            reasons.append("fstype")
+        elif not _has_source(mount, wanted, source):
+            reasons.append("src")
+        else:
+            reconfigure = _changed_options(wanted.fstype, asked, mount, recorded)
+            fixed = _NEEDS_NEW.get(wanted.fstype, set())
+            reasons += [f"option {key}" for key, _value in reconfigure if {"*", key} & fixed]
+    if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
+        reasons.append("id map")
+    if reasons:
+        return Differences(replace=tuple(reasons))
+    expected = base & ~asked.attr_clr | asked.attr_set
+    attributes = None
+    if options.attributes_of(mount.flags) != expected or (
+        asked.recursive
+        and any(
+            has & ~asked.attr_clr | asked.attr_set != has
+            for has in (options.attributes_of(child.flags) for child in observed.children)
+        )
+    ):
+        attributes = expected
+    may_change_filesystem = wanted.state == "mounted" and not asked.bind and not observed.is_shared
+    if may_change_filesystem and attributes is not None:
+        # ro and rw of mount(8) hold for the file system as well as for the mount.
+        if asked.read_only and "ro" not in mount.options:
+            reconfigure += (("ro", None),)
+        elif not expected & calls.MOUNT_ATTR_RDONLY and "ro" in mount.options:
+            reconfigure += (("rw", None),)
+    return Differences(
+        attributes=attributes,
+        reconfigure=reconfigure,
+        propagation=wanted.propagation if _propagation_differs(wanted, observed) else "",
+    )
+
+
+def _has_source(mount: mount_table.Mount, wanted: WantedMount, source: Source | None) -> bool:
+    if wanted.options.loop:
+        return source is not None and mount.device in source.devices
+    return mount.src == (wanted.src or "none")
+
+
+def _id_map_differs(
+    wanted: WantedMount,
+    observed: Observed,
+    source: Source | None,
+    recorded: MountStep | None,
+) -> bool:
+    asked = wanted.options.idmap
+    has = observed.mount is not None and "idmapped" in observed.mount.flags
+    if not asked:
+        return has != (source is not None and source.is_idmapped)
+    if not has:
+        return True
+    if asked.startswith("/") or observed.id_map is None:
+        # Which namespace it was cannot be told: it is what was asked for last time.
+        return recorded is not None and options.parse(recorded.words).idmap != asked
+    # The kernel may put what adjoins together: compare what each id becomes, not the ranges.
+    return any(
+        options.joined(now) != options.joined(want)
+        for now, want in zip(observed.id_map, options.ranges_of(asked))
+    )
+
+
+def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
+    if not wanted.propagation or observed.mount is None:
+        return False
+    affected = [observed.mount]
+    word = wanted.propagation
+    if word not in ("private", "slave", "shared", "unbindable"):
+        word = word[1:]  # rprivate, rslave, rshared, runbindable
+        affected += observed.children
+    for mount in affected:
+        has = mount.propagation
+        # A slave of nothing is what it was (mount_namespaces(7)): there is nothing to change.
+        if word == "slave" and has not in ("private", "slave", "unbindable"):
+            return True
+        if word == "shared" and "shared" not in has:
+            return True
+        if word in ("private", "unbindable") and has != word:
+            return True
+    return False
+
+
+def _changed_options(
+    fstype: str,
+    asked: options.Options,
+    mount: mount_table.Mount,
+    recorded: MountStep | None,
+) -> tuple[tuple[str, str | None], ...]:
+    shown: dict[str, str | None] = {}
+    for word in mount.options:
+        key, has_value, text = word.partition("=")
+        shown[key] = text if has_value else None
+    unshown = _UNSHOWN.get(fstype, {})
+    made_with = dict(options.parse(recorded.words).filesystem) if recorded else {}
+    changed = []
+    for key, value in asked.filesystem:
+        if key in _GENERIC and key not in shown:
+            opposite = {"rw": "ro", "async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
+            if key in opposite and opposite[key] not in shown:
+                continue
+        name = _SHOWN_AS.get(key, key)
+        if name in shown:
+            same = normalised(key, value) == normalised(name, shown[name])
+        elif name in unshown:
+            same = normalised(key, value) == normalised(name, unshown[name])
+        else:
+            same = key in made_with and made_with[key] == value
+        if not same:
+            changed.append((key, value))
+    if changed and fstype in _RESETS_THE_REST:
+        kept = {key: value for key, value in shown.items() if key not in _GENERIC}
+        return tuple({**kept, **dict(asked.filesystem)}.items())
+    return tuple(changed)
+
+
+def normalised(key: str, value: str | None) -> str | int | None:
+    """A value in the form in which two spellings of it are equal: 10m and 10240k.
+
+    Sizes are in bytes, also of percentages and of blocks.
+    """
+    if value is None:
+        return None
+    if key == "size":
+        size = _size_of_percentage(value) if value.endswith("%") else _number(value)
+        return value if size is None else -(-size // _PAGE) * _PAGE
+    if key in ("nr_blocks", "nr_inodes"):
+        number = _number(value)
+        return value if number is None else number * (_PAGE if key == "nr_blocks" else 1)
+    if key in ("mode", "ptmxmode", "umask", "fmask", "dmask") and _is_octal(value):
+        return int(value, 8)
+    if key == "hidepid":
+        return _HIDEPID.get(value, value)
+    if _is_decimal(value):
+        return int(value)
+    return value
+
+
+def _is_octal(text: str) -> bool:
+    return bool(text) and set(text) <= set("01234567")
+
+
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+def _size_of_percentage(text: str) -> int | None:
+    """The share of all memory, rounded as mm/shmem.c does."""
+    if not _is_decimal(text[:-1]):
+        return None
+    return int(text[:-1]) * os.sysconf("SC_PHYS_PAGES") * _PAGE // 100
+
+
+def _number(text: str) -> int | None:
+    """A number as memparse() of the kernel reads it: decimal, 0 or 0x before it, and a unit."""
+    digits, unit = text.lower(), 1
+    if digits[-1:] in _UNITS and not digits.startswith("0x"):
+        digits, unit = digits[:-1], _UNITS[digits[-1]]
+    if not (digits.isascii() and digits.isalnum() and len(digits) <= 24):
+        return None
+    try:
+        return int(digits, 8 if _is_octal(digits) and digits[0] == "0" else 0) * unit
+    except ValueError:
+        return None

@@ -1,0 +1,64 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The user namespace whose id maps an idmapped mount gets: X-mount.idmap of mount(8).
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from .. import kinds
+from ..errors import KernelError, Refused
+from ..namespace import enter, id_map
+from ..syscalls import namespaces
+from . import options
+
+
+@contextlib.contextmanager
+def opened(text: str) -> t.Iterator[int]:
+    """A user namespace with these maps: the one at a path, or one made for it. Raises Refused."""
+    fd = _open(text) if text.startswith("/") else _make(text)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _open(path: str) -> int:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused(
+            f"the user namespace {path} of X-mount.idmap cannot be opened: {error.strerror}",
+            "Name a file as /proc/PID/ns/user, or write the map itself.",
+        ) from error
+    try:
+        is_user = namespaces.kind_flag(fd) == kinds.KINDS["user"].flag
+    except KernelError:
+        is_user = False
+    if not is_user:
+        os.close(fd)
+        raise Refused(
+            f"{path} of X-mount.idmap is no user namespace",
+            "Name a file as /proc/PID/ns/user, or write the map itself.",
+        )
+    return fd
+
+
+def _make(text: str) -> int:
+    uids, gids = options.ranges_of(text)
+    maps = id_map.parse(
+        {
+            which: [dict(zip(("inside", "outside", "count"), each)) for each in ranges]
+            for which, ranges in (("uid", uids), ("gid", gids))
+        },
+        id_map.Caller.of_this_process(),
+    )
+    with enter.held(lambda: None, creates=["user"], prepare=maps.write) as child:
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,134 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Reading the mount table: the text of /proc/PID/mountinfo as records (proc_pid_mountinfo(5)).
+
+Pure: takes text, so that a fixture is a text file.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(t.NamedTuple):
+    """One mount, as the kernel lists it. Paths are what they are: no suffix is stripped.
+
+    ``device`` is "major:minor", ``root`` the part of the file system that is mounted, ``path``
+    where, below the root of whoever read the table. ``flags`` are the mount's own, ``options``
+    those of the file system, each a tuple of words. ``peers`` are the optional fields:
+    ("shared:4", "master:2").
+    """
+
+    id: int
+    parent: int
+    device: str
+    root: str
+    path: str
+    flags: tuple[str, ...]
+    peers: tuple[str, ...]
+    fstype: str
+    src: str
+    options: tuple[str, ...]
+
+    @property
+    def propagation(self) -> str:
+        """private, slave, shared, unbindable, or "shared,slave" (findmnt(8))."""
+        words = []
+        for peer in self.peers:
+            name = peer.partition(":")[0]
+            if name in ("shared", "unbindable"):
+                words.append(name)
+            elif name == "master":
+                words.append("slave")
+        return ",".join(words) or "private"
+
+
+def as_data(mount: Mount) -> dict[str, t.Any]:
+    """The mount as results show it."""
+    return {
+        "id": mount.id,
+        "parent": mount.parent,
+        "path": mount.path,
+        "src": mount.src,
+        "fstype": mount.fstype,
+        "root": mount.root,
+        "device": mount.device,
+        "opts": words_of(mount),
+        "propagation": mount.propagation,
+    }
+
+
+def words_of(mount: Mount) -> list[str]:
+    """All words of a mount, as findmnt(8) joins them: ``ro`` when either half says so."""
+    writable = "ro" not in mount.options
+    flags = [flag if writable or flag != "rw" else "ro" for flag in mount.flags]
+    return [*flags, *(word for word in mount.options if word not in ("ro", "rw"))]
+
+
+def unescape(text: str) -> str:
+    r"""Undo the kernel's octal escapes (\040 for a space; a backslash is always \134)."""
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(lambda match: chr(int(match.group(1), 8)), text)
+
+
+def split_options(text: str) -> tuple[str, ...]:
+    r"""The words of an option field. A comma inside a value stands there as \054 or \, ."""
+    if "\\" not in text:
+        return tuple(text.split(",")) if text else ()
+    return tuple(unescape(word) for word in re.split(r"(?<!\\),", text) if word)
+
+
+def read(
+    path: str = "/proc/self/mountinfo", *, dir_fd: int | None = None, only: str = ""
+) -> list[Mount]:
+    """The mounts in a file of /proc, which may be named from an open directory.
+
+    With ``only``, those whose line has this text. Raises OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    # A mount point may have a carriage return in its name, which the kernel does not escape.
+    with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
+        return parse("".join(line for line in table if only in line) if only else table.read())
+
+
+def parse(text: str) -> list[Mount]:
+    """The mounts in ``text``, in its order (a mount follows its parent).
+
+    Fields are separated by exactly one space, since a source may be empty. Raises ValueError
+    for a line that is no mountinfo line.
+    """
+    return [_parse_line(line) for line in text.split("\n") if line]
+
+
+def _parse_line(line: str) -> Mount:
+    before, separator, after = line.partition(" - ")
+    fields = before.split(" ")
+    tail = after.split(" ", 2)
+    if not separator or len(fields) < 6 or len(tail) < 3:
+        raise ValueError(f"not a mountinfo line: {line!r}")
+    return Mount(
+        id=int(fields[0]),
+        parent=int(fields[1]),
+        device=fields[2],
+        root=unescape(fields[3]),
+        path=unescape(fields[4]),
+        flags=split_options(fields[5]),
+        peers=tuple(fields[6:]),
+        fstype=unescape(tail[0]),
+        src=unescape(tail[1]),
+        options=split_options(tail[2]),
+    )
+
+
+def below(mounts: t.Iterable[Mount], path: str) -> list[Mount]:
+    """The mounts whose path lies below ``path`` (not at it), in table order."""
+    prefix = path.rstrip("/") + "/"
+    return [mount for mount in mounts if mount.path.startswith(prefix) and mount.path != prefix]

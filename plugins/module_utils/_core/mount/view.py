@@ -1,0 +1,135 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The file system as a process sees it that has joined a target's mount namespace.
+
+Everything is found by descriptor, inside the target's root; the host's /proc, opened before,
+answers for /proc, since the target's may be missing or a lie.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from .. import kinds
+from ..definition.layout import Layout
+from ..errors import KernelError, Refused
+from ..syscalls import files, mounts, namespaces
+from . import resolve
+from . import table as mount_table
+
+
+def open_host_proc() -> int:
+    """The host's /proc, to be opened before a target is entered, for TargetView."""
+    return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_root() -> int:
+    return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class TargetView:
+    """The view. Create it in the process that has joined the target."""
+
+    def __init__(self, host_proc: int, layout: Layout) -> None:
+        self._self_fd = os.open(
+            "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
+        )
+        self.host_proc = host_proc
+        self.root = _open_root()
+        if self._covers_new_root(layout):
+            self._finish_pivot()
+        self.layout = layout.settled(files.unique_mount_id(self.root))
+
+    def _covers_new_root(self, layout: Layout) -> bool:
+        """Whether a pivot was killed half way: the old root still lies on the new one."""
+        if not layout.noted or layout.noted[-1].mount == files.unique_mount_id(self.root):
+            return False
+        root = files.place_of(self.root).mount_id
+        new_root = layout.noted[-1].listed
+        return any(row.id == root and row.parent == new_root for row in self.mounts())
+
+    def _finish_pivot(self) -> None:
+        self.let_go(self.root)
+        os.close(self.root)
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        own = os.open("self/ns/mnt", flags, dir_fd=self.host_proc)
+        try:
+            # What was detached is still the root of this process: joining anew leads to the root
+            # that the namespace has now.
+            namespaces.setns(own, kinds.KINDS["mnt"].flag)
+        finally:
+            os.close(own)
+        self.root = _open_root()
+
+    def mounts(self) -> list[mount_table.Mount]:
+        """The mount table, as read now."""
+        return mount_table.read("self/mountinfo", dir_fd=self.host_proc)
+
+    def let_go(self, fd: int) -> None:
+        """Detach everything mounted at ``fd``, the root of a mount, and below. Raises KernelError.
+
+        Cut off from its peers first: an unmount below a mount that the host shares would reach
+        the host (mount_namespaces(7)).
+        """
+        mounts.mount("none", self.name(fd), flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        mounts.umount(self.name(fd), flags=mounts.MNT_DETACH)
+
+    @contextlib.contextmanager
+    def base(self, path: str) -> t.Iterator[tuple[int, str]]:
+        """The root for resolving ``path``, and the path from there. Raises Refused."""
+        name = self.layout.now(path)
+        base = self.layout.base_of(name)
+        if base == "/":
+            yield self.root, name
+            return
+        with resolve.opened_in(self.root, base) as base_fd:
+            if not files.place_of(base_fd).is_mount_root:
+                # Resolving below the host's directory instead would write to the host.
+                raise Refused(
+                    f"{path} lies below {base}, where the definition mounts something, but "
+                    "nothing is mounted there now",
+                    f"Run the task that mounts {base} first.",
+                )
+            yield base_fd, name[len(base) :] or "/"
+
+    @contextlib.contextmanager
+    def opened(self, path: str, *, flags: int = os.O_PATH) -> t.Iterator[int]:
+        """Open what ``path`` names now, resolved inside its root.
+
+        Raises KernelError, Refused.
+        """
+        with self.base(path) as (base_fd, rest):
+            fd = resolve.open_in(base_fd, rest, flags=flags | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def exists(self, path: str) -> bool:
+        """Whether ``path`` names something. Raises KernelError, Refused."""
+        try:
+            with self.opened(path):
+                return True
+        except KernelError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise
+
+    def name(self, fd: int) -> str:
+        """A name of ``fd`` for the calls that take only a path: mount(2), umount2(2), pivot_root(2).
+
+        It is "N" with the host's /proc/self/fd as the working directory, so it is good until
+        the working directory changes, and no link inside the target can turn it elsewhere.
+        """
+        os.fchdir(self._self_fd)
+        return str(fd)
+
+    def path_of(self, fd: int) -> str:
+        """The path of the open file, from the root of the target. Raises OSError."""
+        return os.readlink(str(fd), dir_fd=self._self_fd)

@@ -1,0 +1,80 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A mount as it should be: what a step of a definition says, and what is to become of it.
+
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..definition.steps import MountStep
+from ..errors import Refused
+from . import options, resolve
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedMount(MountStep):
+    """One mount as it should be."""
+
+    # mounted, remounted or unmounted, as in ns_mount.
+    state: str = "mounted"
+
+    @classmethod
+    def of(cls, step: MountStep) -> WantedMount:
+        """The mount that a step records."""
+        return cls(**vars(step))
+
+    def step(self) -> MountStep:
+        """The step that records this mount."""
+        names = [field.name for field in dataclasses.fields(MountStep)]
+        return MountStep(**{name: getattr(self, name) for name in names})
+
+    @property
+    def options(self) -> options.Options:
+        """The words, understood. Raises Refused."""
+        return options.parse(self.words)
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether its source is looked up on the host, before the target is entered.
+
+        A bind's, an overlay's directories, a device or an image. All others have no source
+        in the file system, and must be made inside to belong to the target's namespaces.
+        """
+        if self.src_in != "host" or self.state != "mounted":
+            return False
+        return self.options.bind or self.fstype == "overlay" or self.src.startswith("/")
+
+    def checked(self) -> WantedMount:
+        """This with clean paths, when it makes sense by itself. Raises Refused."""
+        path = resolve.checked_absolute(self.path, option="path")
+        asked = self.options
+        src = self.src
+        if self.state == "mounted":
+            if asked.bind:
+                if self.fstype not in ("", "none", "bind"):
+                    raise Refused(
+                        f"a bind on {path} has no file-system type of its own, not {self.fstype!r}",
+                        "Leave fstype out.",
+                    )
+                if not src:
+                    raise Refused(f"the bind on {path} needs src")
+                src = resolve.checked_absolute(src, option="src")
+            elif not self.fstype:
+                raise Refused(
+                    f"the mount on {path} needs fstype", "Give fstype, or add bind to opts."
+                )
+            if asked.loop:
+                src = resolve.checked_absolute(src, option="src")
+        clean = dataclasses.replace(self, path=path, src=src)
+        for word, is_asked in (("loop", asked.loop), ("X-mount.idmap", bool(asked.idmap))):
+            if self.state == "mounted" and is_asked and not clean.needs_host:
+                raise Refused(
+                    f"{word} of the mount on {path} needs a source on the host",
+                    "Use src_in: host, with a bind, a device or an image.",
+                )
+        return clean

@@ -1,0 +1,290 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A child process that lives in other namespaces: joined ones, new ones, or both.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import signal
+import typing as t
+
+from .. import kinds
+from ..errors import KernelError
+from ..process import import_guard
+from ..syscalls import namespaces, processes
+
+
+class Joinable(t.Protocol):
+    """What can be joined: see targets.Handles."""
+
+    def join(self) -> None:
+        """Join its namespaces; for pid and time it is the next child that lives in them."""
+
+    @property
+    def names(self) -> t.Collection[str]:
+        """The kinds it joins."""
+
+
+def spawn(
+    body: t.Callable[[], int],
+    *,
+    joins: Joinable | None = None,
+    creates: t.Collection[str] = (),
+    time_offsets: str = "",
+    prepare: t.Callable[[int], None] | None = None,
+) -> int:
+    """Start a child that runs ``body`` and exits with its result; return the child's pid.
+
+    It joins ``joins`` first and then gets new namespaces of the kinds in ``creates``, which
+    so belong to the user namespace it joined or got. ``time_offsets`` is what goes into
+    /proc/self/timens_offsets of a new time namespace. ``prepare`` is called here with the
+    child's pid before ``body`` runs there; when it raises, or when this process dies, the
+    child ends without running ``body``.
+
+    The child is a child of the caller in every case: wait for it with os.waitpid(). No
+    process stands between the two. Raises KernelError with the step that failed.
+    """
+    # unshare(2) and setns(2) leave the caller outside of a pid or time namespace: a second
+    # birth is needed there.
+    twice = bool({"pid", "time"} & (set(creates) | set(joins.names if joins else ())))
+    if twice:
+        # Without clone3(2) the second child is an orphan that must come back to us.
+        processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+    told, tell = os.pipe()
+    gate, open_gate = os.pipe()
+    first = os.fork()
+    if first == 0:
+        os.close(told)
+        os.close(open_gate)  # held by us alone, so that our death opens it
+        _exit_with(lambda: _first_child(body, joins, creates, time_offsets, twice, tell, gate))
+    os.close(tell)
+    os.close(gate)
+    try:
+        message = _read_all(told)
+        if twice:
+            os.waitpid(first, 0)
+        if not message:
+            if not twice:
+                os.waitpid(first, 0)
+            raise ChildProcessError("the child ended before it had joined its namespaces")
+        answer = pickle.loads(message)
+        if isinstance(answer, Exception):
+            if not twice:
+                os.waitpid(first, 0)
+            raise answer
+        child: int = answer
+        if prepare is not None:
+            try:
+                prepare(child)
+            except BaseException:
+                os.close(open_gate)
+                open_gate = -1
+                os.waitpid(child, 0)
+                raise
+        os.write(open_gate, b"x")
+        return child
+    finally:
+        os.close(told)
+        if open_gate >= 0:
+            os.close(open_gate)
+
+
+def _first_child(
+    body: t.Callable[[], int],
+    joins: Joinable | None,
+    creates: t.Collection[str],
+    time_offsets: str,
+    twice: bool,
+    tell: int,
+    gate: int,
+) -> int:
+    try:
+        import_guard.end()
+        if joins is not None:
+            if os.geteuid() == 0:
+                # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
+                processes.prctl(processes.PR_SET_DUMPABLE, 0)
+            joins.join()
+        if not twice:
+            namespaces.unshare(kinds.flags_of(creates))
+            _tell(tell, os.getpid())
+        else:
+            namespaces.unshare(kinds.flags_of(set(creates) - {"pid"}))
+            if time_offsets:
+                # Only before the first child is born there (time_namespaces(7)).
+                _write_offsets(time_offsets)
+            child = _second_birth(new_pid="pid" in creates)
+            if child:
+                _tell(tell, child)
+                return 0
+            os.close(tell)
+    except BaseException as error:
+        os.write(tell, pickle.dumps(error))
+        os._exit(1)
+    if not os.read(gate, 1):
+        return 1  # the one who started us is gone, or changed its mind
+    os.close(gate)
+    return body()
+
+
+def _second_birth(*, new_pid: bool) -> int:
+    flags = kinds.flags_of(["pid"]) if new_pid else 0
+    try:
+        # A sibling, not a child: nothing stands between it and the one who asked for it.
+        return processes.clone3(flags | processes.CLONE_PARENT, exit_signal=0)
+    except KernelError as error:
+        # ENOSYS is also what container engines' filters answer.
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+    namespaces.unshare(flags)
+    return os.fork()
+
+
+def _write_offsets(text: str) -> None:
+    try:
+        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KernelError(
+            "write", error.errno or errno.EIO, {"path": "/proc/self/timens_offsets", "text": text}
+        ) from error
+
+
+def _tell(fd: int, pid: int) -> None:
+    os.write(fd, pickle.dumps(pid))
+    os.close(fd)
+
+
+def _read_all(fd: int) -> bytes:
+    chunks = []
+    while chunk := os.read(fd, 65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _exit_with(body: t.Callable[[], int]) -> t.NoReturn:
+    """Run ``body`` in a forked child and leave, without the parent's cleanup handlers."""
+    status = 1
+    try:
+        status = body()
+    finally:
+        os._exit(status)
+
+
+@contextlib.contextmanager
+def held(
+    setup: t.Callable[[], None],
+    *,
+    joins: Joinable | None = None,
+    creates: t.Collection[str] = (),
+    time_offsets: str = "",
+    prepare: t.Callable[[int], None] | None = None,
+    afterwards: t.Callable[[], t.NoReturn] | None = None,
+) -> t.Iterator[int]:
+    """A child in these namespaces that has run ``setup`` and waits while the block runs.
+
+    Yields its pid, for the block to make pins of its namespaces. After the block the child
+    ends, or goes on with ``afterwards``; when the block raises, it ends in every case. What
+    ``setup`` raises is raised here. See spawn() for the rest.
+    """
+    report_fd, child_report = os.pipe()
+    child_gate, gate = os.pipe()
+
+    def body() -> int:
+        os.close(report_fd)
+        os.close(gate)
+        answer: Exception | None = None
+        try:
+            setup()
+        except Exception as error:
+            answer = error
+        os.write(child_report, pickle.dumps(answer))
+        os.close(child_report)
+        proceed = os.read(child_gate, 1)  # end of file when our parent has died
+        if proceed and answer is None and afterwards is not None:
+            afterwards()
+        return 0
+
+    try:
+        child = spawn(
+            body, joins=joins, creates=creates, time_offsets=time_offsets, prepare=prepare
+        )
+    except BaseException:
+        os.close(report_fd)
+        os.close(gate)
+        raise
+    finally:
+        os.close(child_report)
+        os.close(child_gate)
+    stays = False
+    try:
+        message = _read_all(report_fd)
+        if not message:
+            raise ChildProcessError("the child ended while it set up its namespaces")
+        error = pickle.loads(message)
+        if error is not None:
+            raise error
+        yield child
+        if afterwards is not None:
+            os.write(gate, b"x")
+            stays = True
+    finally:
+        os.close(report_fd)
+        os.close(gate)
+        if not stays:
+            os.waitpid(child, 0)
+
+
+def call(
+    function: t.Callable[[], t.Any],
+    *,
+    joins: Joinable | None = None,
+    creates: t.Collection[str] = (),
+) -> t.Any:
+    """Call ``function`` in a child inside these namespaces; return what it returns.
+
+    What it raises is raised here. The result travels by pickle. Raises KernelError when the
+    namespaces cannot be joined.
+    """
+    result_fd, child_fd = os.pipe()
+
+    def body() -> int:
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            answer: tuple[bool, t.Any] = (True, function())
+        except Exception as error:
+            answer = (False, error)
+        message = pickle.dumps(answer)
+        while message:
+            message = message[os.write(child_fd, message) :]
+        return 0
+
+    try:
+        child = spawn(body, joins=joins, creates=creates)
+    except BaseException:
+        os.close(result_fd)
+        raise
+    finally:
+        os.close(child_fd)
+    try:
+        message = _read_all(result_fd)
+    finally:
+        os.close(result_fd)
+        _pid, status = os.waitpid(child, 0)
+    if not message:
+        raise ChildProcessError(f"the process inside the namespaces ended early, status {status}")
+    succeeded, value = pickle.loads(message)
+    if succeeded:
+        return value
+    raise value

@@ -1,0 +1,138 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Where named namespaces are kept: the pins, the lock of each name, the files beside them.
+
+    /run/linux-namespaces/          a private tmpfs: gone after a reboot, as namespaces are
+        .locks/web                  held while something about "web" is changed
+        web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
+        web/state.json              what is true until the reboot (definition.py)
+        web/services/nginx.json     what supervisor "none" started (service.py)
+    /var/log/linux-namespaces/web/  what such services write
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from .. import kinds
+from ..errors import KernelError
+from ..host_paths import BASE, LOGS, checked_name, directory, is_name
+from ..storage import atomic
+from ..syscalls import mounts
+
+
+def path(name: str, kind: str) -> str:
+    """The path of the pin of ``kind`` of the named namespace ``name``."""
+    return f"{directory(name)}/{kind}"
+
+
+def names() -> list[str]:
+    """The names that have a directory, sorted; whether a namespace lives there is pinned()."""
+    try:
+        return sorted(name for name in os.listdir(BASE) if is_name(name))
+    except FileNotFoundError:
+        return []
+
+
+def pinned(name: str) -> dict[str, int]:
+    """The ids of the namespaces pinned under ``name``, by kind; empty where there are none.
+
+    A file without a mount on it is what a killed run leaves: it pins nothing.
+    """
+    try:
+        nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
+        found = os.listdir(directory(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    ids = {}
+    for kind in sorted(set(found) & set(kinds.KINDS)):
+        with contextlib.suppress(FileNotFoundError):  # another run takes it away just now
+            status = os.stat(path(name, kind))
+            if status.st_dev == nsfs_device:
+                ids[kind] = status.st_ino
+    return ids
+
+
+def prepare(name: str) -> None:
+    """Make the directory of ``name``. Call it with the lock held. Raises KernelError."""
+    atomic.make_directory(f"{directory(name)}/services", mode=0o755)
+
+
+def pin(name: str, kind: str, pid: int) -> None:
+    """Keep the namespace of ``kind`` that the children of ``pid`` live in. Raises KernelError.
+
+    A mount namespace can only be pinned from outside of it, in an older one, on a mount that
+    is not shared (mount_namespaces(7), EINVAL otherwise): BASE is private for this.
+    """
+    pin_file(name, kind, f"/proc/{pid}/ns/{kinds.KINDS[kind].handle}")
+
+
+def pin_file(name: str, kind: str, source: str) -> None:
+    """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
+    target = path(name, kind)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+    mounts.mount(source, target, flags=mounts.MS_BIND)
+
+
+def unpin(name: str, kind: str) -> None:
+    """Take the pin away; the namespace lives on while a process is in it. Raises KernelError."""
+    target = path(name, kind)
+    while True:
+        try:
+            mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        except KernelError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):  # no longer a mount point
+                raise
+            break
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target)
+
+
+def discard(name: str) -> None:
+    """Remove all pins of ``name`` and its directory. Raises KernelError, OSError."""
+    for kind in kinds.KINDS:
+        unpin(name, kind)
+    _remove_tree(directory(name))
+
+
+def has_logs(name: str) -> bool:
+    """Whether services of ``name`` have written anything."""
+    return os.path.isdir(f"{LOGS}/{checked_name(name)}")
+
+
+def discard_logs(name: str) -> None:
+    """Remove what the services of ``name`` have written. Raises OSError."""
+    _remove_tree(f"{LOGS}/{checked_name(name)}")
+    with contextlib.suppress(OSError):  # until the last one has gone
+        os.rmdir(LOGS)
+
+
+def _remove_tree(top: str) -> None:
+    for above, folders, filenames in os.walk(top, topdown=False):
+        for filename in filenames:
+            os.unlink(f"{above}/{filename}")
+        for folder in folders:
+            os.rmdir(f"{above}/{folder}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(top)
+
+
+def forget_in_copy(*, shared: bool) -> None:
+    """In a new copy of the host's mount namespace: drop its copies of the pins.
+
+    They would show inside which others there are. In a copy that is ``shared`` with the host
+    BASE itself stays, since an unmount would reach the host; the pins on it are on a private
+    mount, and can go. In a copy that belongs to another user namespace all of them stay, locked
+    to the rest (mount_namespaces(7)), until the kernel drops them with the file of the pin.
+    """
+    copies = [path(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
+    for copy in copies:
+        with contextlib.suppress(KernelError):  # EINVAL: not mounted, or locked
+            mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)

@@ -1,0 +1,100 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What can be set in namespaces that live: their names, lo, and kernel parameters.
+
+Each setting is made in the one namespace that it belongs to, with the host's /proc: that of a
+namespace with a root of its own may be missing, or a lie.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import typing as t
+
+from .. import actions
+from ..syscalls import namespaces
+from . import enter, network
+from . import sysctl as sysctls
+from .target import Handles
+
+# Opens the namespaces of these kinds.
+Opened = t.Callable[[t.Collection[str]], Handles]
+
+
+class Setting(t.NamedTuple):
+    """One setting: a name for people, its kind of namespace, and what to do inside of it."""
+
+    name: str
+    kind: str
+    is_set: t.Callable[[], bool]
+    set: t.Callable[[], None]
+    explain: actions.Explain | None = None
+
+
+def hostname(text: str) -> Setting:
+    """The host name."""
+    return Setting(
+        f"set hostname {text}",
+        "uts",
+        lambda: os.uname().nodename == text,
+        functools.partial(namespaces.sethostname, text),
+    )
+
+
+def domainname(text: str) -> Setting:
+    """The NIS domain name."""
+    return Setting(
+        f"set domainname {text}",
+        "uts",
+        lambda: sysctls.read("kernel.domainname") == text,
+        functools.partial(namespaces.setdomainname, text),
+    )
+
+
+def loopback(*, up: bool) -> Setting:
+    """Whether lo is up."""
+    return Setting(
+        f"set lo {'up' if up else 'down'}",
+        "net",
+        lambda: network.is_loopback_up() == up,
+        functools.partial(network.set_loopback, up=up),
+    )
+
+
+def sysctl(key: str, value: str) -> Setting:
+    """A kernel parameter. Raises Refused where it belongs to no namespace."""
+    return Setting(
+        f"set {key} to {value}",
+        sysctls.kind_of(key),
+        lambda: sysctls.is_set(key, value),
+        functools.partial(sysctls.write, key, value),
+        functools.partial(sysctls.explain, key=key, value=value),
+    )
+
+
+def missing(settings: t.Sequence[Setting], opened: Opened) -> list[Setting]:
+    """Those of the settings that have another value now.
+
+    ``opened`` opens the namespaces of the given kinds. Raises KernelError.
+    """
+    if not settings:
+        return []
+    with opened({setting.kind for setting in settings}) as handles:
+        done: list[bool] = enter.call(
+            lambda: [setting.is_set() for setting in settings], joins=handles
+        )
+    return [setting for setting, is_set in zip(settings, done) if not is_set]
+
+
+def make(setting: Setting, opened: Opened) -> None:
+    """Make one setting, as a step. Raises StepFailed."""
+
+    def change() -> None:
+        with opened([setting.kind]) as handles:
+            enter.call(setting.set, joins=handles)
+
+    actions.run(setting.name, change, explain=setting.explain)

@@ -1,0 +1,131 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Kernel parameters that belong to a namespace (sysctl(8) names), read and written inside it.
+
+Only those that a namespace has of its own: any other would be the host's.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+
+from ..errors import KernelError, Refused
+
+# From the kernel's tables: net/ is per network namespace; of kernel/, the parameters of
+# ipc/ipc_sysctl.c; of fs/, those of ipc/mq_sysctl.c; user/ is per user namespace (4.9).
+_IPC = frozenset(
+    "kernel." + name
+    for name in [
+        "shmall",
+        "shmmax",
+        "shmmni",
+        "shm_rmid_forced",
+        "shm_next_id",
+        "msgmax",
+        "msgmni",
+        "msgmnb",
+        "msg_next_id",
+        "auto_msgmni",
+        "sem",
+        "sem_next_id",
+    ]
+)
+
+
+def kind_of(key: str) -> str:
+    """The kind of namespace that has the parameter ``key``. Raises Refused where none has."""
+    if key.startswith("net.") and ".." not in key and "/" not in key[:4]:
+        return "net"
+    if key in _IPC or key.startswith("fs.mqueue."):
+        return "ipc"
+    if key.startswith("user.max_"):
+        return "user"
+    if key in ("kernel.hostname", "kernel.domainname"):
+        raise Refused(
+            f"{key} is not set by sysctl here", f"Use the option {key.partition('.')[2]}."
+        )
+    raise Refused(
+        f"the kernel parameter {key!r} belongs to no namespace: to set it would change the host",
+        "Set it on the host (ansible.posix.sysctl), or name one below net.",
+    )
+
+
+def check(keys: t.Iterable[str], kinds: t.Collection[str]) -> None:
+    """Raises Refused unless each parameter belongs to one of these kinds."""
+    for key in keys:
+        kind = kind_of(key)
+        if kind not in kinds:
+            raise Refused(f"sysctl {key} needs the kind {kind}", f"Add {kind} to kinds.")
+        if any(part in ("", ".", "..") for part in _path(key).split("/")[1:]):
+            raise Refused(f"{key!r} is not the name of a kernel parameter")
+
+
+def _path(key: str) -> str:
+    """The file of a parameter. A slash in a name stands for a dot (sysctl(8)): eth0/1."""
+    return "/proc/sys/" + key.replace(".", "\0").replace("/", ".").replace("\0", "/")
+
+
+def _normalised(value: str) -> str:
+    return " ".join(value.split())
+
+
+def read(key: str) -> str:
+    """The value in the caller's namespaces, its fields separated by a space. Raises KernelError."""
+    try:
+        with open(_path(key), encoding="utf-8") as parameter:
+            return _normalised(parameter.read())
+    except OSError as error:
+        raise KernelError("read", error.errno or errno.EIO, {"path": _path(key)}) from error
+
+
+def is_set(key: str, value: str) -> bool:
+    """Whether it has this value in the caller's namespaces. Raises Refused where there is none."""
+    try:
+        return read(key) == _normalised(value)
+    except KernelError as error:
+        if error.errno == errno.ENOENT:
+            raise Refused(*_not_there(key)) from error
+        return False  # one that can only be written, or that has no value yet
+
+
+def write(key: str, value: str) -> None:
+    """Set the value in the caller's namespaces. Raises KernelError: see explain()."""
+    try:
+        fd = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KernelError(
+            "write", error.errno or errno.EIO, {"path": _path(key), "value": value}
+        ) from error
+
+
+def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
+    """Why write() failed."""
+    if error.errno == errno.ENOENT:
+        return _not_there(key)
+    if error.errno in (errno.EINVAL, errno.ERANGE):
+        return (
+            f"the kernel takes no value {value!r} for {key}",
+            "See its documentation (sysctl(8)).",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{key} may not be set in a namespace", "Set it on the host, or leave it out."
+    return "", ""
+
+
+def _not_there(key: str) -> tuple[str, str]:
+    return (
+        f"the namespace has no kernel parameter {key}",
+        (
+            "Correct the name. Some are the host's alone, and some belong to a device or a module "
+            "that has to be there first."
+        ),
+    )

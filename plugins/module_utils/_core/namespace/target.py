@@ -1,0 +1,241 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a module acts on: a named namespace, those of a process, a namespace file, or the host.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from .. import host_paths, kinds
+from ..errors import KernelError, Refused
+from ..process import proc
+from ..syscalls import namespaces, processes
+from . import nsfs, pins
+
+
+class Handles:
+    """Open namespace files of a target, ready to be joined. Close it, or use it in a with."""
+
+    def __init__(self, fds: t.Mapping[str, int], pidfd: int = -1) -> None:
+        self._fds = dict(fds)
+        self._pidfd = pidfd
+
+    @property
+    def names(self) -> t.Collection[str]:
+        """The kinds it joins."""
+        return self._fds.keys()
+
+    def id_of(self, kind: str) -> int:
+        """The id of the namespace of this kind. KeyError where it has none."""
+        return nsfs.id_of(self._fds[kind])
+
+    def fd_of(self, kind: str) -> int:
+        """The open namespace file of this kind. KeyError where it has none."""
+        return self._fds[kind]
+
+    def join(self) -> None:
+        """Join all of them, for pid and time by the next child. Raises KernelError.
+
+        At once by pidfd where the target is a process (Linux 5.8), else one by one.
+        """
+        privileged = os.geteuid() == 0
+        if self._pidfd >= 0 and self._fds:
+            try:
+                namespaces.setns_process(self._pidfd, kinds.flags_of(self._fds))
+                self._become_root_inside()
+                return
+            except KernelError as error:
+                # EINVAL: this kernel has no pidfds in setns(2).
+                if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    raise
+        for name in kinds.in_join_order(self._fds, privileged=privileged):
+            try:
+                namespaces.setns(self._fds[name], kinds.KINDS[name].flag)
+            except KernelError as error:
+                error.arguments["kind"] = name
+                raise
+        self._become_root_inside()
+
+    def _become_root_inside(self) -> None:
+        if "user" not in self._fds:
+            return
+        # Joining keeps the ids of the caller, which the maps inside may not even hold.
+        with contextlib.suppress(OSError):
+            os.setgroups([])
+        with contextlib.suppress(OSError):
+            os.setresgid(0, 0, 0)
+        with contextlib.suppress(OSError):
+            os.setresuid(0, 0, 0)
+
+    def only(self, names: t.Collection[str]) -> Handles:
+        """Close the files of all other kinds; return self."""
+        for name in [name for name in self._fds if name not in names]:
+            os.close(self._fds.pop(name))
+        return self
+
+    def close(self) -> None:
+        """Close the files."""
+        for fd in self._fds.values():
+            os.close(fd)
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._fds, self._pidfd = {}, -1
+
+    def __enter__(self) -> Handles:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+class Target(t.NamedTuple):
+    """What to act on; at most one of the three, none of them means the host itself."""
+
+    namespace: str | None = None
+    pid: int | None = None
+    namespace_path: str | None = None
+
+    def __str__(self) -> str:
+        if self.namespace is not None:
+            return f"namespace {self.namespace}"
+        if self.pid is not None:
+            return f"process {self.pid}"
+        if self.namespace_path is not None:
+            return self.namespace_path
+        return "the host"
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the host's own namespaces."""
+        return self == Target()
+
+    def checked(self) -> Target:
+        """This target when its options make sense by themselves. Raises Refused."""
+        if sum(value is not None for value in self) > 1:
+            raise Refused("give at most one of namespace, pid and namespace_path")
+        if self.namespace is not None:
+            host_paths.checked_name(self.namespace)
+        if self.pid is not None and self.pid < 1:
+            raise Refused(f"pid must be a positive number, not {self.pid}")
+        if self.namespace_path is not None and not self.namespace_path.startswith("/"):
+            raise Refused(f"namespace_path must be an absolute path, not {self.namespace_path!r}")
+        return self
+
+    def open(self, names: t.Collection[str] | None = None, *, needs: str = "") -> Handles:
+        """Open its namespaces: of the kinds ``names``, or all that it has of its own.
+
+        ``needs`` is a kind without which the request makes no sense. Namespaces that are the
+        caller's own are left out. Raises Refused where the target or a kind is missing.
+        """
+        self.checked()
+        if self.namespace is not None:
+            handles = self._open_named(self.namespace, names)
+        elif self.pid is not None:
+            handles = self._open_process(self.pid, names)
+        elif self.namespace_path is not None:
+            handles = self._open_file(self.namespace_path, names)
+        else:
+            handles = Handles({})
+        if needs and not self.is_host and self.pid is None and needs not in handles.names:
+            has = ", ".join(sorted(handles.names)) or "none"
+            handles.close()
+            raise Refused(
+                f"{self} has no {needs} namespace (it has: {has})",
+                "Name another target, or create it with that kind.",
+            )
+        return handles
+
+    def exists(self) -> bool:
+        """Whether the target is there. Raises Refused where it can never be."""
+        self.checked()
+        if self.namespace is not None:
+            return bool(pins.pinned(self.namespace))
+        if self.pid is not None:
+            return os.path.exists(f"/proc/{self.pid}")
+        return self.namespace_path is None or os.path.exists(self.namespace_path)
+
+    def _open_named(self, name: str, names: t.Collection[str] | None) -> Handles:
+        present = pins.pinned(name)
+        if not present:
+            raise Refused(
+                f"there is no namespace {name!r} on this host",
+                "Create it with linux.namespaces.ns_namespace.",
+            )
+        missing = sorted(set(names or ()) - set(present))
+        if missing:
+            raise Refused(
+                f"namespace {name!r} has no {', '.join(missing)} namespace"
+                f" (it has: {', '.join(present)})",
+                "Name only kinds that it has, or add them with linux.namespaces.ns_namespace.",
+            )
+        wanted = present if names is None else names
+        return Handles(
+            {
+                kind: os.open(pins.path(name, kind), os.O_RDONLY | os.O_CLOEXEC)
+                for kind in sorted(wanted)
+            }
+        )
+
+    def _open_process(self, pid: int, names: t.Collection[str] | None) -> Handles:
+        gone = Refused(
+            f"there is no process {pid} on this host",
+            "It may have ended; name a living process or a named namespace.",
+        )
+        try:
+            pidfd = processes.pidfd_open(pid)
+        except KernelError as error:
+            if error.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL: a thread, no process
+                raise gone from error
+            raise
+        fds: dict[str, int] = {}
+        own = proc.ids_of_process("self")
+        try:
+            for kind in sorted(names if names is not None else kinds.KINDS):
+                try:
+                    fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    if kind in own:  # a zombie lives nowhere: never take that for "with us"
+                        raise gone from None
+                    continue  # a kind that this kernel lacks
+                except PermissionError as error:
+                    raise Refused(
+                        f"the namespaces of process {pid} may not be opened",
+                        "It takes root, or the same user and a process that may be traced.",
+                    ) from error
+                if nsfs.id_of(fd) == own.get(kind):
+                    os.close(fd)  # joining one's own is useless, and EINVAL for user
+                else:
+                    fds[kind] = fd
+            # The files were opened by number: only now is it certain whose they are.
+            processes.pidfd_send_signal(pidfd, 0)
+        except KernelError as error:
+            Handles(fds, pidfd).close()
+            if error.errno == errno.ESRCH:
+                raise gone from error
+            raise
+        except BaseException:
+            Handles(fds, pidfd).close()
+            raise
+        return Handles(fds, pidfd)
+
+    def _open_file(self, path: str, names: t.Collection[str] | None) -> Handles:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise Refused(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            kind = nsfs.kind_of(fd, path=path)
+            if names is not None and set(names) != {kind}:
+                raise Refused(f"{path} is a {kind} namespace, not {', '.join(sorted(names))}")
+        except BaseException:
+            os.close(fd)
+            raise
+        return Handles({kind: fd})

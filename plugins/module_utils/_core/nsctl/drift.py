@@ -1,0 +1,216 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How a named namespace differs from its definition: mounts wanted and observed, side by side.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ..definition.layout import Layout, is_below
+from ..definition.model import Definition
+from ..definition.steps import MountStep, PivotStep
+from ..errors import Refused, StepFailed, in_words
+from ..mount import resolve
+from ..mount import table as mount_table
+from ..mount.table import Mount
+from ..mount.view import TargetView
+from ..mount.wanted import WantedMount
+from ..namespace import pins
+from ..namespace.target import Target
+from ..operations import mount as mounting
+from ..syscalls import files
+from . import restore
+
+AS_WANTED = "ok"
+MISSING = "missing"
+DIFFERS = "differs"
+SURPLUS = "surplus"
+
+
+class Row(t.NamedTuple):
+    """One place in the namespace. ``path`` is its name now, ``remark`` what would mend it.
+
+    ``wanted`` is None for a surplus mount, ``observed`` where nothing is mounted.
+    """
+
+    state: str
+    path: str
+    wanted: WantedMount | None = None
+    observed: Mount | None = None
+    remark: str = ""
+
+
+class Drift(t.NamedTuple):
+    """``mounts`` side by side; ``changes`` are the steps that `nsctl up` would take.
+
+    ``root`` is the new root of the last pivot that was made, "/" without one.
+    """
+
+    mounts: list[Row]
+    changes: list[str]
+    root: str
+
+
+def of(definition: Definition) -> Drift:
+    """Compare the namespace with its definition. Raises KernelError, OSError."""
+    view = restore.look(definition)
+    pivoted = view.pivoted if view is not None else ()
+    layout = Layout(pivoted=pivoted)
+    within, beyond = _mount_steps(definition, pivoted)
+    if view is None:
+        within, beyond = [], within + beyond
+    rows = _compared(definition.name, within, layout)
+    rows += [Row(MISSING, step.path, WantedMount.of(step)) for step in beyond]
+    if view is not None:
+        kept_roots = [
+            layout.now(step.put_old)
+            for step in definition.all_steps
+            if isinstance(step, PivotStep) and step.put_old
+        ]
+        found = surplus(
+            view.mounts,
+            rows,
+            mount_table.read(),
+            kept_roots=kept_roots,
+            is_pivoted=bool(pivoted),
+        )
+        rows += found if pivoted else _without_inherited(definition, found)
+    return Drift(rows, _changes(definition), pivoted[-1] if pivoted else "/")
+
+
+def _mount_steps(
+    definition: Definition, pivoted: t.Collection[str]
+) -> tuple[list[MountStep], list[MountStep]]:
+    """The mounts that can be looked at, and those that wait for a pivot that was not made."""
+    within: list[MountStep] = []
+    beyond: list[MountStep] = []
+    found = within
+    for step in definition.within_reach(pivoted):
+        if isinstance(step, PivotStep) and step.new_root not in pivoted:
+            found = beyond
+        if isinstance(step, MountStep):
+            found.append(step)
+    return within, beyond
+
+
+def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> list[Row]:
+    wanted = tuple(WantedMount.of(step).checked() for step in recorded)
+    if not wanted:
+        return []
+    try:
+        result = mounting.run(mounting.MountRequest(Target(namespace=name), wanted), check=True)
+    except Refused as error:
+        if len(wanted) == 1:
+            path = layout.now(wanted[0].path)
+            return [Row(MISSING, path, wanted[0], remark=in_words(error))]
+        return [row for step in recorded for row in _compared(name, [step], layout)]
+    rows = []
+    for index, (mount, seen) in enumerate(zip(wanted, result.observed)):
+        changes = [action.name for action in result.planned if action.position == index]
+        state = DIFFERS if changes else AS_WANTED
+        if seen.mount is None:
+            state = MISSING
+        rows.append(Row(state, layout.now(mount.path), mount, seen.mount, "; ".join(changes)))
+    return rows
+
+
+def surplus(
+    mounts: t.Sequence[Mount],
+    rows: t.Sequence[Row],
+    host: t.Iterable[Mount],
+    *,
+    kept_roots: t.Sequence[str] = (),
+    is_pivoted: bool,
+) -> list[Row]:
+    """The mounts that nobody asked for. Pure.
+
+    A namespace begins as a copy of the host's: what the host has as well came with it, unless
+    it lies below a mount of the definition, or the namespace was pivoted since. Neither does
+    a recursive bind's source count, nor the old root where it was kept.
+    """
+    expected = {row.observed.id for row in rows if row.observed is not None}
+    places = [row.path for row in rows if row.wanted is not None and row.path != "/"]
+    bound = [row.path for row in rows if row.wanted and row.wanted.options.bind_recursive]
+    on_host = {(mount.device, mount.root) for mount in host}
+    found = []
+    for mount in reachable(mounts):
+        if mount.id in expected or mount.path == "/":
+            continue
+        if any(is_below(mount.path, kept) for kept in kept_roots):
+            continue
+        may_be_hosts = _is_below_any(mount.path, bound) or not (
+            is_pivoted or _is_below_any(mount.path, places)
+        )
+        if may_be_hosts and (mount.device, mount.root) in on_host:
+            continue
+        found.append(Row(SURPLUS, mount.path, observed=mount))
+    return found
+
+
+def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
+    """Without those that came from the host, which has unmounted its own since.
+
+    They are older than the pin, by an id that grows with each mount: from Linux 6.8 on.
+    """
+    if not rows:
+        return rows
+    pin = os.open(pins.path(definition.name, "mnt"), os.O_PATH | os.O_CLOEXEC)
+    try:
+        newest = files.unique_mount_id(pin)
+    finally:
+        os.close(pin)
+
+    def look(inside: TargetView) -> list[bool]:
+        return [_is_older(inside, row.observed, newest) for row in rows]
+
+    older = restore.called_inside(definition, look)
+    return [row for row, is_older in zip(rows, older) if not is_older]
+
+
+def _is_older(inside: TargetView, mount: Mount | None, newest: int) -> bool:
+    if mount is None:
+        return False
+    with contextlib.suppress(OSError), resolve.opened_in(inside.root, mount.path) as fd:
+        number = files.unique_mount_id(fd)
+        is_unique = number != mount.id and files.place_of(fd).mount_id == mount.id
+        return is_unique and number < newest
+    return False
+
+
+def _is_below_any(path: str, above: t.Iterable[str]) -> bool:
+    return any(is_below(path, each) for each in above)
+
+
+def reachable(mounts: t.Sequence[Mount]) -> list[Mount]:
+    """The mounts that no other one hides, in the order of the table. Pure.
+
+    A mount may stand in the table before the one that it is mounted on: it can be older.
+    """
+    children: dict[int, list[Mount]] = {}
+    for mount in mounts:
+        children.setdefault(mount.parent, []).append(mount)
+    by_id = {mount.id: mount for mount in mounts}
+    found = set()
+    pending = [mount for mount in mounts if mount.parent not in by_id or mount.parent == mount.id]
+    while pending:
+        mount = pending.pop()
+        on_it = [each for each in children.get(mount.id, []) if each.id != mount.id]
+        covering = [each for each in on_it if each.path == mount.path]
+        if not covering:
+            found.add(mount.id)
+        pending += covering or on_it
+    return [mount for mount in mounts if mount.id in found]
+
+
+def _changes(definition: Definition) -> list[str]:
+    try:
+        return restore.plan(definition, check=True, timeout=0)
+    except (Refused, StepFailed) as error:
+        return [in_words(error)]

@@ -1,0 +1,203 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""nsctl exec and enter: become a program inside a named namespace, or another target.
+
+No process of ours remains beside the program. A pid namespace is the exception, since only a
+child can be born into one: there ours waits for the child, and is to others what that is, unless
+it is to hand over to it.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+
+from .. import actions, kinds
+from ..errors import KernelError, Refused, StepFailed, in_words
+from ..host_paths import DEFAULT_PATH
+from ..namespace.target import Handles, Target
+from ..process import import_guard, proc
+from ..process.execute import Program, become
+from ..syscalls import namespaces, processes
+from . import NOT_STARTED, complain
+from .arguments import Given, WrongUsage, parse
+
+# What shells end with when a program cannot be run, or is not there.
+_NOT_EXECUTABLE = 126
+_NOT_FOUND = 127
+
+SWITCHES = ("clear-env", "hand-over", "keep-fds", "no-new-privs")
+VALUES = ("pid", "path", "kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
+# What systemd tells of the sockets that it passes (sd_listen_fds(3)).
+_LISTEN_PID = "LISTEN_PID"
+_LISTEN_FDS = "LISTEN_FDS"
+_LISTEN_NAMES = "LISTEN_FDNAMES"
+
+
+def run(verb: str, words: t.Sequence[str]) -> int:
+    """The verbs; return only where the program was not started, or was a child.
+
+    Raises WrongUsage, Refused, KernelError.
+    """
+    given = parse(words, switches=SWITCHES, values=VALUES, operands=1)
+    target, argv = _target(given)
+    if not argv and verb == "exec":
+        raise WrongUsage("name a program")
+    passed = _sockets_passed() if "keep-fds" in given.switches else 0
+    program = _program(given, argv or [_default_shell()], passed).checked()
+    # Not to be closed: becoming the program closes them, and so does our end.
+    handles = target.open(_list_of(given, "kinds"))
+    _check_elsewhere(target, handles)
+    create = _creation(_new_kinds(given))
+    if "pid" not in handles.names:
+        return _become(verb, program, passed, handles, argv, create)
+
+    def body() -> int:
+        return _become(verb, program, passed, None, argv, create)
+
+    if "hand-over" in given.switches:
+        from . import hand_over
+
+        return hand_over.run(handles, body)
+    from . import wait_for_child
+
+    return wait_for_child.run(handles, body)
+
+
+def _target(given: Given) -> tuple[Target, list[str]]:
+    """What is entered, and the words of the program. Raises WrongUsage."""
+    pid, path = given.last("pid"), given.last("path")
+    if pid is None and path is None:
+        name, *argv = given.operands or [""]
+        if not name:
+            raise WrongUsage("name a namespace")
+        return Target(namespace=name), argv
+    if pid is not None and not (pid.isascii() and pid.isdigit()):
+        raise WrongUsage(f"--pid takes the number of a process, not {pid!r}")
+    return Target(None, None if pid is None else int(pid), path), given.operands
+
+
+def _check_elsewhere(target: Target, handles: Handles) -> None:
+    """Refuse a process or a file that leads nowhere: the program would run on the host."""
+    own = proc.ids_of_process("self") if target.namespace is None else {}
+    if own and all(handles.id_of(kind) == own.get(kind) for kind in handles.names):
+        raise Refused(
+            f"{target} lives in the namespaces of the host"
+            if target.pid is not None
+            else f"{target} is a namespace of the host",
+            "Name another one.",
+        )
+
+
+def _new_kinds(given: Given) -> tuple[str, ...]:
+    """The kinds that the program gets new ones of. Raises WrongUsage."""
+    new = _list_of(given, "new") or ()
+    possible = ("cgroup", "ipc", "mnt", "net", "uts")
+    wrong = [kind for kind in new if kind not in possible]
+    if wrong:
+        # Those of pid and time are for children only; a user namespace would own the others.
+        raise WrongUsage(f"--new takes {', '.join(possible)}, not {wrong[0]!r}")
+    return new
+
+
+def _creation(new: t.Collection[str]) -> t.Callable[[], None] | None:
+    """What gives the calling process new namespaces of these kinds; what it needs is imported."""
+    if not new:
+        return None
+    from ..namespace import network
+    from ..syscalls import mounts
+
+    def create() -> None:
+        namespaces.unshare(kinds.flags_of(new))
+        if "mnt" in new:
+            mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        if "net" in new:
+            network.set_loopback(up=True)
+
+    return lambda: actions.run(f"create {', '.join(sorted(new))}", create)
+
+
+def _become(
+    verb: str,
+    program: Program,
+    passed: int,
+    handles: Handles | None,
+    argv: t.Sequence[str],
+    create: t.Callable[[], None] | None,
+) -> int:
+    """Join the namespaces, unless that is done, and become the program; the exit code if not."""
+    try:
+        if handles is not None:
+            # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
+            processes.prctl(processes.PR_SET_DUMPABLE, 0)
+            import_guard.end()
+            actions.run(f"join {', '.join(sorted(handles.names))}", handles.join)
+        if create is not None:
+            create()
+        if not argv:
+            program = program._replace(argv=(_shell(program.argv[0]),))
+        if passed:
+            own = {_LISTEN_PID: str(os.getpid())}
+            program = program._replace(environment={**program.environment, **own})
+        become(program, close_from=3 + passed, reset_signals=False)
+    except StepFailed as error:
+        cause = error.cause
+        if isinstance(cause, KernelError) and cause.call == "execve":
+            missing = cause.errno == errno.ENOENT
+            return complain(verb, in_words(error), _NOT_FOUND if missing else _NOT_EXECUTABLE)
+        return complain(verb, in_words(error), NOT_STARTED)
+    except (Refused, OSError) as error:
+        return complain(verb, in_words(error), NOT_STARTED)
+
+
+def _program(given: Given, argv: t.Sequence[str], passed: int) -> Program:
+    environment = {} if "clear-env" in given.switches else dict(os.environ)
+    environment.setdefault("PATH", DEFAULT_PATH)
+    for key in (_LISTEN_PID, _LISTEN_FDS, _LISTEN_NAMES):
+        environment.pop(key, None)
+        if passed and key in os.environ:
+            environment[key] = os.environ[key]
+    for assignment in given.values.get("env", ()):
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise WrongUsage(f"--env takes NAME=VALUE, not {assignment!r}")
+        environment[key] = value
+    return Program(
+        argv=tuple(argv),
+        environment=environment,
+        chdir=given.last("chdir") or "/",
+        user=given.last("user"),
+        group=given.last("group"),
+        groups=_list_of(given, "groups"),
+        capabilities=_list_of(given, "capabilities"),
+        no_new_privs="no-new-privs" in given.switches,
+    )
+
+
+def _list_of(given: Given, option: str) -> tuple[str, ...] | None:
+    text = given.last(option)
+    return None if text is None else tuple(word for word in text.split(",") if word)
+
+
+def _sockets_passed() -> int:
+    """How many descriptors from 3 on are meant for the program."""
+    if os.environ.get(_LISTEN_PID) != str(os.getpid()):
+        return 0
+    number = os.environ.get(_LISTEN_FDS, "")
+    return int(number) if number.isdigit() else 0
+
+
+def _default_shell() -> str:
+    return os.environ.get("SHELL") or "/bin/sh"
+
+
+def _shell(preferred: str) -> str:
+    """A shell that there is in this root: the caller's own one, or one that most roots have."""
+    for path in (preferred, "/bin/bash"):
+        if path.startswith("/") and os.access(path, os.X_OK):
+            return path
+    return "/bin/sh"

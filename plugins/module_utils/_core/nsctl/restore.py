@@ -1,0 +1,196 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Bringing a named namespace up from its definition, by the code that the modules run.
+
+Why it could not be brought up is kept in /run/linux-namespaces/NAME/failed until it is.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import typing as t
+
+from .. import host_paths, kinds
+from ..definition import file as definitions
+from ..definition.model import Definition
+from ..definition.steps import MountStep, PivotStep, RootStep, Step
+from ..errors import Refused, StepFailed, in_words
+from ..mount.table import Mount
+from ..mount.view import TargetView, open_host_proc
+from ..mount.wanted import WantedMount
+from ..namespace import enter, lock, pins
+from ..namespace.target import Target
+from ..operations import mount, namespace, pivot_root, rootfs
+from ..rootfs import record
+from ..storage import atomic
+
+
+class View(t.NamedTuple):
+    """A namespace as it is: the new roots it was pivoted to, and its mounts."""
+
+    pivoted: tuple[str, ...]
+    mounts: list[Mount]
+
+
+def loaded(name: str) -> Definition:
+    """The definition of ``name``. Raises Refused where there is none or it is damaged."""
+    definition = definitions.load(host_paths.checked_name(name))
+    if definition is None:
+        raise unknown(name)
+    return definition
+
+
+def unknown(name: str) -> Refused:
+    """That there is no namespace of this name."""
+    return Refused(
+        f"there is no namespace {name!r} on this host",
+        "`nsctl list` names those that there are.",
+    )
+
+
+def up(name: str, *, timeout: float) -> list[str]:
+    """Make the namespace what its definition says; return the names of the steps taken.
+
+    ``timeout`` is how long to wait for another run that changes it, in seconds. Raises
+    Refused, StepFailed, OSError; the reason is kept for reason_of().
+    """
+    loaded(name)
+    try:
+        # One lock for all of it: what a play changes meanwhile must not be undone.
+        with lock.held(name, timeout=timeout):
+            actions = plan(loaded(name), check=False, timeout=timeout)
+    except (Refused, StepFailed, OSError) as error:
+        keep_reason(name, in_words(error))
+        raise
+    forget_reason(name)
+    return actions
+
+
+def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
+    """The steps from what is there to what the definition says; taken, unless ``check``.
+
+    Raises Refused, StepFailed, OSError.
+    """
+    request = namespace.NamespaceRequest(
+        name=definition.name,
+        properties=definition.properties,
+        persistent=definition.persistent,
+        lock_timeout=timeout,
+    )
+    actions = namespace.present(request, check=check).actions
+    # In a namespace that has just been created the steps that were not recorded are gone.
+    current = definition if check else loaded(definition.name)
+    view = look(current)
+    for batch in _batches(current, view.pivoted if view is not None else ()):
+        actions += _taken(batch, current, check=check, timeout=timeout)
+    return actions
+
+
+def _batches(definition: Definition, pivoted: t.Collection[str]) -> t.Iterator[list[Step]]:
+    """The steps that can be carried out, in order; neighbouring mounts go together."""
+
+    def together(step: Step) -> t.Any:
+        return (True, definition.lasts(step)) if isinstance(step, MountStep) else id(step)
+
+    for _key, group in itertools.groupby(definition.within_reach(pivoted), together):
+        yield list(group)
+
+
+def _taken(batch: list[Step], definition: Definition, *, check: bool, timeout: float) -> list[str]:
+    """Take these steps, in the same way as their modules; the names of what was done."""
+    target = Target(namespace=definition.name)
+    persistent = None if definition.lasts(batch[0]) else False
+    mounts = [WantedMount.of(step) for step in batch if isinstance(step, MountStep)]
+    if mounts:
+        mounting = mount.MountRequest(
+            target=target,
+            wanted=tuple(each.checked() for each in mounts),
+            persistent=persistent,
+            lock_timeout=timeout,
+        )
+        return mount.run(mounting, check=check).actions
+    (step,) = batch
+    if isinstance(step, PivotStep):
+        pivoting = pivot_root.PivotRequest(
+            target=target,
+            new_root=step.new_root,
+            put_old=step.put_old,
+            persistent=persistent,
+            lock_timeout=timeout,
+        )
+        return pivot_root.run(pivoting, check=check).actions
+    assert isinstance(step, RootStep)
+    unpacking = rootfs.RootRequest(
+        target=target,
+        path=step.path,
+        source=record.source_of(step),
+        digest=step.digest,
+        rules=record.rules_of(step),
+        persistent=persistent,
+        lock_timeout=timeout,
+        follow=False,  # what is there already stays
+    )
+    return rootfs.run(rootfs.checked(unpacking), check=check, progress=_say_nothing).actions
+
+
+def look(definition: Definition) -> View | None:
+    """The namespace as it is, or None where it has no mount namespace now."""
+    if "mnt" not in pins.pinned(definition.name):
+        return None
+    view: View = called_inside(
+        definition, lambda inside: View(inside.layout.pivoted, inside.mounts())
+    )
+    return view
+
+
+def called_inside(definition: Definition, function: t.Callable[[TargetView], t.Any]) -> t.Any:
+    """What the function answers in the mount namespace of the definition."""
+    host_proc = open_host_proc()
+    try:
+        with Target(namespace=definition.name).open() as handles:
+            return enter.call(
+                lambda: function(TargetView(host_proc, definition.layout)),
+                joins=handles.only(kinds.FOR_MOUNTS),
+            )
+    finally:
+        os.close(host_proc)
+
+
+def _say_nothing(_text: str) -> None:
+    pass
+
+
+def _reason_path(name: str) -> str:
+    return f"{host_paths.directory(name)}/failed"
+
+
+def reason_of(name: str) -> str:
+    """Why the last attempt to bring the namespace up failed, or "" when it did not."""
+    try:
+        with open(_reason_path(name), encoding="utf-8") as kept:
+            return kept.read().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def keep_reason(name: str, text: str) -> None:
+    """Keep why a namespace that has a definition could not be brought up, for reason_of().
+
+    Not while another run changes it, which comes to a newer end.
+    """
+    with contextlib.suppress(Refused, OSError):
+        if not definitions.has_record(name):
+            return
+        with lock.held(name, timeout=1):
+            pins.prepare(name)
+            atomic.write(_reason_path(name), f"{text}\n", mode=0o644)
+
+
+def forget_reason(name: str) -> None:
+    """The namespace is what it should be. Raises OSError."""
+    atomic.remove(_reason_path(name))

@@ -1,0 +1,116 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""nsctl show: one named namespace, what it should be and what it is.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ..definition import file as definitions
+from ..errors import Refused
+from ..mount import table as mount_table
+from ..mount.wanted import WantedMount
+from . import drift, list_names, say
+from .arguments import WrongUsage, parse
+from .columns import columns, printable
+
+_MARGIN = 12
+
+
+def run(_verb: str, words: t.Sequence[str]) -> int:
+    """The verb. Raises WrongUsage, Refused, OSError."""
+    given = parse(words, switches=("json",))
+    if len(given.operands) != 1:
+        raise WrongUsage("name one namespace")
+    found = _found(given.operands[0])
+    if "json" in given.switches:
+        say(json.dumps({**found, "mounts": [_as_data(row) for row in found["mounts"]]}, indent=2))
+    else:
+        say("\n".join(_shown(found)))
+    return 0
+
+
+def _found(name: str) -> dict[str, t.Any]:
+    found = list_names.summary(name)
+    found.update(properties={}, changes=[], mounts=[])
+    try:
+        definition = definitions.load(name)
+        if definition is None:
+            return found
+        seen = drift.of(definition)
+    except Refused as error:
+        return {**found, "state": list_names.FAILED, "reason": found["reason"] or error.reason}
+    properties = definition.properties.to_data()
+    del properties["kinds"]
+    found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
+    return found
+
+
+def _as_data(row: drift.Row) -> dict[str, t.Any]:
+    observed = mount_table.as_data(row.observed) if row.observed is not None else None
+    return {
+        "state": row.state,
+        "path": row.path,
+        "wanted": row.wanted.step().to_data() if row.wanted is not None else None,
+        "observed": observed,
+        "remark": row.remark,
+    }
+
+
+def _shown(found: dict[str, t.Any]) -> list[str]:
+    kinds = [(kind, str(pin["id"]), pin["path"]) for kind, pin in found["kinds"].items()]
+    record = definitions.path_of(found["name"])
+    processes = [
+        (str(each["pid"]), str(each["uid"]), each["command"]) for each in found["processes"]
+    ]
+    lines = [f"{found['name']}: {found['state']}"]
+    if found["reason"]:
+        lines += _section("reason", [printable(found["reason"])])
+    lines += _section("kinds", columns(kinds))
+    lines += _section("root", [printable(found["root"])])
+    lines += _section("at boot", [f"restored from {record}" if found["persistent"] else "gone"])
+    for key, value in found["properties"].items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        lines += _section(key.replace("_", " "), [printable(text)])
+    lines += _section("processes", columns(processes))
+    if found["mounts"]:
+        header = ("STATE", "PATH", "WANTED", "OBSERVED")
+        rows = [
+            (row.state, row.path, _wanted(row.wanted), _observed(row.observed))
+            for row in found["mounts"]
+        ]
+        lines += _section("mounts", columns([header, *rows]))
+    if found["changes"]:
+        lines.append(f"`nsctl up {found['name']}` would:")
+        lines += [f"  {printable(change)}" for change in found["changes"]]
+    return lines
+
+
+def _section(title: str, content: t.Sequence[str]) -> list[str]:
+    margin = " " * _MARGIN + "  "
+    return [
+        (title.rjust(_MARGIN) + "  " if index == 0 else margin) + line
+        for index, line in enumerate(content)
+    ]
+
+
+def _wanted(wanted: WantedMount | None) -> str:
+    if wanted is None:
+        return "-"
+    words = [wanted.fstype or "bind", wanted.src or "none", ",".join(wanted.words) or "defaults"]
+    return " ".join([*words, wanted.propagation]).strip()
+
+
+def _observed(mount: mount_table.Mount | None) -> str:
+    if mount is None:
+        return "-"
+    words = [mount.fstype, mount.src or "none", ",".join(mount_table.words_of(mount))]
+    if mount.root != "/":
+        words[1] += f"[{mount.root}]"
+    return " ".join([*words, mount.propagation])

@@ -1,0 +1,102 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""nsctl up and down: bring named namespaces up from their definitions, and take them down.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import typing as t
+
+from ..definition import file as definitions
+from ..errors import Refused, StepFailed, in_words
+from ..operations import namespace
+from . import FAILED, parallel, restore, say
+from .arguments import Given, WrongUsage, parse, seconds
+
+_LOCK_TIMEOUT = 60.0
+# As long as systemd gives a service by default, and more: an archive may have to be unpacked.
+_LIMIT = 300.0
+
+
+class Result(t.NamedTuple):
+    """What became of a namespace: the steps taken (or to be taken), or why it failed."""
+
+    name: str
+    actions: t.Sequence[str] = ()
+    failure: str = ""
+
+
+def run(verb: str, words: t.Sequence[str]) -> int:
+    """The verbs. Raises WrongUsage."""
+    if verb == "up":
+        given = parse(words, switches=("all", "check", "json"), values=("timeout",))
+        # A single name is waited for by somebody, who can end it.
+        limit = seconds(given.last("timeout") or (str(_LIMIT) if "all" in given.switches else "0"))
+        results = _up(_chosen(given), limit=limit, check="check" in given.switches)
+    else:
+        given = parse(words, switches=("all", "check", "force", "json"))
+        take_down = functools.partial(
+            namespace.down,
+            check="check" in given.switches,
+            force="force" in given.switches,
+            timeout=_LOCK_TIMEOUT,
+        )
+        results = [_attempt(name, take_down) for name in _chosen(given)]
+    _say(results, verb, given)
+    return FAILED if any(result.failure for result in results) else 0
+
+
+def _chosen(given: Given) -> list[str]:
+    if ("all" in given.switches) == bool(given.operands):
+        raise WrongUsage("name namespaces, or say --all")
+    return given.operands or definitions.names()
+
+
+def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
+    """Bring them up; ``limit`` is in seconds, 0 for none."""
+
+    def bring(name: str) -> list[str]:
+        if check:
+            return restore.plan(restore.loaded(name), check=True, timeout=0)
+        return restore.up(name, timeout=_LOCK_TIMEOUT)
+
+    if not limit:
+        return [_attempt(name, bring) for name in names]
+    # Each by itself: one that waits for a dead file server is not to keep the others waiting.
+    results = parallel.run(names, lambda name: _attempt(name, bring)[1:], limit=limit)
+    found = []
+    for name, result in zip(names, results):
+        if result is None:
+            failure = f"It was not up after {limit:g} seconds, or its process was killed."
+            restore.keep_reason(name, failure)
+            result = ((), failure)
+        found.append(Result(name, *result))
+    return found
+
+
+def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:
+    try:
+        return Result(name, action(name))
+    except (Refused, StepFailed, OSError) as error:
+        return Result(name, failure=in_words(error))
+    except Exception as error:  # a mistake in one definition is not to harm the others
+        failure = f"This is a defect of linux.namespaces: {type(error).__name__}: {error}."
+        return Result(name, failure=failure)
+
+
+def _say(results: t.Sequence[Result], verb: str, given: Given) -> None:
+    if "json" in given.switches:
+        say(json.dumps([result._asdict() for result in results], indent=2))
+    for result in results:
+        if result.failure:
+            sys.stderr.write(f"nsctl {verb}: {result.name}: {result.failure}\n")
+        elif "json" not in given.switches:
+            unchanged = f"{verb} already"
+            say(f"{result.name}: {'; '.join(result.actions) or unchanged}")

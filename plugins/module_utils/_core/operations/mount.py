@@ -1,0 +1,368 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What ns_mount does: observe, plan, apply, record.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from .. import actions, kinds
+from ..definition import file as definitions
+from ..definition.layout import Layout
+from ..definition.model import Change, Definition
+from ..definition.steps import MountStep
+from ..errors import KernelError, Refused, StepFailed
+from ..mount import loop, observe
+from ..mount import table as mount_table
+from ..mount.compare import Observed, Source
+from ..mount.plan import Action, plan, surplus_below
+from ..mount.view import TargetView
+from ..mount.wanted import WantedMount
+from ..namespace.target import Target
+from ..syscalls import files
+from . import session
+from .session import Session
+
+# A step that mounts on a path, and whether it outlives a reboot.
+_Recorded = tuple[MountStep, bool]
+
+
+class MountRequest(t.NamedTuple):
+    """A checked request of ns_mount: see its documentation for the options."""
+
+    target: Target
+    wanted: tuple[WantedMount, ...]
+    exclusive_below: str = ""
+    persistent: bool | None = None
+    # In seconds.
+    lock_timeout: float = 60.0
+
+
+class MountResult(t.NamedTuple):
+    """What was (or in check mode: would be) done, and the mounts at the wanted paths."""
+
+    actions: list[str]
+    # Those that are there.
+    mounts: list[mount_table.Mount]
+    persistent: bool
+    wanted: tuple[WantedMount, ...]
+    # What was at the place of each wanted mount.
+    observed: list[Observed]
+    planned: list[Action]
+    # What the definition had for each of them, and has then.
+    recorded: list[_Recorded | None]
+    to_record: list[_Recorded | None]
+
+    @property
+    def before(self) -> dict[str, str]:
+        """A line for each wanted path: what was there, and in the definition where that changes."""
+        return {**_described(self.wanted, self.observed, ()), **self._noted(self.recorded)}
+
+    @property
+    def after(self) -> dict[str, str]:
+        """A line for each path that is wanted or changes: what is there then."""
+        lines = _described(self.wanted, self.observed, self.planned)
+        return {**lines, **self._noted(self.to_record)}
+
+    def _noted(self, side: list[_Recorded | None]) -> dict[str, str]:
+        return {
+            f"{mount.path} in the definition": _line_of_recorded(found)
+            for mount, old, new, found in zip(self.wanted, self.recorded, self.to_record, side)
+            if old != new
+        }
+
+
+def run(request: MountRequest, *, check: bool) -> MountResult:
+    """Bring the target's mounts to what is wanted; in check mode only say how.
+
+    Raises Refused before anything was changed, StepFailed for the step that failed.
+    """
+    _check_paths_differ(request.wanted)
+    session.check_can_persist(
+        request.target,
+        request.persistent,
+        what="a mount",
+        hint="Use a named namespace, or leave persistent out.",
+    )
+    shown = {mount.fstype for mount in request.wanted}
+    with session.opened(
+        request.target,
+        check=check,
+        lock_timeout=request.lock_timeout,
+        persistent=request.persistent,
+        # A mount of some file systems shows the namespaces that the one who makes it lives in.
+        needed=kinds.FOR_MOUNTS | {kinds.SHOWN[each] for each in shown if each in kinds.SHOWN},
+    ) as opened:
+        # What this list mounts is a root for what it mounts below, from the first run on.
+        own = {mount.path for mount in request.wanted if mount.state == "mounted"}
+        layout = opened.layout._replace(mounted=opened.layout.mounted | own)
+        return _run(request, opened._replace(layout=layout), check=check)
+
+
+def _check_paths_differ(wanted: t.Sequence[WantedMount]) -> None:
+    seen: set[str] = set()
+    for mount in wanted:
+        if mount.path in seen:
+            raise Refused(
+                f"{mount.path} is named twice", "Mounts are never stacked: name each path once."
+            )
+        seen.add(mount.path)
+
+
+def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
+    host_mounts = mount_table.read()
+    sources = _host_sources(request.wanted, host_mounts, may_be_missing=check)
+    recorded = _recorded(request.wanted, opened.definition)
+    look = _Look(request, opened, sources, recorded, host_mounts, may_be_missing=check)
+    if opened.is_to_come:
+        planned, observed = look.nowhere()
+    else:
+        try:
+            planned, observed = opened.call(look.inside)
+        except _Unseen as unseen:
+            raise _explained(unseen, request, opened) from unseen
+    after = _definition_after(opened.definition, request.wanted, persistent=opened.persistent)
+    mounts = [seen.mount for seen in observed if seen.mount is not None]
+    if not check:
+        if planned:
+            # Only who changes something pays for this: to compile it costs as much as to do it.
+            from ..mount import apply
+
+            mounts = apply.apply(
+                planned,
+                request.wanted,
+                opened.handles,
+                host_proc=opened.host_proc,
+                layout=opened.layout,
+                host_mounts=host_mounts,
+            )
+        if after is not None and after != opened.definition:
+            actions.run("record the mounts", lambda: definitions.save(after))
+    to_record = _recorded(request.wanted, after)
+    names = [
+        f"{'record' if new else 'forget'} the mount on {mount.path}"
+        for mount, old, new in zip(request.wanted, recorded, to_record)
+        if old != new
+    ]
+    return MountResult(
+        actions=[action.name for action in planned] + names,
+        mounts=mounts,
+        persistent=opened.persistent,
+        wanted=request.wanted,
+        observed=observed,
+        planned=planned,
+        recorded=recorded,
+        to_record=to_record,
+    )
+
+
+def _host_sources(
+    wanted: t.Sequence[WantedMount],
+    host_mounts: t.Sequence[mount_table.Mount],
+    *,
+    may_be_missing: bool,
+) -> dict[int, Source]:
+    by_id = {mount.id: mount for mount in host_mounts}
+    found = {}
+    for index, mount in enumerate(wanted):
+        if not (mount.needs_host and (mount.options.bind or mount.options.loop)):
+            continue
+        try:
+            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            if may_be_missing:
+                continue  # an earlier task of the play would have made it
+            raise Refused(
+                f"src {mount.src} cannot be opened on the host: {error.strerror}",
+                "Create it first, or use src_in: namespace if it is inside the target.",
+            ) from error
+        try:
+            found[index] = observe.source_of(fd, by_id)
+            if mount.options.loop:
+                devices = tuple(loop.devices_of(fd))
+                found[index] = found[index]._replace(is_directory=True, devices=devices)
+        finally:
+            os.close(fd)
+    return found
+
+
+def _recorded(
+    wanted: t.Sequence[WantedMount], definition: Definition | None
+) -> list[_Recorded | None]:
+    """What the definition has for each of the wanted mounts."""
+    if definition is None:
+        return [None] * len(wanted)
+    found = definition.find_all(MountStep.do, [mount.path for mount in wanted])
+    return [
+        (step, definition.lasts(step)) if isinstance(step, MountStep) else None for step in found
+    ]
+
+
+class _Unseen(Exception):
+    """The place of the wanted mount at this index could not be looked at: (error, index)."""
+
+
+def _explained(unseen: _Unseen, request: MountRequest, opened: Session) -> StepFailed:
+    from ..mount import explain
+
+    error, index = unseen.args
+    mount = request.wanted[index]
+    reason, hint = opened.call(lambda view: explain.mount(error, view, mount))
+    return StepFailed(f"look at {mount.path}", error, reason, hint)
+
+
+class _Look:
+    """What is at the wanted places, and the plan that follows from it."""
+
+    def __init__(
+        self,
+        request: MountRequest,
+        opened: Session,
+        sources: t.Mapping[int, Source],
+        recorded: t.Sequence[_Recorded | None],
+        host_mounts: t.Sequence[mount_table.Mount],
+        *,
+        may_be_missing: bool,
+    ) -> None:
+        self._request = request
+        self._wanted = request.wanted
+        self._layout = opened.layout
+        self._own_kinds = opened.handles.names
+        self._sources = dict(sources)
+        self._recorded = {
+            index: found[0] for index, found in enumerate(recorded) if found is not None
+        }
+        # File systems that the host has mounted as well.
+        self._host_devices = (
+            frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
+        )
+        self._may_be_missing = may_be_missing
+
+    def nowhere(self) -> tuple[list[Action], list[Observed]]:
+        """For a target that is still to come."""
+        observed = [Observed(exists=True) for _mount in self._wanted]
+        return self._planned(observed, may_be_missing=True), observed
+
+    def inside(self, view: TargetView) -> tuple[list[Action], list[Observed]]:
+        """In the process that has joined the target. Raises Refused, _Unseen."""
+        table = observe.Table(view.mounts())
+        observed: list[Observed] = []
+        for index, mount in enumerate(self._wanted):
+            try:
+                seen = observe.observe(
+                    view,
+                    mount,
+                    table,
+                    host_devices=self._host_devices,
+                    own_kinds=self._own_kinds,
+                )
+            except KernelError as error:
+                raise _Unseen(error, index) from error
+            except Refused:
+                if not observed:
+                    raise
+                seen = Observed(exists=True)  # below a mount that this very list makes
+            observed.append(seen)
+            if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
+                with contextlib.suppress(KernelError, Refused), view.opened(mount.src) as fd:
+                    self._sources[index] = observe.source_of(fd, table.by_id)
+        surplus = self._surplus(view, table) if self._request.exclusive_below else []
+        planned = self._planned(
+            observed,
+            layout=view.layout,
+            surplus=surplus,
+            may_be_missing=self._may_be_missing,
+        )
+        return planned, observed
+
+    def _planned(
+        self,
+        observed: list[Observed],
+        *,
+        layout: Layout | None = None,
+        surplus: t.Sequence[str] = (),
+        may_be_missing: bool,
+    ) -> list[Action]:
+        return plan(
+            self._wanted,
+            observed,
+            layout=self._layout if layout is None else layout,
+            sources=self._sources,
+            recorded=self._recorded,
+            surplus=surplus,
+            may_be_missing=may_be_missing,
+        )
+
+    def _surplus(self, view: TargetView, table: observe.Table) -> list[str]:
+        # What a later mount hides has a path below it too, but cannot be reached any more.
+        below = self._request.exclusive_below
+        try:
+            with view.opened(below) as fd:
+                top = table.by_id[files.place_of(fd).mount_id]
+        except (KernelError, Refused) as error:
+            if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return []  # this very list makes it, or nobody does
+            raise
+        reachable = [mount.path for mount in table.descendants(top)]
+        return surplus_below(reachable, below, self._wanted, view.layout)
+
+
+def _definition_after(
+    definition: Definition | None, wanted: t.Sequence[WantedMount], *, persistent: bool
+) -> Definition | None:
+    if definition is None:
+        return None
+    changes: list[Change] = []
+    for mount in wanted:
+        if mount.state == "unmounted":
+            changes.append((MountStep.do, mount.path, None))
+        elif mount.state == "mounted":
+            changes.append((MountStep.do, mount.path, mount.step()))
+    return definition.with_changes(changes, persistent=persistent)
+
+
+def _described(
+    wanted: t.Sequence[WantedMount], observed: t.Sequence[Observed], planned: t.Sequence[Action]
+) -> dict[str, str]:
+    touched = {action.position for action in planned}
+    lines = {}
+    for index, (mount, seen) in enumerate(zip(wanted, observed)):
+        if index in touched:
+            lines[mount.path] = _line_of_wanted(mount)
+        elif seen.mount is None:
+            lines[mount.path] = "not mounted"
+        else:
+            lines[mount.path] = _line_of_mount(seen.mount)
+    if any(action.position < 0 for action in planned):
+        lines.update({action.path: "not mounted" for action in planned if action.position < 0})
+    return lines
+
+
+def _line_of_wanted(wanted: WantedMount) -> str:
+    return "not mounted" if wanted.state == "unmounted" else _line_of_step(wanted)
+
+
+def _line_of_step(step: MountStep) -> str:
+    words = [step.fstype or "bind", step.src or "none", ",".join(step.words) or "defaults"]
+    return " ".join([*words, step.propagation]).strip()
+
+
+def _line_of_mount(mount: mount_table.Mount) -> str:
+    words = [mount.fstype, mount.src or "none", ",".join((*mount.flags, *mount.options))]
+    return " ".join([*words, mount.propagation])
+
+
+def _line_of_recorded(recorded: _Recorded | None) -> str:
+    if recorded is None:
+        return "nothing"
+    step, lasts = recorded
+    where = "" if step.src_in == "host" else ", the source in the namespace"
+    return f"{_line_of_step(step)}{where}{'' if lasts else ', until a reboot'}"

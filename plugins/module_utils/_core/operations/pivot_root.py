@@ -1,0 +1,283 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What ns_pivot_root does: another root for a mount namespace.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import typing as t
+
+from .. import actions
+from ..definition import file as definitions
+from ..definition.layout import Layout, PivotNote, is_below
+from ..definition.model import Definition
+from ..definition.steps import PivotStep
+from ..errors import Refused
+from ..mount import explain_pivot, resolve
+from ..mount.view import TargetView
+from ..namespace.target import Handles, Target
+from ..process import proc
+from ..syscalls import files
+from ..syscalls import mounts as calls
+from . import session
+from .session import Session
+
+
+class PivotRequest(t.NamedTuple):
+    """A request of ns_pivot_root: see its documentation for the options."""
+
+    target: Target
+    new_root: str
+    put_old: str = ""
+    persistent: bool | None = None
+    # In seconds.
+    lock_timeout: float = 60.0
+
+    def checked(self) -> PivotRequest:
+        """This with clean paths, when it makes sense by itself. Raises Refused."""
+        if self.target.is_host:
+            raise Refused(
+                "ns_pivot_root needs a target: it does not change the root of the host",
+                "Give namespace, pid or namespace_path.",
+            )
+        session.check_can_persist(
+            self.target,
+            self.persistent,
+            what="a pivot",
+            hint="Use a named namespace, or leave persistent out.",
+        )
+        new_root = resolve.checked_absolute(self.new_root, option="new_root")
+        if new_root == "/":
+            raise Refused("new_root is / already", "Name the mount that is to become the root.")
+        put_old = self.put_old
+        if put_old:
+            put_old = resolve.checked_absolute(put_old, option="put_old")
+            if put_old == new_root or not is_below(put_old, new_root):
+                raise Refused(
+                    f"put_old {put_old} does not lie below new_root {new_root}",
+                    "The old root can only be kept inside the new one (pivot_root(2)).",
+                )
+        return self._replace(new_root=new_root, put_old=put_old)
+
+
+class PivotResult(t.NamedTuple):
+    """What was (or in check mode: would be) done."""
+
+    actions: list[str]
+    before: dict[str, str]
+    after: dict[str, str]
+    persistent: bool
+
+
+class _Seen(t.NamedTuple):
+    """What was found inside.
+
+    ``pivoted`` are the new roots it was pivoted to. Where it is still to be pivoted ``note``
+    says what the new root is; where it was, ``old_root_at`` is the place of an old root that
+    was kept, as it is named now.
+    """
+
+    pivoted: tuple[str, ...] = ()
+    note: PivotNote | None = None
+    old_root_at: str = ""
+
+    @property
+    def root(self) -> str:
+        """The new root that is the root now."""
+        return self.pivoted[-1] if self.pivoted else "/"
+
+
+def run(request: PivotRequest, *, check: bool) -> PivotResult:
+    """Bring the target's root to what is wanted; in check mode only say how.
+
+    Raises Refused before anything was changed, StepFailed for the step that failed.
+    """
+    request = request.checked()
+    with session.opened(
+        request.target,
+        check=check,
+        lock_timeout=request.lock_timeout,
+        persistent=request.persistent,
+    ) as opened:
+        return _run(request, opened, check=check)
+
+
+def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
+    definition = opened.definition
+    step = PivotStep(request.new_root, request.put_old)
+    recorded = definition.with_step(step, persistent=opened.persistent) if definition else None
+    seen = _Seen()
+    if not opened.is_to_come:
+        _check_is_not_ours(request.target, opened.handles)
+        kept = _recorded_put_old(definition, request.new_root) or request.put_old
+        seen = opened.call(lambda view: _look(view, request, kept))
+    change = _change(request, seen, layout_now=opened.layout._replace(pivoted=seen.pivoted))
+    names = [change] if change else []
+    record = f"record the pivot to {request.new_root}"
+    if recorded != definition:
+        names.append(record)
+    if not check and names:
+        if seen.note is not None and definition is not None:
+            definition = _noted(definition, seen.note, seen.pivoted)
+            definitions.save(definition)
+        if change:
+            opened.call(lambda view: _apply(view, request, seen, change))
+        if definition is not None:
+            final = definition.with_step(step, persistent=opened.persistent)
+            actions.run(record, lambda: definitions.save(final))
+    return PivotResult(
+        actions=names,
+        before={"root": seen.root, "old root": seen.old_root_at or "not there"},
+        after={"root": request.new_root, "old root": request.put_old or "not there"},
+        persistent=opened.persistent,
+    )
+
+
+def _check_is_not_ours(target: Target, handles: Handles) -> None:
+    own = proc.ids_of_process("self", ["mnt"]).get("mnt")
+    if "mnt" not in handles.names or handles.id_of("mnt") == own:
+        raise Refused(
+            f"{target} is in the host's own mount namespace, whose root is not changed",
+            "Name a target with a mount namespace of its own.",
+        )
+
+
+def _change(request: PivotRequest, seen: _Seen, *, layout_now: Layout) -> str:
+    """The name of what has to be done, or nothing. Raises Refused."""
+    if request.new_root not in seen.pivoted:
+        return f"pivot to {request.new_root}"
+    if not seen.old_root_at and request.put_old:
+        raise Refused(
+            f"{request.target} was pivoted to {request.new_root} without keeping its old "
+            "root, which is gone",
+            "Remove the namespace and run the play again to have it kept.",
+        )
+    if not request.put_old:
+        return f"detach the old root from {seen.old_root_at}" if seen.old_root_at else ""
+    if seen.old_root_at != layout_now.now(request.put_old):
+        return f"move the old root to {request.put_old}"
+    return ""
+
+
+def _recorded_put_old(definition: Definition | None, new_root: str) -> str:
+    step = definition.find(PivotStep.do, new_root) if definition is not None else None
+    return step.put_old if isinstance(step, PivotStep) else ""
+
+
+def _noted(definition: Definition, note: PivotNote, pivoted: t.Collection[str]) -> Definition:
+    """The definition with the note of a pivot that is about to be made.
+
+    Afterwards the root is the mount with this id: that is how a later run knows that it was
+    made, even when this one is killed right after it. A note that came to nothing goes.
+    """
+    done = [each for each in definition.pivoted if each.new_root in pivoted]
+    return dataclasses.replace(definition, pivoted=(*done, note))
+
+
+def _look(inside: TargetView, request: PivotRequest, kept: str) -> _Seen:
+    if request.new_root in inside.layout.pivoted:
+        if request.put_old:
+            _check_put_old(inside, request.put_old)
+        return _Seen(inside.layout.pivoted, old_root_at=_old_root(inside, kept))
+    if request.target.namespace is None and not inside.exists(request.new_root):
+        raise Refused(
+            f"{request.new_root} does not exist in {request.target}",
+            "A target without a name keeps no note of its pivots: it may have been made already.",
+        )
+    if not inside.exists(request.new_root):
+        raise _foreseen(
+            explain_pivot.Cause(
+                errno.ENOENT,
+                f"new_root {request.new_root} does not exist in {request.target}",
+                "Mount the new root there first, with linux.namespaces.ns_mount.",
+            )
+        )
+    with contextlib.ExitStack() as stack:
+        fd = stack.enter_context(inside.opened(request.new_root))
+        put_old = -1
+        if request.put_old:
+            _check_put_old(inside, request.put_old)
+            put_old = stack.enter_context(inside.opened(request.put_old))
+        cause = explain_pivot.new_root(inside, fd, request.new_root, put_old=put_old)
+        if cause is not None:
+            raise _foreseen(cause)
+        listed = files.place_of(fd).mount_id
+        note = PivotNote(request.new_root, files.unique_mount_id(fd), listed)
+    return _Seen(inside.layout.pivoted, note)
+
+
+def _foreseen(cause: explain_pivot.Cause) -> Refused:
+    """The failure that the system call would end in, told before anything is changed."""
+    name = errno.errorcode[cause.errno]
+    return Refused(cause.reason, cause.hint, syscall="pivot_root", errno=name)
+
+
+def _check_put_old(inside: TargetView, put_old: str) -> None:
+    if not inside.exists(put_old):
+        raise _foreseen(
+            explain_pivot.Cause(
+                errno.ENOENT, f"put_old {put_old} does not exist", "Make that directory first."
+            )
+        )
+    with inside.opened(put_old) as fd:
+        if not resolve.is_directory(fd):
+            raise _foreseen(
+                explain_pivot.Cause(
+                    errno.ENOTDIR, f"put_old {put_old} is not a directory", "Name one."
+                )
+            )
+
+
+def _old_root(inside: TargetView, kept: str) -> str:
+    """Where the old root is mounted now, or nothing when it is gone."""
+    if kept and inside.exists(kept):
+        with inside.opened(kept) as fd:
+            if files.place_of(fd).is_mount_root:
+                return inside.layout.now(kept)
+    return ""
+
+
+def _apply(inside: TargetView, request: PivotRequest, seen: _Seen, name: str) -> None:
+    def change() -> None:
+        if seen.note is not None:
+            _pivot(inside, request)
+        elif request.put_old:
+            _move_old(inside, seen.old_root_at, request.put_old)
+        else:
+            with resolve.opened_in(inside.root, seen.old_root_at) as old_root:
+                inside.let_go(old_root)
+
+    actions.run(
+        name,
+        change,
+        explain=lambda error: explain_pivot.pivot_root(
+            error, inside, request.new_root, request.put_old
+        ),
+    )
+
+
+def _pivot(inside: TargetView, request: PivotRequest) -> None:
+    with inside.opened(request.new_root) as new_root:
+        if request.put_old:
+            with inside.opened(request.put_old) as put_old:
+                calls.pivot_root(inside.name(new_root), inside.name(put_old))
+            return
+        # With new_root as put_old the old root comes to lie on top of the new one, without a
+        # directory for it; from there it goes at once (pivot_root(2), NOTES). Where a run is
+        # killed in between, the next one's TargetView() completes it.
+        os.fchdir(new_root)
+        calls.pivot_root(".", ".")
+        inside.let_go(inside.root)
+
+
+def _move_old(inside: TargetView, old_root_at: str, put_old: str) -> None:
+    with resolve.opened_in(inside.root, old_root_at) as old_root, inside.opened(put_old) as place:
+        calls.move_mount(old_root, place)

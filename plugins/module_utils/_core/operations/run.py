@@ -1,0 +1,198 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What ns_unshare_run and ns_setns_run do: run a program in namespaces, and wait for its end.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import glob
+import os
+import signal
+import time
+import typing as t
+
+from .. import actions as steps
+from .. import kinds
+from ..errors import Refused
+from ..launch import start as launch
+from ..launch.setup import Surroundings
+from ..namespace import explain
+from ..namespace import id_map as id_maps
+from ..namespace.target import Handles, Target
+from ..process import descendants
+from ..process.execute import NotStarted, Program
+from ..process.pipes import Pipes
+
+EXISTS = "exists"
+MISSING = "missing"
+WOULD_RUN = "would run"
+HOST = Target()
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRequest:
+    """A request of one of the two modules: see their documentation for the options.
+
+    ``target`` is what is joined, of it the kinds ``joins`` (None for all); ``creates`` are the
+    kinds that are made. ``unless_exists`` and ``only_if_exists`` are the options creates and
+    removes. A ``timeout`` is in seconds.
+    """
+
+    program: Program
+    target: Target = HOST
+    joins: tuple[str, ...] | None = None
+    creates: tuple[str, ...] = ()
+    surroundings: Surroundings = launch.NOTHING_AROUND
+    id_map: t.Any = None
+    time_offsets: tuple[tuple[str, int], ...] | None = None
+    stdin: bytes = b""
+    unless_exists: str | None = None
+    only_if_exists: str | None = None
+    timeout: float | None = None
+
+    def checked(self) -> RunRequest:
+        """This request when it makes sense by itself. Raises Refused."""
+        self.program.checked()
+        unknown = sorted({*self.creates, *(self.joins or ())} - set(kinds.KINDS))
+        if unknown:
+            raise Refused(
+                f"unknown kinds of namespace: {', '.join(unknown)}",
+                f"The kinds are {', '.join(kinds.NAMES)}.",
+            )
+        self.surroundings.checked(self.creates)
+        for option, value, kind in (
+            ("id_map", self.id_map, "user"),
+            ("time_offsets", self.time_offsets, "time"),
+        ):
+            if value is not None and kind not in self.creates:
+                raise Refused(f"{option} needs the kind {kind}", f"Add {kind} to kinds.")
+        if self.timeout is not None and self.timeout <= 0:
+            raise Refused(f"timeout must be a number of seconds above zero, not {self.timeout}")
+        return self
+
+
+@dataclasses.dataclass
+class RunResult:
+    """How the program ended, or why it was not run.
+
+    ``status`` is the exit code, or -N for the signal N. ``skipped_for`` is "exists" or
+    "missing" where unless_exists or only_if_exists forbade it, "would run" in check mode.
+    """
+
+    status: int = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+    namespaces: dict[str, int] = dataclasses.field(default_factory=dict)
+    actions: list[str] = dataclasses.field(default_factory=list)
+    skipped_for: str = ""
+    timed_out: bool = False
+
+    @property
+    def signal(self) -> str:
+        """The name of the signal that ended the program, or empty."""
+        if self.status >= 0:
+            return ""
+        try:
+            return signal.Signals(-self.status).name
+        except ValueError:  # a real-time signal between the two that have names
+            return f"SIGRTMIN+{-self.status - signal.SIGRTMIN}"
+
+
+def run(request: RunRequest, *, check: bool) -> RunResult:
+    """Run the program and wait for its end; in check mode only find out whether it would run.
+
+    Raises Refused before anything was done, StepFailed for the step that failed.
+    """
+    request.checked()
+    conditional = request.unless_exists is not None or request.only_if_exists is not None
+    root = request.surroundings.root
+    to_come = not request.target.exists() or bool(root and not os.path.isdir(root))
+    if check and (to_come or not conditional):
+        # An earlier task of the play may be what makes the target or the root.
+        return RunResult(skipped_for=WOULD_RUN, actions=[_name(request)])
+    maps = None
+    if "user" in request.creates:
+        maps = id_maps.parse(
+            "root" if request.id_map is None else request.id_map, id_maps.Caller.of_this_process()
+        )
+    with request.target.open(request.joins) as handles, Pipes(request.stdin) as pipes:
+        try:
+            return _run(request, maps, handles, pipes, check=check)
+        except NotStarted as reason:
+            skipped_for = str(reason)
+            names = [_name(request)] if skipped_for == WOULD_RUN else []
+            return RunResult(skipped_for=skipped_for, actions=names)
+
+
+def _run(
+    request: RunRequest,
+    maps: id_maps.IdMaps | None,
+    handles: Handles,
+    pipes: Pipes,
+    *,
+    check: bool,
+) -> RunResult:
+    warden = request.timeout is not None and "pid" in handles.names
+    if request.timeout is not None:
+        descendants.adopt_orphans()
+    begun = time.monotonic()
+    start = datetime.datetime.now()
+    started = launch.start(
+        request.program,
+        streams=pipes.streams,
+        joins=handles if handles.names else None,
+        creates=request.creates,
+        surroundings=request.surroundings,
+        time_offsets=_offsets(request.time_offsets or ()),
+        prepare=None if maps is None else functools.partial(_map_ids, maps),
+        reason_not_to=functools.partial(_reason_not_to, request, check=check),
+        may_make_paths=not check,
+        warden=warden,
+    )
+    pipes.close_child_ends()
+    deadline = None if request.timeout is None else begun + request.timeout
+    ended = pipes.collect(started.pid, deadline=deadline)
+    if ended:
+        _pid, status = os.waitpid(started.pid, 0)
+    else:
+        status = descendants.kill_all(started.pid, is_warden=warden)
+    return RunResult(
+        status=os.waitstatus_to_exitcode(status),
+        stdout=pipes.stdout,
+        stderr=pipes.stderr,
+        start=start,
+        end=datetime.datetime.now(),
+        namespaces=started.namespaces,
+        actions=[*started.steps, _name(request)],
+        timed_out=not ended,
+    )
+
+
+def _map_ids(maps: id_maps.IdMaps, pid: int) -> None:
+    steps.run("map ids", lambda: maps.write(pid), explain=explain.map_ids)
+
+
+def _reason_not_to(request: RunRequest, *, check: bool) -> str:
+    """Asked in the program's root and directory: the paths are those that the program sees."""
+    if request.unless_exists is not None and glob.glob(request.unless_exists):
+        return EXISTS
+    if request.only_if_exists is not None and not glob.glob(request.only_if_exists):
+        return MISSING
+    return WOULD_RUN if check else ""
+
+
+def _offsets(offsets: t.Iterable[tuple[str, int]]) -> str:
+    return "".join(f"{clock} {seconds} 0\n" for clock, seconds in offsets)
+
+
+def _name(request: RunRequest) -> str:
+    return f"run {request.program.argv[0]}"

@@ -1,0 +1,92 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Opening what an operation acts on: the lock of a name, its definition, the target's namespaces.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from .. import kinds
+from ..definition import file as definitions
+from ..definition.layout import Layout
+from ..definition.model import Definition
+from ..errors import Refused
+from ..mount.view import TargetView, open_host_proc
+from ..namespace import enter, lock
+from ..namespace.target import Handles, Target
+
+
+class Session(t.NamedTuple):
+    """A target that was opened."""
+
+    target: Target
+    # None where the target has no name, or nothing is kept of it.
+    definition: Definition | None
+    # What was done to its tree, as the definition says.
+    layout: Layout
+    # The namespaces to be joined; none where it is the host, or still to come.
+    handles: Handles
+    host_proc: int
+    # An earlier task of the play would have made it; so only in check mode.
+    is_to_come: bool
+    # Whether what is done to it is to be there again after a reboot.
+    persistent: bool
+
+    def view(self) -> TargetView:
+        """The view of the target, for the process that has joined it."""
+        return TargetView(self.host_proc, self.layout)
+
+    def call(self, function: t.Callable[[TargetView], t.Any]) -> t.Any:
+        """What the function answers in the target. Raises what it raises, KernelError."""
+        return enter.call(lambda: function(self.view()), joins=self.handles)
+
+
+@contextlib.contextmanager
+def opened(
+    target: Target,
+    *,
+    check: bool,
+    lock_timeout: float,
+    persistent: bool | None = None,
+    needed: t.Collection[str] = kinds.FOR_MOUNTS,
+) -> t.Iterator[Session]:
+    """Open the target, with the lock of its name held unless in ``check`` mode.
+
+    ``persistent`` is the option of the modules: None for what the definition is. ``needed`` are
+    the kinds to be joined, where the target has them. ``lock_timeout`` is in seconds. Raises
+    Refused where the target is missing, or the lock is held for longer than that.
+    """
+    with contextlib.ExitStack() as stack:
+        if target.namespace is not None and not check:
+            if not target.exists():
+                target.open()  # says that it does not exist, before a lock is made for it
+            stack.enter_context(lock.held(target.namespace, timeout=lock_timeout))
+        definition = definitions.load(target.namespace) if target.namespace is not None else None
+        is_to_come = check and not target.exists()
+        host_proc = open_host_proc()
+        stack.callback(os.close, host_proc)
+        handles = Handles({}) if is_to_come else target.open(needs="mnt").only(needed)
+        stack.callback(handles.close)
+        lasts = definition is not None and definition.persistent and persistent is not False
+        yield Session(
+            target=target,
+            definition=definition,
+            layout=definition.layout if definition is not None else Layout(),
+            handles=handles,
+            host_proc=host_proc,
+            is_to_come=is_to_come,
+            persistent=lasts,
+        )
+
+
+def check_can_persist(target: Target, persistent: bool | None, *, what: str, hint: str) -> None:
+    """Raises Refused where ``what`` is to outlive a reboot in a target without a definition."""
+    if persistent and target.namespace is None:
+        raise Refused(f"{what} in {target} cannot be persistent: it has no definition", hint)

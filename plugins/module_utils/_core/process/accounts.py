@@ -1,0 +1,251 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Which ids a user and its groups mean, strictly: nothing that is no number becomes one.
+
+TargetView another root names are looked up in its own /etc/passwd and /etc/group, read as text: the
+C library would load name service modules out of that root and run them (CVE-2019-14271).
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+import typing as t
+
+from ..errors import Refused
+
+# (uid_t)-1 means "leave it as it is" to setresuid(2), and so can be nobody's id.
+_LARGEST = (1 << 32) - 2
+_LARGEST_FILE = 16 << 20
+
+
+class Account(t.NamedTuple):
+    """A user that a database knows."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class Identity(t.NamedTuple):
+    """The ids a program runs with. None leaves what the process has.
+
+    ``groups_implied`` says that nobody asked for the groups: they follow from the user.
+    """
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] | None = None
+    groups_implied: bool = False
+
+
+class Database(t.Protocol):
+    """Where names are looked up."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+
+    def user(self, name: str) -> Account | None:
+        """The user of this name."""
+
+    def user_by_id(self, uid: int) -> Account | None:
+        """The first user with this uid."""
+
+    def group(self, name: str) -> int | None:
+        """The gid of the group of this name."""
+
+    def groups_of(self, account: Account) -> tuple[int, ...]:
+        """The gids of the groups that list the user as a member, and its own, sorted."""
+
+
+class Files:
+    """The database in the text of passwd(5) and group(5)."""
+
+    title = "/etc/passwd and /etc/group of the program's root"
+
+    def __init__(self, passwd: str, group: str) -> None:
+        self._accounts = [
+            Account(fields[0], int(fields[2]), int(fields[3]))
+            for fields in _lines(passwd, 7)
+            if _is_id(fields[2]) and _is_id(fields[3])
+        ]
+        self._groups = [
+            (fields[0], int(fields[2]), fields[3].split(","))
+            for fields in _lines(group, 4)
+            if _is_id(fields[2])
+        ]
+
+    def user(self, name: str) -> Account | None:
+        """See Database."""
+        return next((each for each in self._accounts if each.name == name), None)
+
+    def user_by_id(self, uid: int) -> Account | None:
+        """See Database."""
+        return next((each for each in self._accounts if each.uid == uid), None)
+
+    def group(self, name: str) -> int | None:
+        """See Database."""
+        return next((gid for each, gid, _members in self._groups if each == name), None)
+
+    def groups_of(self, account: Account) -> tuple[int, ...]:
+        """See Database."""
+        gids = {gid for _name, gid, members in self._groups if account.name in members}
+        return tuple(sorted(gids | {account.gid}))
+
+
+class Host:
+    """The host's own database, with all of its name services (nsswitch.conf(5))."""
+
+    title = "the users and groups of this host"
+
+    def user(self, name: str) -> Account | None:
+        """See Database."""
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return None
+
+    def user_by_id(self, uid: int) -> Account | None:
+        """See Database."""
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwuid(uid)
+            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return None
+
+    def group(self, name: str) -> int | None:
+        """See Database."""
+        with contextlib.suppress(KeyError):
+            return grp.getgrnam(name).gr_gid
+        return None
+
+    def groups_of(self, account: Account) -> tuple[int, ...]:
+        """See Database."""
+        return tuple(sorted(set(os.getgrouplist(account.name, account.gid))))
+
+
+def files_of_this_root() -> Files:
+    """The database of the root that the calling process has now. Raises Refused."""
+    return Files(_text_of("/etc/passwd"), _text_of("/etc/group"))
+
+
+def checked(user: str | None, group: str | None, groups: t.Iterable[str] | None) -> None:
+    """Refuse what can name no user or group in any database."""
+    _split(user, group)
+    for each in groups or ():
+        _checked_word(each, what="group")
+
+
+def resolve(
+    user: str | None,
+    group: str | None,
+    groups: t.Iterable[str] | None,
+    database: Database,
+) -> Identity:
+    """The ids of ``user`` (a name, a uid, "user:group"), ``group`` and ``groups``.
+
+    Without ``group`` it is the user's own one, and for a uid that the database does not know
+    the gid of the same number. Without ``groups`` those are taken that list the user as a
+    member. Without any of the three nothing changes. Raises Refused.
+    """
+    user, group = _split(user, group)
+    uid, gid, account = None, None, None
+    if user is not None:
+        if _is_number(user):
+            uid = gid = int(user)
+            account = database.user_by_id(uid)
+        else:
+            account = database.user(user)
+            if account is None:
+                raise Refused(
+                    f"there is no user {user!r} in {database.title}",
+                    "Add the user there, or give its uid as a number.",
+                )
+        if account is not None:
+            uid, gid = account.uid, account.gid
+    if group is not None:
+        gid = _gid(group, database)
+    if groups is not None:
+        return Identity(uid, gid, tuple(sorted({_gid(each, database) for each in groups})))
+    if account is not None:
+        # The primary group stands in for the one in passwd when another one was asked for.
+        own = set(database.groups_of(account)) - {account.gid}
+        primary = account.gid if gid is None else gid
+        return Identity(uid, primary, tuple(sorted(own | {primary})), groups_implied=True)
+    return Identity(uid, gid, None if gid is None else (gid,), groups_implied=True)
+
+
+def _split(user: str | None, group: str | None) -> tuple[str | None, str | None]:
+    if user is not None and ":" in user:
+        if group is not None:
+            raise Refused(f"user {user!r} names a group already, and group is {group!r}")
+        user, _colon, group = user.partition(":")
+    if user is not None:
+        _checked_word(user, what="user")
+    if group is not None:
+        _checked_word(group, what="group")
+    return user, group
+
+
+def _checked_word(word: str, *, what: str) -> None:
+    if _is_id(word):
+        return
+    if word.isdigit() or not _is_name(word):
+        raise Refused(
+            f"{word!r} is neither the name nor the id of a {what}",
+            f"An id is a number from 0 to {_LARGEST}, written without sign or leading zero.",
+        )
+
+
+# Not with `re`, which takes longer to load than `nsctl exec` takes for all the rest of this.
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and (word == "0" or not word.startswith("0"))
+
+
+def _is_name(word: str) -> bool:
+    if not word or word[0] in "+~-":
+        return False
+    return not any(character.isspace() or character in ":/," for character in word)
+
+
+def _is_id(word: str) -> bool:
+    return _is_number(word) and int(word) <= _LARGEST
+
+
+def _gid(group: str, database: Database) -> int:
+    _checked_word(group, what="group")
+    if _is_number(group):
+        return int(group)
+    gid = database.group(group)
+    if gid is None:
+        raise Refused(
+            f"there is no group {group!r} in {database.title}",
+            "Add the group there, or give its gid as a number.",
+        )
+    return gid
+
+
+def _lines(text: str, number: int) -> t.Iterator[list[str]]:
+    for line in text.split("\n"):
+        fields = line.split(":")
+        if len(fields) == number and not line.startswith(("#", "+", "-")):
+            yield fields
+
+
+def _text_of(path: str) -> str:
+    # A hostile root may have put a pipe, a terminal or an endless file there.
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as stream:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            raise Refused(f"{path} of the program's root is not a file that lists users")
+        return stream.read(_LARGEST_FILE).decode("utf-8", "surrogateescape")

@@ -1,0 +1,242 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A program, and becoming it: what is left to do inside its namespaces before execve(2).
+
+`nsctl exec` is a start of this and of little else, so what is imported here is small.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import stat
+import typing as t
+
+from .. import actions
+from ..errors import KernelError, Refused
+from ..host_paths import DEFAULT_PATH
+from ..syscalls import files, processes
+from . import accounts, capabilities, credentials, executable, explain
+
+
+class Program(t.NamedTuple):
+    """A program and what it runs with.
+
+    ``argv[0]`` without a slash is looked up in the PATH of ``environment``, inside the root.
+    ``environment`` is all of it. ``chdir`` is the working directory inside the root. ``user``,
+    ``group`` and ``groups`` are names or numbers as in accounts.resolve(); with ``host_users`` they
+    are looked up on the host. ``capabilities`` are the names of those that are kept, None for
+    what the kernel gives to the user. ``limits`` are (soft, hard) by the name of the limit, as
+    "nofile". An empty ``chdir`` and a ``umask`` of None leave what is there.
+    """
+
+    argv: tuple[str, ...]
+    environment: t.Mapping[str, str] = {}
+    chdir: str = "/"
+    user: str | None = None
+    group: str | None = None
+    groups: tuple[str, ...] | None = None
+    host_users: bool = False
+    capabilities: tuple[str, ...] | None = None
+    no_new_privs: bool = False
+    limits: t.Mapping[str, tuple[int, int]] = {}
+    umask: int | None = None
+
+    def checked(self) -> Program:
+        """This program when it makes sense by itself. Raises Refused."""
+        if not self.argv or not self.argv[0]:
+            raise Refused("argv names no program")
+        texts = [*self.argv, self.chdir, *self.environment, *self.environment.values()]
+        if any("\0" in text for text in texts):
+            raise Refused("argv, chdir and environment must not hold a null character")
+        wrong = [name for name in self.environment if not name or "=" in name]
+        if wrong:
+            raise Refused(f"{wrong[0]!r} cannot be the name of an environment variable")
+        accounts.checked(self.user, self.group, self.groups)
+        capabilities.mask_of(self.capabilities or ())
+        for name in self.limits:
+            limit_number(name)
+        return self
+
+
+class NotStarted(Exception):
+    """The question that was asked before the start had an answer: the argument."""
+
+
+def become(
+    program: Program,
+    *,
+    close_from: int = 3,
+    reset_signals: bool = True,
+    identity: accounts.Identity | None = None,
+    reason_not_to: t.Callable[[], str] | None = None,
+    before_exec: t.Callable[[], None] | None = None,
+) -> t.NoReturn:
+    """Turn the calling process into the program. The standard streams are in place already.
+
+    Descriptors are closed from ``close_from`` on. ``reset_signals`` is for a program that is
+    not to be told by the caller's caller which signals to ignore. ``identity`` are the
+    program's ids where they were looked up before. ``reason_not_to`` is asked in the program's
+    root and working directory; ``before_exec`` is called last. Raises StepFailed, Refused,
+    NotStarted.
+    """
+    # Before the working directory is entered: it may be named by a descriptor that would lead
+    # out of the root, /proc/self/fd/7 (CVE-2024-21626).
+    processes.close_descriptors_from(close_from)
+    if reset_signals:
+        _reset_signals()
+    else:
+        _unignore_signals()
+    for name in program.limits:
+        _apply_limit(program, name)
+    if program.umask is not None:
+        os.umask(program.umask)
+    if program.chdir:
+        directory = program.chdir
+        actions.run(
+            f"change to the directory {directory}",
+            lambda: enter_directory(directory),
+            explain=lambda error: explain.directory(error, directory),
+        )
+    if reason_not_to is not None and (reason := reason_not_to()):
+        raise NotStarted(reason)
+    ids = identity if identity is not None else identity_of(program, None)
+    _give_away_pipes(ids)
+    actions.run(
+        f"become {_title(ids)}",
+        lambda: credentials.take_on(ids, program.capabilities),
+        explain=explain.identity,
+    )
+    if program.no_new_privs:
+        processes.prctl(processes.PR_SET_NO_NEW_PRIVS, 1)
+    name = program.argv[0]
+    actions.run(
+        f"run {name}",
+        lambda: _execute(program, before_exec),
+        explain=lambda error: explain.execve(error, name),
+    )
+    raise AssertionError("unreachable")
+
+
+def _apply_limit(program: Program, name: str) -> None:
+    actions.run(
+        f"set the limit {name}",
+        lambda: _set_limit(name, program.limits[name]),
+        explain=lambda error: explain.limit(error, name),
+    )
+
+
+def _execute(program: Program, before_exec: t.Callable[[], None] | None) -> None:
+    path = executable.find(program.argv[0], program.environment.get("PATH", DEFAULT_PATH))
+    executable.check_no_magic_link(path)
+    if before_exec is not None:
+        before_exec()
+    try:
+        os.execve(path, program.argv, program.environment)
+    except OSError as error:
+        raise KernelError("execve", error.errno or errno.EIO, {"path": path}) from error
+
+
+def enter_directory(path: str) -> None:
+    """Change to the directory, which must lie in the root of the process.
+
+    Only a link of /proc, as /proc/PID/root, leads out of a root, so none is followed; and a
+    working directory that is out of reach is one of "(unreachable)/..." or none at all
+    (getcwd(2), CVE-2024-21626). Raises KernelError, Refused.
+    """
+    outside = Refused(
+        f"the directory {path} lies outside of the program's root, or was removed",
+        "Name a directory inside the root, by a path without links of /proc.",
+    )
+    try:
+        fd = files.openat2(
+            files.AT_FDCWD,
+            path,
+            flags=os.O_PATH | os.O_DIRECTORY,
+            resolve=files.RESOLVE_NO_MAGICLINKS,
+        )
+    except KernelError as error:
+        error.call = "chdir"
+        if error.errno == errno.ELOOP:
+            raise outside from error
+        raise
+    try:
+        os.fchdir(fd)
+    except OSError as error:
+        raise KernelError("chdir", error.errno or errno.EIO, {"path": path}) from error
+    finally:
+        os.close(fd)
+    try:
+        here = os.getcwd()
+    except OSError as error:  # what the C library makes of it
+        raise outside from error
+    if not here.startswith("/"):
+        raise outside
+
+
+def _reset_signals() -> None:
+    """Default dispositions and nothing blocked: both survive execve(2), and Python ignores some."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):  # those the C library keeps for itself
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _unignore_signals() -> None:
+    """Only what Python itself ignores; the rest is as the caller's caller has it (nohup(1))."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def limit_number(name: str) -> int:
+    """The number of a limit by its name in setrlimit(2): "nofile", "RLIMIT_NOFILE". Raises Refused."""
+    word = name.upper()
+    word = word if word.startswith("RLIMIT_") else f"RLIMIT_{word}"
+    number = getattr(resource, word, None)
+    if not isinstance(number, int):
+        known = sorted(each[7:].lower() for each in dir(resource) if each.startswith("RLIMIT_"))
+        raise Refused(f"{name!r} is not a resource limit", f"Use one of {', '.join(known)}.")
+    return number
+
+
+def _set_limit(name: str, limit: tuple[int, int]) -> None:
+    try:
+        resource.setrlimit(limit_number(name), limit)
+    except ValueError as error:  # what Python makes of EINVAL, and of EPERM for the hard limit
+        number = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
+        raise KernelError("setrlimit", number, {"name": name, "limit": limit}) from error
+
+
+def identity_of(program: Program, database: accounts.Database | None) -> accounts.Identity:
+    """The ids of the program, looked up in the root of the process without a ``database``.
+
+    Raises Refused.
+    """
+    if program.user is None and program.group is None and program.groups is None:
+        return accounts.Identity()
+    if database is None:
+        database = accounts.files_of_this_root()
+    return accounts.resolve(program.user, program.group, program.groups, database)
+
+
+def _give_away_pipes(identity: accounts.Identity) -> None:
+    """Let the program open /dev/stdout by name: its pipes belong to the one who made them."""
+    for fd in (1, 2):
+        if identity.uid is not None and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            with contextlib.suppress(OSError):  # its owner has no id in this user namespace
+                os.fchown(fd, identity.uid, -1)
+
+
+def _title(identity: accounts.Identity) -> str:
+    words = []
+    if identity.uid is not None:
+        words.append(f"uid {identity.uid}")
+    if identity.gid is not None:
+        words.append(f"gid {identity.gid}")
+    return ", ".join(words) or "the program's user"

@@ -1,0 +1,98 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What /proc says of processes, and of the namespaces that they live in (proc(5)).
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from .. import kinds
+
+_CHUNK = 65536
+
+
+def parse_link(text: str) -> int:
+    """The id in the text of a link in /proc/PID/ns, such as "mnt:[4026531832]"."""
+    return int(text[text.index("[") + 1 : -1])
+
+
+def ids_of_process(pid: int | str, names: t.Iterable[str] = kinds.NAMES) -> dict[str, int]:
+    """The ids of the namespaces that the process ``pid`` ("self" too) lives in, by kind.
+
+    Kinds that the kernel lacks, and processes that may not be looked into or have ended, are
+    left out.
+    """
+    ids = {}
+    for name in names:
+        with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+            ids[name] = parse_link(os.readlink(f"/proc/{pid}/ns/{name}"))
+    return ids
+
+
+def all_pids() -> list[int]:
+    """The pids of all processes that /proc shows."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+class ProcessFacts(t.NamedTuple):
+    """What /proc/PID says of a process; ``start`` is its start in clock ticks since boot."""
+
+    pid: int
+    parent: int
+    session: int
+    state: str
+    start: int
+    uid: int
+    command: str
+
+
+def process_facts(pid: int) -> ProcessFacts | None:
+    """The facts of a process, or None when it has ended."""
+    try:
+        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        stat_line = _read_at(directory, "stat").decode("utf-8", "surrogateescape")
+        arguments = _read_at(directory, "cmdline")
+        uid = os.fstat(directory).st_uid
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.ENOENT):
+            return None
+        raise
+    finally:
+        os.close(directory)
+    # The name stands in parentheses and may hold any character: look for the last one.
+    name_end = stat_line.rindex(")")
+    fields = stat_line[name_end + 2 :].split()
+    words = [word.decode("utf-8", "replace") for word in arguments.split(b"\0") if word]
+    return ProcessFacts(
+        pid=pid,
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        state=fields[0],
+        start=int(fields[19]),
+        uid=uid,
+        command=" ".join(words) or stat_line[stat_line.index("(") + 1 : name_end],
+    )
+
+
+def _read_at(directory: int, name: str) -> bytes:
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        content = chunk = os.read(fd, _CHUNK)
+        # These files are read whole when the buffer is large enough: a short read was the last.
+        while len(chunk) == _CHUNK:
+            chunk = os.read(fd, _CHUNK)
+            content += chunk
+        return content
+    finally:
+        os.close(fd)

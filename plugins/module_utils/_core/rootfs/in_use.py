@@ -1,0 +1,180 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Who uses a directory: mounts of it in any mount namespace, overlays, and processes in it.
+
+All of it is read from the host's /proc, by which every mount namespace is seen that a process
+or a name keeps alive.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import stat
+import typing as t
+
+from ..definition.layout import is_below
+from ..errors import KernelError
+from ..mount import resolve
+from ..mount import table as mount_table
+from ..mount.table import Mount
+from ..namespace import enter, pins
+from ..namespace.target import Target
+from ..process import proc
+from .site import Location
+
+_LAYERS = ("lowerdir", "upperdir", "workdir")
+_LINKS = ("root", "cwd", "exe")
+_SAMPLES = 8
+# Overlayfs may tell the layer in the upper bits of an inode number (xino).
+_INODE = 0xFFFFFFFF
+
+
+class _Namespace(t.NamedTuple):
+    """A mount namespace, seen through one of its processes or, without one, by its name."""
+
+    pid: int
+    name: str
+    mounts: list[Mount]
+
+    def __str__(self) -> str:
+        if self.pid:
+            return f"the mount namespace of process {self.pid}"
+        return f"namespace {self.name}"
+
+
+class Usage:
+    """The mounts of all mount namespaces and what all processes stand in, read once."""
+
+    def __init__(self) -> None:
+        self._namespaces: list[_Namespace] = []
+        self._processes: list[tuple[int, str, int]] = []
+        seen: set[int] = set()
+        for pid in proc.all_pids():
+            identity = proc.ids_of_process(pid, ["mnt"]).get("mnt")
+            if identity is not None and identity not in seen:
+                mounts: list[Mount] = []
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    mounts = mount_table.read(f"/proc/{pid}/mountinfo")
+                if mounts:
+                    seen.add(identity)
+                    self._namespaces.append(_Namespace(pid, "", mounts))
+            for link in _LINKS:
+                # It may have ended meanwhile, or be a kernel thread.
+                with contextlib.suppress(OSError):
+                    name = f"/proc/{pid}/{link}"
+                    self._processes.append((pid, os.readlink(name), os.stat(name).st_dev))
+        for name in pins.names():
+            if pins.pinned(name).get("mnt", 0) not in {0, *seen}:
+                mounts = _inside(name, _own_mounts)
+                self._namespaces.append(_Namespace(0, name, mounts))
+
+    def of(
+        self, location: Location, *, named: str, on_host: bool, itself_mounted: bool = False
+    ) -> list[str]:
+        """What uses the directory, for people; empty where nothing does.
+
+        ``named`` is the path it has, or had when overlays were mounted: they keep telling the
+        path that they were given. ``on_host``: its path is one of the host's.
+        ``itself_mounted``: it is the root of a mount, which alone is no use of it.
+        """
+        users = []
+        for namespace in self._namespaces:
+            for mount in namespace.mounts:
+                if mount.device == location.device and is_below(mount.root, location.root):
+                    if not itself_mounted:
+                        users.append(f"{mount.path} in {namespace}")
+                elif _mentions(mount, (named, location.path)) and not (
+                    on_host and _shows_another(namespace, mount, location.path)
+                ):
+                    users.append(f"an overlay on {mount.path} in {namespace}")
+        for pid, path, device in self._processes:
+            # Another mount namespace may have another file system by that path.
+            if device == location.number and is_below(path, location.path):
+                users.append(f"process {pid}")
+        return list(dict.fromkeys(users))
+
+
+def _mentions(mount: Mount, directories: t.Iterable[str]) -> bool:
+    """Whether it is an overlay with one of the directories, or one below, as a layer."""
+    if mount.fstype != "overlay":
+        return False
+    for option in mount.options:
+        key, _equals, value = option.partition("=")
+        if key.rstrip("+") in _LAYERS:
+            for layer in value.split(":"):
+                if any(is_below(layer, directory) for directory in directories):
+                    return True
+    return False
+
+
+def _shows_another(namespace: _Namespace, mount: Mount, directory: str) -> bool:
+    """Whether the overlay certainly shows another directory than this one.
+
+    A file that was not changed has the inode number in an overlay that it has in its layer.
+    """
+    samples = _files_below(directory)
+    look = functools.partial(_inodes, mount.path, list(samples))
+    try:
+        if namespace.pid:
+            root = os.open(f"/proc/{namespace.pid}/root", os.O_PATH | os.O_DIRECTORY)
+            try:
+                shown = look(root)
+            finally:
+                os.close(root)
+        else:
+            shown = _inside(namespace.name, lambda _proc: look(_own_root()))
+    except OSError:
+        return False
+    for name, inode in shown.items():
+        if inode & _INODE == samples[name] & _INODE:
+            return False
+    return bool(shown)
+
+
+def _files_below(directory: str) -> dict[str, int]:
+    """A few files with their inode numbers, by their paths from the directory."""
+    found: dict[str, int] = {}
+    for above, _directories, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(above, name)
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue  # another run is removing it
+            if stat.S_ISREG(status.st_mode):
+                found[os.path.relpath(path, directory)] = status.st_ino
+            if len(found) == _SAMPLES:
+                return found
+    return found
+
+
+def _inodes(mount_path: str, names: list[str], root: int) -> dict[str, int]:
+    found = {}
+    with resolve.opened_in(root, mount_path) as top:
+        for name in names:
+            with contextlib.suppress(KernelError), resolve.opened_in(top, name) as fd:
+                found[name] = os.fstat(fd).st_ino
+    return found
+
+
+def _own_root() -> int:
+    return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _inside(name: str, function: t.Callable[[int], t.Any]) -> t.Any:
+    """Call the function, with the host's /proc, in the mount namespace of that name."""
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Target(namespace=name).open(["mnt"]) as handles:
+            return enter.call(functools.partial(function, proc), joins=handles)
+    finally:
+        os.close(proc)
+
+
+def _own_mounts(proc: int) -> list[Mount]:
+    return mount_table.read("self/mountinfo", dir_fd=proc)

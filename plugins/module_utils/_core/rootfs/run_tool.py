@@ -1,0 +1,157 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Running the programs that make root file systems: mmdebstrap, skopeo, umoci, tar, cp.
+
+They work with what a stranger has made, as root. So each runs in a mount namespace of its own,
+in which only what it has to write can be written, and in a pid namespace that ends with us.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import collections
+import errno
+import os
+import shutil
+import signal
+import typing as t
+
+from ..errors import KernelError, Refused
+from ..namespace import enter
+from ..namespace.target import Handles
+from ..syscalls import mounts, processes
+from .source import Progress, nothing
+
+# Of what a program writes, kept for the error.
+_LINES_KEPT = 30
+_PACKAGES = {"mmdebstrap": "mmdebstrap", "skopeo": "skopeo", "umoci": "umoci"}
+
+
+def is_there(program: str) -> bool:
+    """Whether the program is installed."""
+    return shutil.which(program) is not None
+
+
+def needed(program: str, *, for_what: str) -> None:
+    """Raises Refused with the package of the program where that is missing."""
+    if not is_there(program):
+        raise Refused(
+            f"{for_what} needs {program}, which this host does not have",
+            f"Install the Debian package {_PACKAGES[program]}.",
+        )
+
+
+class Failed(Exception):
+    """A program failed: the last lines that it wrote."""
+
+    def __init__(self, lines: t.Sequence[str]) -> None:
+        super().__init__(lines[-1] if lines else "it ended early")
+        self.lines = list(lines)
+
+
+def run(
+    command: list[str],
+    *,
+    writable: t.Sequence[str],
+    scratch: str,
+    progress: Progress = nothing,
+) -> None:
+    """Run the command; only below the directories ``writable`` it can write.
+
+    ``scratch`` is where it puts temporary files. Each line that it writes goes to
+    ``progress``. Raises Failed, KernelError.
+    """
+    read_fd, write_fd = os.pipe()
+    child = -1
+    try:
+        child = _start(command, writable, scratch, write_fd)
+        os.close(write_fd)
+        write_fd = -1
+        last: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
+        with open(read_fd, encoding="utf-8", errors="replace", closefd=False) as output:
+            for line in output:
+                # A progress bar writes over its line.
+                line = line.rstrip("\r\n").rpartition("\r")[2].strip()
+                if line:
+                    last.append(line)
+                    progress(f"{command[0]}: {line}")
+        _pid, status = os.waitpid(child, 0)
+        child = -1
+        if status:
+            raise Failed(last)
+    finally:
+        if child > 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        for fd in (read_fd, write_fd):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _start(command: list[str], writable: t.Sequence[str], scratch: str, output: int) -> int:
+    environment = {
+        **os.environ,
+        "TMPDIR": scratch,
+        "DEBIAN_FRONTEND": "noninteractive",
+        "LC_ALL": "C.UTF-8",
+    }
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def body() -> int:
+        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        _make_read_only(writable)
+        mounts.mount("proc", "/proc", fstype="proc")
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir("/")
+        os.umask(0o022)
+        return _run_as_init(command, environment)
+
+    try:
+        return enter.spawn(body, joins=Handles({}), creates=("mnt", "pid"))
+    finally:
+        os.close(null)
+
+
+def _make_read_only(writable: t.Sequence[str]) -> None:
+    """Everything but these directories. Before Linux 5.12 everything stays as it is."""
+    trees = [(path, mounts.open_tree(_AT_FDCWD, path)) for path in writable]
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        mounts.mount_setattr(root, attr_set=mounts.MOUNT_ATTR_RDONLY, recursive=True)
+    except KernelError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        return
+    for path, tree in trees:
+        target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.move_mount(tree, target)
+        os.close(target)
+        os.close(tree)
+
+
+_AT_FDCWD = -100
+
+
+def _run_as_init(command: list[str], environment: dict[str, str]) -> int:
+    """Run it as a child: the first process of a pid namespace gets no signals by default.
+
+    The first process also has to wait for those whose parents have ended.
+    """
+    program = os.fork()
+    if program == 0:
+        os.setsid()
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        processes.close_descriptors_from(3)
+        try:
+            os.execvpe(command[0], command, environment)
+        finally:
+            os._exit(127)
+    while True:
+        pid, status = os.wait()
+        if pid == program:
+            return 0 if status == 0 else 1

@@ -1,0 +1,265 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Looking at the place of a root file system.
+
+    /srv/web            the root, with its marker (digest.py)
+    /srv/.web.new/root  a new one that is being built (workspace.py)
+    /srv/.web.old-1     one that was replaced or removed while something used it
+
+A path that is itself a mount point cannot be renamed: there the new root is built in a hidden
+directory below it and moved up, and counts as unpacked only when its marker is set at the end.
+Runs in the process that has joined the target.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import typing as t
+
+from ..definition.layout import Layout
+from ..errors import KernelError, Refused
+from ..mount import resolve
+from ..mount import table as mount_table
+from ..mount.table import Mount
+from ..mount.view import TargetView
+from ..namespace import enter
+from ..namespace.target import Handles
+from ..syscalls import files
+from . import marker as digest
+
+WITHIN = ".linux-namespaces.new"
+ROOT = "root"
+ALWAYS_THERE = ("lost+found",)
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Location(t.NamedTuple):
+    """A directory as the kernel knows it: ``path`` is its name now, from the target's root.
+
+    ``device`` and ``root`` are as in mountinfo: the file system and the path in that.
+    ``number`` is the device as stat(2) has it, which some file systems have otherwise.
+    """
+
+    path: str
+    device: str
+    root: str
+    number: int
+
+
+class Seen(t.NamedTuple):
+    """What is at a path: ``state`` is absent, empty, root, interrupted or foreign.
+
+    A root has a ``marker``; interrupted is one that was being moved up when its run was killed.
+    ``old`` are roots that were replaced before, ``unfinished`` whether a killed run left
+    something beside, ``mounts`` the paths of what is mounted below.
+    """
+
+    state: str
+    marker: digest.Marker | None = None
+    is_mount: bool = False
+    is_target_root: bool = False
+    unfinished: bool = False
+    location: Location | None = None
+    old: tuple[Location, ...] = ()
+    mounts: tuple[str, ...] = ()
+
+
+class Spot:
+    """The place of a root: its name in the open directory above. Close it, or use a with."""
+
+    def __init__(self, inside: TargetView, path: str, *, make: bool) -> None:
+        self._inside = inside
+        self.path = path
+        _above, _slash, self.name = inside.layout.now(path).rpartition("/")
+        self.parent = self.fd = -1
+        if not self.name:
+            # After the pivot into it, a root is "/" and has nothing above it.
+            self.fd = os.open("/", DIRECTORY)
+            return
+        given_above = path.rpartition("/")[0] or "/"
+        if make:
+            with inside.base(given_above) as (base, rest):
+                resolve.make_directories(base, rest)
+        try:
+            with inside.opened(given_above, flags=os.O_RDONLY | os.O_DIRECTORY) as fd:
+                self.parent = os.dup(fd)
+        except KernelError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            return
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Look again what the name names. Raises Refused where it is no directory."""
+        if self.parent < 0 or self.is_mount:
+            return
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        try:
+            self.fd = os.open(self.name, DIRECTORY, dir_fd=self.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise Refused(
+                f"{self.path} is there and is no directory",
+                "Name a directory itself, not a link to it; or remove what is there.",
+            ) from error
+
+    @property
+    def is_mount(self) -> bool:
+        """Whether something is mounted exactly there."""
+        return self.fd >= 0 and files.place_of(self.fd).is_mount_root
+
+    @property
+    def workspace(self) -> tuple[int, str]:
+        """Where a new root is built: the open directory above, and the name in it."""
+        return (self.fd, WITHIN) if self.is_mount else (self.parent, f".{self.name}.new")
+
+    def path_above(self) -> str:
+        """The path of the directory that a workspace is in, as the kernel knows it."""
+        return self._inside.path_of(self.workspace[0]).rstrip("/")
+
+    def old_names(self) -> list[str]:
+        """The names of the roots that were replaced before and are still beside."""
+        if self.parent < 0 or self.is_mount:
+            return []
+        pattern = re.compile(rf"\.{re.escape(self.name)}\.old-([0-9]+)\Z")
+        found = [name for name in os.listdir(self.parent) if pattern.match(name)]
+        return sorted(found)
+
+    def free_old_name(self) -> str:
+        """A name for one more of them."""
+        taken = self.old_names()
+        number = 1
+        while f".{self.name}.old-{number}" in taken:
+            number += 1
+        return f".{self.name}.old-{number}"
+
+    def close(self) -> None:
+        """Close the directories."""
+        for fd in (self.parent, self.fd):
+            if fd >= 0:
+                os.close(fd)
+        self.parent = self.fd = -1
+
+    def __enter__(self) -> Spot:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+def look(inside: TargetView, path: str) -> Seen:
+    """What is at ``path``. Raises Refused, KernelError."""
+    seen = _look(inside, path)
+    # Another run may just put its root there, which has no marker while it is moved up.
+    return _look(inside, path) if seen.state == "foreign" else seen
+
+
+def _look(inside: TargetView, path: str) -> Seen:
+    with Spot(inside, path, make=False) as spot:
+        if spot.parent < 0 and spot.fd < 0:
+            return Seen("absent")
+        table = inside.mounts()
+        old = []
+        for name in spot.old_names():
+            with contextlib.suppress(FileNotFoundError):
+                fd = os.open(name, DIRECTORY, dir_fd=spot.parent)
+                try:
+                    old.append(_location(inside, fd, table))
+                finally:
+                    os.close(fd)
+        left = _left_over(spot)
+        seen = Seen("absent", old=tuple(old), unfinished=left is not None)
+        if spot.fd < 0:
+            return seen
+        location = _location(inside, spot.fd, table)
+        seen = seen._replace(
+            is_mount=spot.is_mount,
+            is_target_root=spot.parent < 0,
+            location=location,
+            mounts=_mounted_below(location.path, files.place_of(spot.fd).mount_id, table),
+        )
+        marker = digest.read(spot.fd)
+        if spot.is_mount and left:
+            return seen._replace(state="interrupted")
+        if marker is not None:
+            return seen._replace(state="root", marker=marker)
+        names = set(os.listdir(spot.fd)) - {*ALWAYS_THERE, WITHIN, digest.FILE}
+        return seen._replace(state="foreign" if names else "empty")
+
+
+def _mounted_below(path: str, mount_id: int, table: t.Sequence[Mount]) -> tuple[str, ...]:
+    """What can be seen mounted below the path, which lies on the mount with this id.
+
+    What the host has mounted there is covered by a mount made on the path since.
+    """
+    on_it = {mount_id}
+    found: list[str] = []
+    more = True
+    while more:
+        more = False
+        for mount in mount_table.below(table, path):
+            if mount.parent in on_it and mount.id not in on_it:
+                on_it.add(mount.id)
+                found.append(mount.path)
+                more = True
+    return tuple(found)
+
+
+def _left_over(spot: Spot) -> bool | None:
+    """Whether what a killed run left beside was complete; None where nothing was left."""
+    above, name = spot.workspace
+    try:
+        fd = os.open(f"{name}/{ROOT}", DIRECTORY, dir_fd=above)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.stat(name, dir_fd=above, follow_symlinks=False)
+            return False
+        return None
+    try:
+        return digest.read(fd) is not None
+    finally:
+        os.close(fd)
+
+
+def _location(inside: TargetView, fd: int, table: t.Sequence[Mount]) -> Location:
+    path = inside.path_of(fd)
+    mount_id = files.place_of(fd).mount_id
+    for mount in table:
+        if mount.id == mount_id:
+            rest = path[len(mount.path.rstrip("/")) :]
+            root = mount.root.rstrip("/") + rest or "/"
+            return Location(path, mount.device, root, os.fstat(fd).st_dev)
+    return Location(path, "", "", 0)
+
+
+class Site(t.NamedTuple):
+    """Where the work is done: a path in a target that was opened.
+
+    ``patience`` is how long to wait for another run that works on the same path, in seconds.
+    """
+
+    path: str
+    handles: Handles
+    host_proc: int
+    layout: Layout
+    patience: float
+
+    def inside(self) -> TargetView:
+        """The view of the target, for the process that has joined it."""
+        return TargetView(self.host_proc, self.layout)
+
+    def look(self) -> Seen:
+        """What is there. Raises Refused, KernelError."""
+        seen: Seen = enter.call(lambda: look(self.inside(), self.path), joins=self.handles)
+        return seen
