@@ -78,14 +78,14 @@ sanity: setup
 unit: setup
 	pytest tests/unit
 
-# Each of the two has a host of its own: see tests/integration/own_host.py.
+# Each of the two has a host of its own: see tests/support/own_host.py.
 PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --quiet
 
 .PHONY: integration
 integration: setup
 	@tests/setup-os-packages programs rootfs
 	$(PYTEST_BY_TWO) tests/integration
-	$(PYTEST_BY_TWO) --older-kernel tests/integration/test_ns_mount_named.py tests/integration/test_plain_user.py
+	$(PYTEST_BY_TWO) --older-kernel tests/integration/mount/test_named.py tests/integration/whole/test_plain_user.py
 
 .PHONY: integration-older
 integration-older: setup
@@ -105,12 +105,12 @@ test-fleet: setup ## three booted hosts of three Debian releases, rebooted, cras
 .PHONY: test-images
 test-images: setup ## nginx, redis and PostgreSQL from images of a registry on this host: some minutes
 	@tests/setup-os-packages rootfs
-	pytest tests/integration/services.py
+	pytest tests/images
 
 .PHONY: test-connection
 test-connection: setup ## whole plays inside, over each connection: some minutes
 	@tests/setup-os-packages programs molecule
-	pytest -s tests/integration/connections.py
+	pytest -s tests/connections
 	molecule test --scenario-name inside --no-command-borders
 
 .PHONY: bench

@@ -7,19 +7,15 @@ import json
 import pathlib
 import re
 import statistics
-import sys
 import typing as t
 
+import own_host
 import pytest
 import timed
+from remote_host import ADMIN, remote_host
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
-
-import own_host
-from remote_host import ADMIN, remote_host
 
 ROUNDS = 25
 NAME = "bench-connection"

@@ -4,41 +4,27 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import itertools
 import json
 import os
 import pathlib
-import signal
-import stat
 import subprocess
 import sys
-import time
 import typing as t
 
 import pytest
-import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
-import own_host
 from command import Nsctl
-from module_server import CHECKOUT, MODULES, Server
+from fixtures import host, host_unchanged, new_name, run_module, server
+from host_state import host_state, names_below
+from module_server import CHECKOUT
+from results import Converge, Result, RunModule
+from tasks import RunTasks, Tasks
+from unshared_process import Unshared, UnsharedProcess, start_unshared
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
-    table as mount_table,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
-from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
-    call,
-    mounts,
-    processes,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import call, mounts
 
-# Older paths in the collection, for tests that are to hold on older kernels as well: @OLDER.
+__all__ = ["host", "host_unchanged", "new_name", "run_module", "server"]
+
+# Older paths in the collection, for tests that are to hold on older kernels as well: kernel().
 OLDER_KERNELS = {
     "newest": {},
     "older": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr move_mount_beneath"},
@@ -48,8 +34,6 @@ ABSENT_CALLS = (
     "mount_setattr move_mount_beneath clone3 close_range renameat2 statmount setns_pidfd "
     "statx_mnt_id_unique"
 )
-Result = dict[str, t.Any]
-_NUMBERS = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,86 +58,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("newer_kernel"):
                 item.add_marker(pytest.mark.skip(reason="needs what --older-kernel takes away"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def host() -> None:
-    """The mount namespace that the tests take for the host's."""
-    if os.geteuid() != 0:
-        pytest.exit("the integration tests need root: they make namespaces and mounts", 1)
-    own_host.enter()
-
-
-@pytest.fixture(scope="session")
-def server() -> t.Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
-def _names_below(path: str) -> list[str]:
-    return sorted(str(found) for found in pathlib.Path(path).rglob("*"))
-
-
-def host_state() -> dict[str, list[str]]:
-    """What a test must leave as it found it."""
-    return {
-        "mounts": pathlib.Path("/proc/self/mountinfo").read_text().splitlines(),
-        "net namespaces": _names_below("/run/netns"),
-        "pins": _names_below("/run/linux-namespaces"),
-        "definitions": _names_below("/etc/linux-namespaces"),
-        "output": _names_below(host_paths.LOGS),
-        "units": _names_below("/etc/systemd/system"),
-        "nsctl": [*_names_below("/usr/local/lib/linux-namespaces"), *os.listdir("/usr/local/sbin")],
-    }
-
-
-@pytest.fixture(autouse=True)
-def host_unchanged() -> t.Iterator[None]:
-    """Fail the test that leaves a mount, a pin, a definition or a unit on the host."""
-    before = host_state()
-    yield
-    after = host_state()
-    for what, there in after.items():
-        assert there == before[what], f"the test changed the host's {what}"
-
-
-class RunModule(t.Protocol):
-    def __call__(
-        self,
-        name: str,
-        args: dict[str, t.Any],
-        *,
-        check: bool = False,
-        env: dict[str, str] | None = None,
-        user: int | None = None,
-    ) -> Result: ...
-
-
-@pytest.fixture(scope="session")
-def run_module(server: Server) -> RunModule:
-    """Run a module as Ansible does: ``run_module("ns_mount", {...}, check=True)`` is its result.
-
-    A failure is a result too ("failed": True). With ``user``, a uid, it runs as that user.
-    """
-
-    def run(
-        name: str,
-        args: dict[str, t.Any],
-        *,
-        check: bool = False,
-        env: dict[str, str] | None = None,
-        user: int | None = None,
-    ) -> Result:
-        arguments = {**args, "_ansible_check_mode": check, "_ansible_diff": True}
-        return server.run(name, arguments, env=env or {}, user=user)
-
-    return run
-
-
-class Converge(t.Protocol):
-    def __call__(
-        self, name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None
-    ) -> Result: ...
 
 
 @pytest.fixture(scope="session")
@@ -181,117 +85,10 @@ def converge(run_module: RunModule) -> Converge:
     return run
 
 
-@pytest.fixture
-def new_name(run_module: RunModule) -> t.Iterator[t.Callable[[], str]]:
-    """Names for named namespaces that no other test has; they are removed with the test."""
-    names: list[str] = []
-
-    def new() -> str:
-        names.append(f"test{os.getpid()}-{next(_NUMBERS)}")
-        return names[-1]
-
-    yield new
-    for name in names:
-        args = {"name": name, "state": "absent", "force": True}
-        assert not run_module("ns_namespace", args).get("failed")
-
-
-def inside(
-    name: str, function: t.Callable[[], t.Any], kinds: t.Sequence[str] | None = None
-) -> t.Any:
-    """Call the function in a child that has joined the named namespace, or some kinds of it."""
-    try:
-        with Target(namespace=name).open(kinds) as handles:
-            return enter.call(function, joins=handles)
-    finally:
-        leave_orphans_to_init()
-
-
-def leave_orphans_to_init() -> None:
-    """What spawn() does for its caller would make us the parent of what modules leave behind."""
-    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
-
-
-def mounts_inside(name: str) -> list[mount_table.Mount]:
-    """The mounts of the named namespace, which need not have a /proc."""
-    host_proc = os.open("/proc", os.O_PATH)
-
-    def read() -> str:
-        table = os.open("self/mountinfo", os.O_RDONLY, dir_fd=host_proc)
-        with open(table, encoding="utf-8", errors="surrogateescape") as lines:
-            return lines.read()
-
-    try:
-        return mount_table.parse(inside(name, read, ["mnt"]))
-    finally:
-        os.close(host_proc)
-
-
-@contextlib.contextmanager
-def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
-    """A process that lives in the named namespace, or some kinds of it, and does nothing; its pid.
-
-    Its parent reaps it, as the init of a host does.
-    """
-    told, tell = os.pipe()
-    parent = os.fork()
-    if parent == 0:
-        os.close(told)
-        with Target(namespace=name).open(kinds) as handles:
-            child = enter.spawn(_wait_for_ever, joins=handles)
-        os.write(tell, f"{child}\n".encode())
-        os.waitpid(child, 0)
-        os._exit(0)
-    os.close(tell)
-    with open(told, "rb") as pipe:
-        child = int(pipe.readline())
-    try:
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(parent, 0)
-
-
-def _wait_for_ever() -> int:
-    while True:
-        signal.pause()
-
-
 @pytest.fixture(scope="session")
 def nsctl() -> Nsctl:
     """The host's command, of this checkout."""
     return Nsctl(pathlib.Path("/run/tests"))
-
-
-class Unshared(t.NamedTuple):
-    """A process in namespaces of its own that does nothing; ``pid`` as the host sees it."""
-
-    pid: int
-
-    def run(self, *argv: str, check: bool = True) -> str:
-        """Run a command in all of its namespaces and its root; return what it prints."""
-        words = ["nsenter", "--target", str(self.pid), "--all", "--root", "--wd=/", "--", *argv]
-        done = subprocess.run(words, check=False, capture_output=True, text=True)
-        assert not check or done.returncode == 0, (argv, done.stderr)
-        return done.stdout
-
-    def mountinfo(self) -> list[str]:
-        """The lines of its mount table."""
-        return pathlib.Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
-
-    def mounted_on(self, path: str) -> list[str]:
-        """The lines of its mount table for ``path`` (without characters that are escaped)."""
-        return [line for line in self.mountinfo() if line.split(" ")[4] == path]
-
-
-class UnsharedProcess(t.Protocol):
-    def __call__(
-        self, kinds: t.Collection[str] = ("mnt",), *, options: t.Sequence[str] = ()
-    ) -> Unshared: ...
-
-
-_LONG_NAMES = {"mnt": "mount"}
 
 
 @pytest.fixture
@@ -305,41 +102,9 @@ def unshared_process() -> t.Iterator[UnsharedProcess]:
         def start(
             kinds: t.Collection[str] = ("mnt",), *, options: t.Sequence[str] = ()
         ) -> Unshared:
-            words = [f"--{_LONG_NAMES.get(kind, kind)}" for kind in kinds]
-            forks = {"pid", "time"} & set(kinds)
-            if forks:
-                words += ["--fork", "--kill-child"]
-            if "pid" in kinds and "mnt" in kinds:
-                words.append("--mount-proc")
-            ready, tell = os.pipe()
-            # It dies with us, also when we are killed.
-            argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *words, *options]
-            argv += ["sh", "-c", "echo; exec sleep infinity"]
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=tell)
-            stack.callback(_end, process)
-            os.close(tell)
-            with open(ready, "rb") as pipe:
-                assert pipe.readline() == b"\n", f"{argv} failed"
-            return Unshared(_only_child(process.pid) if forks else process.pid)
+            return start_unshared(stack, kinds, options)
 
         yield start
-
-
-def _only_child(pid: int) -> int:
-    (child,) = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-Tasks = list[dict[str, t.Any]]
-
-
-class RunTasks(t.Protocol):
-    def __call__(self, tasks: Tasks, *, cleanup: Tasks) -> None: ...
 
 
 @pytest.fixture
@@ -358,12 +123,6 @@ def run_tasks(tmp_path: pathlib.Path) -> RunTasks:
     return run
 
 
-def examples_of(module: str) -> Tasks:
-    """The tasks in the documentation of a module."""
-    found = importlib.import_module(f"{MODULES}.{module}").EXAMPLES
-    return list(yaml.safe_load(found))
-
-
 @pytest.fixture
 def ip_netns() -> t.Iterator[t.Callable[[str], str]]:
     """Make a net namespace with `ip netns add NAME`; its path. It is removed with the test."""
@@ -375,34 +134,11 @@ def ip_netns() -> t.Iterator[t.Callable[[str], str]]:
         return str(directory / name)
 
     yield add
-    for name in _names_below(str(directory)):
+    for name in names_below(str(directory)):
         subprocess.run(["ip", "netns", "del", pathlib.Path(name).name], check=True)
     if directory.exists() and not was_there:
         mounts.umount(str(directory), flags=mounts.MNT_DETACH)
         directory.rmdir()
-
-
-def let_everyone_reach(path: pathlib.Path) -> None:
-    """Let every user enter the directory and those above it, which pytest makes for us alone."""
-    for directory in (path, *path.parents):
-        if not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(0o755)
-
-
-def wait_until(question: t.Callable[[], bool], *, seconds: float = 30.0) -> bool:
-    """Ask again and again for up to that long; the last answer."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-        time.sleep(0.01)
-    return question()
-
-
-def has_ended(pid: int) -> bool:
-    """Whether the process lives no more. A zombie may stay: of orphans, with these tests."""
-    facts = proc.process_facts(pid)
-    return facts is None or facts.state in "ZX"
 
 
 @pytest.fixture(params=list(OLDER_KERNELS))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role service with an image of a registry; `make test-images` has the services of users."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import typing as t
+
+import pytest
+from images import make_image, umoci
+from plays import apply
+from registry import Registry, free_port, registry
+from waiting import wait_until
+
+# A server that says what it was started with. Perl is on every Debian, and small.
+SERVER = """
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1:$ENV{PORT}", Listen => 5, ReuseAddr => 1) or die;
+while (my $client = $server->accept) {
+  print $client join(" ", $ENV{GREETING}, "$>:" . (0 + $)), -e "/version" ? "own" : "host", @ARGV);
+  close $client;
+}
+"""
+ENVIRONMENT = "PATH=/usr/bin", "GREETING=hello"
+
+__all__ = ["registry"]
+
+
+def tree_with_perl(top: pathlib.Path) -> pathlib.Path:
+    """A root file system with perl, what it needs, and the server."""
+    top.mkdir()
+    perl = str(pathlib.Path(shutil.which("perl") or "perl").resolve())
+    needed = subprocess.run(["ldd", perl], check=True, capture_output=True, text=True).stdout
+    libraries = [word for word in needed.split() if word.startswith("/")]
+    modules = subprocess.run(
+        ["perl", "-e", "print join ' ', grep { m(/perl-base$) } @INC"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    # The names of libraries may be links, and lead through some.
+    subprocess.run(["cp", "-rL", "--parents", perl, *libraries, *modules, top], check=True)
+    (top / "version").touch()
+    (top / "server").write_text(SERVER)
+    return top
+
+
+@pytest.fixture
+def image(tmp_path: pathlib.Path, registry: Registry) -> str:
+    """An image that says how it is run, as the registry has it."""
+    made = make_image(tmp_path / "layout", tree_with_perl(tmp_path / "tree"), "tag")
+    words = ["--config.user=33:34", "--config.stopsignal=SIGINT"]
+    words += [f"--config.env={variable}" for variable in ENVIRONMENT]
+    words += ["--config.entrypoint=perl", "--config.cmd=/server", "--config.cmd=there"]
+    umoci("config", "--image", made.partition(":")[2], *words)
+    registry.push(made, "server:1")
+    return f"docker://127.0.0.1:{registry.port}/server:1"
+
+
+def answer(port: int) -> str:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        return connection.makefile().read()
+
+
+def test_an_image_runs_in_a_namespace_of_its_own(image: str, tmp_path: pathlib.Path) -> None:
+    port, home = free_port(), tmp_path / "home"
+    variables: dict[str, t.Any] = {
+        "service_name": "server",
+        "service_home": str(home),
+        "service_rootfs": {"image": image, "tls_verify": False},
+        "service_environment": {"PORT": str(port)},
+        "service_ready": {"port": port},
+    }
+    try:
+        assert apply(tmp_path, "service", variables) > 0
+        assert answer(port) == "hello 33:34 own there"
+        assert apply(tmp_path, "service", variables) == 0
+    finally:
+        assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
+    assert wait_until(lambda: not home.exists())
+    assert not os.path.exists("/etc/linux-namespaces/server.json")

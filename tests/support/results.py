@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running modules: what the fixtures run_module and converge of conftest.py take and return."""
+
+from __future__ import annotations
+
+import typing as t
+
+Result = dict[str, t.Any]
+
+
+class RunModule(t.Protocol):
+    def __call__(
+        self,
+        name: str,
+        args: dict[str, t.Any],
+        *,
+        check: bool = False,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+    ) -> Result: ...
+
+
+class Converge(t.Protocol):
+    def __call__(
+        self, name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None
+    ) -> Result: ...
