@@ -100,3 +100,9 @@ def holder_of(name: str) -> int:
 
 def record_of(name: str) -> pathlib.Path:
     return pathlib.Path(definitions.DIRECTORY) / f"{name}.json"
+
+
+def pivot_into_tmpfs(converge: Converge, name: str) -> None:
+    mount = {"namespace": name, "path": "/mnt", "src": "bare", "fstype": "tmpfs"}
+    converge("ns_mount", mount)
+    converge("ns_pivot_root", {"namespace": name, "new_root": "/mnt"})

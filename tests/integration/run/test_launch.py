@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Becoming a program: what it inherits and what not, its ids, its rights, and how it fails."""
+"""Starting a program: which process it is, what it inherits and what not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import pathlib
-import resource
 import signal
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import termios
 import typing as t
 
 import pytest
+from launched import PRIVATE, status_with, zombies
 from programs import Ended, in_child, run_program, signals_of, status_of
-from reach import let_everyone_reach
 from unshared_process import UnsharedProcess
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
@@ -36,43 +35,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace i
     target as targets,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import (
-    capabilities,
-    execute,
     pipes,
     proc,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import processes
-
-NOBODY = 65534
-PRIVATE = setup.Surroundings(propagation="private")
-STATUS = ("cat", "/proc/self/status")
-ALL = (1 << 64) - 1
-
-
-def status_with(**program: t.Any) -> dict[str, str]:
-    """The status of a program that is started with these fields."""
-    ended = run_program(*STATUS, **program)
-    assert ended.status == 0, ended.stderr
-    return status_of(ended.stdout)
-
-
-def capability_sets(status: dict[str, str]) -> dict[str, int]:
-    return {name: int(status[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
-
-
-def failure_of(*argv: str, **program: t.Any) -> StepFailed:
-    before = zombies()
-    with pytest.raises(StepFailed) as failed:
-        run_program(*argv, **program)
-    assert zombies() <= before  # it was waited for
-    return failed.value
-
-
-def zombies() -> set[int]:
-    """Children of this process that have ended and were not waited for."""
-    listed = pathlib.Path("/proc/thread-self/children").read_text().split()
-    facts = [proc.process_facts(int(pid)) for pid in listed]
-    return {each.pid for each in facts if each is not None and each.state == "Z"}
 
 
 def test_the_program_is_the_process_that_was_started_and_a_child_of_the_caller() -> None:
@@ -285,176 +250,6 @@ def test_the_program_has_no_terminal_of_the_caller_s() -> None:
     assert arrived == 0
 
 
-# CVE-2022-29162: capabilities were inherited that nobody had asked for.
-
-
-def test_inheritable_capabilities_of_the_caller_do_not_reach_the_program() -> None:
-    def with_inheritable() -> dict[str, str]:
-        effective, permitted, _inheritable = processes.get_capabilities()
-        processes.set_capabilities(effective=effective, permitted=permitted, inheritable=permitted)
-        processes.prctl(processes.PR_CAP_AMBIENT, processes.PR_CAP_AMBIENT_RAISE, 13)
-        own = capability_sets(status_of(pathlib.Path("/proc/self/status").read_text()))
-        assert own["Inh"] and own["Amb"]
-        return status_with()
-
-    found = capability_sets(in_child(with_inheritable))
-    assert found["Inh"] == found["Amb"] == 0
-    assert found["Eff"] == found["Prm"] == found["Bnd"] != 0
-
-
-def bits(*names: str) -> int:
-    return capabilities.mask_of(names)
-
-
-@pytest.mark.parametrize(
-    ("user", "kept", "wanted"),
-    [
-        # (inheritable, permitted, effective, bounding, ambient); ALL is what the caller has
-        (None, None, (0, ALL, ALL, ALL, 0)),
-        (None, (), (0, 0, 0, 0, 0)),
-        (None, ("net_raw",), (0, bits("net_raw"), bits("net_raw"), bits("net_raw"), 0)),
-        ("0", ("CAP_CHOWN", "kill"), (0, *(bits("chown", "kill"),) * 3, 0)),
-        ("nobody", None, (0, 0, 0, ALL, 0)),
-        ("nobody", (), (0, 0, 0, 0, 0)),
-        ("nobody", ("net_bind_service",), (bits("net_bind_service"),) * 5),
-        ("nobody", ("setuid", "setgid", "setpcap"), (bits("setuid", "setgid", "setpcap"),) * 5),
-    ],
-)
-def test_all_five_sets(
-    user: str | None, kept: tuple[str, ...] | None, wanted: tuple[int, ...]
-) -> None:
-    own = capability_sets(status_of(pathlib.Path("/proc/self/status").read_text()))["Bnd"]
-    found = capability_sets(status_with(user=user, capabilities=kept))
-    assert tuple(found.values()) == tuple(own if value == ALL else value for value in wanted)
-
-
-def test_a_capability_that_the_caller_lacks_is_refused_by_name() -> None:
-    def without() -> None:
-        processes.prctl(processes.PR_CAPBSET_DROP, capabilities.NAMES.index("sys_boot"))
-        run_program("true", capabilities=("chown", "sys_boot"))
-
-    with pytest.raises(Refused, match="to be kept: sys_boot"):
-        in_child(without)
-
-
-def test_an_unknown_capability_is_refused_before_anything_is_started() -> None:
-    with pytest.raises(Refused, match="'net_brew' is not a capability"):
-        run_program("true", capabilities=("net_brew",))
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_no_new_privs(wanted: bool) -> None:
-    assert status_with(no_new_privs=wanted)["NoNewPrivs"] == str(int(wanted))
-
-
-def test_no_new_privs_and_ambient_capabilities_go_together() -> None:
-    found = status_with(user="nobody", capabilities=("net_raw",), no_new_privs=True)
-    assert found["NoNewPrivs"] == "1"
-    assert int(found["CapEff"], 16) == bits("net_raw")
-
-
-# CVE-2026-30892: the user "1" became root.
-
-
-@pytest.mark.parametrize("host_users", [True, False])
-@pytest.mark.parametrize(
-    ("user", "uid", "gid", "groups"),
-    [
-        ("1", 1, 1, "1"),
-        ("1:1", 1, 1, "1"),
-        ("daemon", 1, 1, "1"),
-        ("1:nogroup", 1, 65534, "65534"),
-        ("4000000000", 4000000000, 4000000000, "4000000000"),
-        ("0", 0, 0, "0"),
-        ("root", 0, 0, "0"),
-    ],
-)
-def test_the_ids_are_those_asked_for(
-    user: str, uid: int, gid: int, groups: str, host_users: bool
-) -> None:
-    found = status_with(user=user, host_users=host_users)
-    assert found["Uid"].split() == [str(uid)] * 4
-    assert found["Gid"].split() == [str(gid)] * 4
-    assert found["Groups"] == groups
-
-
-@pytest.mark.parametrize("user", ["", "-1", "4294967295", "01", "no-such-user", "root:"])
-def test_a_user_that_is_none_is_refused(user: str) -> None:
-    with pytest.raises(Refused):
-        run_program("true", user=user)
-
-
-def test_group_and_groups() -> None:
-    found = status_with(user="daemon", group="mail", groups=("1000", "adm"))
-    assert found["Gid"].split() == ["8"] * 4
-    assert found["Groups"] == "4 1000"
-    assert status_with(user="daemon", groups=())["Groups"] == ""
-
-
-def test_groups_of_the_caller_are_dropped_with_its_user() -> None:
-    def with_groups() -> dict[str, str]:
-        os.setgroups([4, 27, 1000])
-        return status_with(user="4321")
-
-    assert in_child(with_groups)["Groups"] == "4321"
-
-
-def test_a_hostile_passwd_is_no_trap(tmp_path: pathlib.Path) -> None:
-    for name in ("bin", "lib", "lib64", "usr"):
-        if os.path.islink(f"/{name}"):
-            (tmp_path / name).symlink_to(os.readlink(f"/{name}"))
-        else:
-            (tmp_path / name).mkdir()
-    (tmp_path / "etc").mkdir()
-    os.mkfifo(tmp_path / "etc/passwd")
-    mount = setup.WantedMount
-    inside = setup.Surroundings(
-        propagation="private",
-        root=str(tmp_path),
-        mounts=(mount("/usr", src="/usr", words=("bind", "ro")),),
-    )
-    with pytest.raises(Refused, match="not a file that lists users"):
-        run_program("true", user="nobody", options={"creates": ("mnt",), "surroundings": inside})
-
-
-def test_its_outputs_belong_to_its_user() -> None:
-    ended = run_program("sh", "-c", "echo out >/dev/stdout; echo err >/dev/stderr", user="nobody")
-    assert (ended.stdout, ended.stderr) == ("out\n", "err\n")
-
-
-def test_limits_and_umask() -> None:
-    limits = {"nofile": (100, 200), "RLIMIT_CORE": (0, 0), "as": (1 << 30, 1 << 30)}
-    ended = run_program("sh", "-c", "umask; cat /proc/self/limits", limits=limits, umask=0o027)
-    lines = ended.stdout.splitlines()
-    assert lines[0] == "0027"
-    found = {line[:26].strip(): line[26:].split()[:2] for line in lines[2:]}
-    assert found["Max open files"] == ["100", "200"]
-    assert found["Max core file size"] == ["0", "0"]
-    assert found["Max address space"] == [str(1 << 30)] * 2
-
-
-@pytest.mark.parametrize(
-    ("limit", "reason"),
-    [((5, 4), "the soft limit of nofile is above the hard one"), (None, "CAP_SYS_RESOURCE")],
-)
-def test_a_limit_that_cannot_be_set(limit: tuple[int, int] | None, reason: str) -> None:
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def start() -> None:
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        run_program("true", limits={"nofile": limit or (hard + 1, hard + 1)})
-
-    with pytest.raises(StepFailed) as failed:
-        in_child(start)
-    assert failed.value.step == "set the limit nofile"
-    assert reason in failed.value.reason
-
-
-def test_an_unknown_limit_is_refused() -> None:
-    with pytest.raises(Refused, match="'files' is not a resource limit"):
-        run_program("true", limits={"files": (1, 1)})
-
-
 def test_signals_are_as_at_the_beginning() -> None:
     def with_signals() -> dict[str, str]:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -473,139 +268,6 @@ def test_the_environment_is_what_was_given() -> None:
 
 def test_without_a_path_the_usual_one_is_searched() -> None:
     assert run_program("true", environment={"B": "2"}).status == 0
-
-
-# Failures before the program runs are raised here, with the step and the cause.
-
-
-def test_a_program_that_is_nowhere() -> None:
-    failed = failure_of("no-such-program", environment={"PATH": "/bin:/opt"})
-    assert failed.step == "run no-such-program"
-    assert isinstance(failed.cause, KernelError)
-    assert (failed.cause.call, failed.cause.errno_name) == ("execve", "ENOENT")
-    assert "no program no-such-program" in failed.reason
-    assert "/bin:/opt" in failed.reason
-
-
-def script_at(path: pathlib.Path, text: str, mode: int = 0o755) -> str:
-    path.write_text(text)
-    path.chmod(mode)
-    return str(path)
-
-
-def test_a_path_where_no_program_is(tmp_path: pathlib.Path) -> None:
-    failed = failure_of(str(tmp_path / "none"))
-    assert failed.reason == f"{tmp_path}/none does not exist in the program's root"
-    (tmp_path / "link").symlink_to("/no/such/file")
-    assert "is a link to nothing" in failure_of(str(tmp_path / "link")).reason
-
-
-def test_an_interpreter_that_is_missing(tmp_path: pathlib.Path) -> None:
-    failed = failure_of(script_at(tmp_path / "script", "#!/no/such/interpreter -x\n"))
-    assert "/no/such/interpreter" in failed.reason
-    binary = pathlib.Path("/bin/true").resolve().read_bytes()
-    loader = binary[binary.index(b"/lib") :].partition(b"\0")[0]
-    (tmp_path / "binary").write_bytes(binary.replace(loader, b"/nix" + loader[4:], 1))
-    (tmp_path / "binary").chmod(0o755)
-    failed = failure_of(str(tmp_path / "binary"))
-    assert f"missing in the program's root: /nix{loader[4:].decode()}" in failed.reason
-
-
-def test_a_file_that_may_not_be_executed(tmp_path: pathlib.Path) -> None:
-    failed = failure_of(script_at(tmp_path / "script", "#!/bin/sh\n", 0o644))
-    assert "may not be executed" in failed.reason
-    assert failed.hint == f"Make it so: chmod +x {tmp_path}/script."
-    assert failure_of(str(tmp_path)).reason == f"{tmp_path} is a directory"
-    (tmp_path / "closed").mkdir(mode=0o700)
-    hidden = script_at(tmp_path / "closed/script", "#!/bin/sh\n")
-    let_everyone_reach(tmp_path)
-    failed = failure_of(hidden, user="nobody")
-    assert "may not enter a directory above" in failed.reason
-
-
-def test_a_file_on_a_mount_with_noexec(tmp_path: pathlib.Path) -> None:
-    script_at(tmp_path / "script", "#!/bin/sh\n")
-    mount = setup.WantedMount("/mnt", src=str(tmp_path), words=("bind", "noexec"))
-    around = setup.Surroundings(propagation="private", mounts=(mount,))
-    failed = failure_of("/mnt/script", options={"creates": ("mnt",), "surroundings": around})
-    assert failed.reason == "/mnt/script lies on a mount with noexec"
-
-
-def test_a_file_that_is_no_program(tmp_path: pathlib.Path) -> None:
-    failed = failure_of(script_at(tmp_path / "script", "echo no interpreter named\n"))
-    assert isinstance(failed.cause, KernelError)
-    assert failed.cause.errno_name == "ENOEXEC"
-    assert "#!" in failed.reason
-
-
-def test_arguments_that_are_too_long() -> None:
-    failed = failure_of("true", "x" * (1 << 20))
-    assert isinstance(failed.cause, KernelError)
-    assert failed.cause.errno_name == "E2BIG"
-    assert "too long" in failed.reason
-
-
-def test_a_directory_that_is_missing(tmp_path: pathlib.Path) -> None:
-    failed = failure_of("true", chdir=f"{tmp_path}/none")
-    assert failed.step == f"change to the directory {tmp_path}/none"
-    assert failed.reason == f"{tmp_path}/none does not exist in the program's root"
-    (tmp_path / "file").touch()
-    assert "is no directory" in failure_of("true", chdir=f"{tmp_path}/file").reason
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"argv": ()}, "argv names no program"),
-        ({"argv": ("",)}, "argv names no program"),
-        ({"argv": ("a\0b",)}, "null character"),
-        ({"argv": ("a",), "chdir": "/\0"}, "null character"),
-        ({"argv": ("a",), "environment": {"A=B": "1"}}, "'A=B' cannot be the name"),
-        ({"argv": ("a",), "environment": {"": "1"}}, "cannot be the name"),
-        ({"argv": ("a",), "environment": {"A": "\0"}}, "null character"),
-    ],
-)
-def test_a_program_that_makes_no_sense_is_refused(fields: dict[str, t.Any], reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
-        launch.Program(**fields).checked()
-
-
-def test_a_step_in_the_child_that_fails_is_raised_here_with_what_the_kernel_said() -> None:
-    wrong = setup.WantedMount("/mnt", src="x", fstype="tmpfs", words=("bogus=1",))
-    around = setup.Surroundings(propagation="private", mounts=(wrong,))
-    failed = failure_of("true", options={"creates": ("mnt",), "surroundings": around})
-    assert failed.step == "mount tmpfs on /mnt"
-    assert "bogus" in failed.reason
-
-
-def test_a_reason_not_to_start_is_asked_in_the_root_and_directory_of_the_program() -> None:
-    asked = {}
-
-    def reason() -> str:
-        asked["here"] = os.getcwd()  # in the child: not seen here
-        return f"no: {os.getcwd()}"
-
-    with pytest.raises(execute.NotStarted, match="no: /usr"):
-        run_program("true", chdir="/usr", options={"reason_not_to": reason})
-    assert asked == {}
-    assert run_program("true", options={"reason_not_to": lambda: ""}).status == 0
-
-
-@pytest.mark.parametrize(
-    ("around", "kind"),
-    [
-        ({"propagation": "private"}, "mnt"),
-        ({"root": "/srv"}, "mnt"),
-        ({"mounts": (setup.PROC,)}, "mnt"),
-        ({"mount_proc": True}, "mnt"),
-        ({"hostname": "x"}, "uts"),
-        ({"loopback": True}, "net"),
-    ],
-)
-def test_what_would_change_the_host_is_refused(around: dict[str, t.Any], kind: str) -> None:
-    wanted = setup.Surroundings(**around)
-    with pytest.raises(Refused, match=f"needs the kind {kind}"):
-        run_program("true", options={"surroundings": wanted})
 
 
 def test_descriptors_and_children_of_the_caller_are_not_used_up() -> None:

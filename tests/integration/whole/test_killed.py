@@ -26,9 +26,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
     table as mount_table,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
-    pid_holder,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     namespace as named,
 )

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ns_namespace: the process that holds a pid namespace."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+from named_namespaces import (
+    NewName,
+    holder_of,
+    id_inside,
+    ids_of,
+    pivot_into_tmpfs,
+    present,
+)
+from processes_inside import inside
+from results import Converge
+from waiting import has_ended, wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
+
+
+def test_the_holder_holds_nothing_and_ends_with_the_namespace(
+    converge: Converge, new_name: NewName
+) -> None:
+    name = new_name()
+    present(converge, name, kinds=["mnt", "pid"])
+    pid = holder_of(name)
+    assert wait_until(lambda: "memfd:" in os.readlink(f"/proc/{pid}/exe"))
+    descriptors = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    assert descriptors == {"/dev/null", "anon_inode:[signalfd]"}
+    assert pathlib.Path(f"/proc/{pid}/environ").read_bytes() == b""
+    assert os.getsid(pid) == pid
+    # Nobody inside can write to what it runs.
+    with pytest.raises(OSError):
+        os.open(f"/proc/{pid}/exe", os.O_WRONLY)
+    converge("ns_namespace", {"name": name, "state": "absent"})
+    assert has_ended(pid)
+
+
+def test_the_holder_reaps_orphans(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+    present(converge, name, kinds=["pid"])
+
+    def leave_an_orphan() -> None:
+        if os.fork() == 0:
+            if os.fork() == 0:
+                time.sleep(0.05)
+                os._exit(7)
+            os._exit(0)
+        os.wait()
+
+    inside(name, leave_an_orphan)
+    pid = holder_of(name)
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    assert wait_until(lambda: not children.read_text())
+
+
+def root_entries(pid: int) -> list[str]:
+    return sorted(os.listdir(f"/proc/{pid}/root"))
+
+
+def test_the_root_of_the_holder_is_that_of_the_namespace(
+    converge: Converge, new_name: NewName
+) -> None:
+    together, later = new_name(), new_name()
+    present(converge, together, kinds=["mnt", "pid"])
+    present(converge, later, kinds=["mnt"])
+    for name in (together, later):
+        pivot_into_tmpfs(converge, name)
+    present(converge, later, kinds=["mnt", "pid"])
+    for name in (together, later):
+        # The tmpfs has nothing in it: nothing of the host's is reached by way of /proc/1/root.
+        assert root_entries(holder_of(name)) == []
+        assert inside(name, os.getpid, ["pid"]) > 1
+
+
+def test_a_killed_holder_is_replaced(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+    args = {"name": name, "kinds": ["mnt", "pid"]}
+    before = ids_of(converge("ns_namespace", args)["namespace"])
+    pivot_into_tmpfs(converge, name)
+    os.kill(holder_of(name), signal.SIGTERM)  # as when the host goes down
+    assert wait_until(lambda: pid_holder.pid_of(name) is None)
+    again = converge("ns_namespace", args)
+    assert again["actions"] == ["create pid"]
+    after = ids_of(again["namespace"])
+    assert after["mnt"] == before["mnt"]
+    assert id_inside(name, "pid") == after["pid"]
+    assert root_entries(holder_of(name)) == []
+    os.kill(holder_of(name), signal.SIGTERM)  # it is Python in this root
+    assert wait_until(lambda: pid_holder.pid_of(name) is None)
+    dropped = converge("ns_namespace", {"name": name, "kinds": ["mnt"]})
+    assert dropped["actions"] == [f"record namespace {name}", "drop pid"]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ns_namespace: kernel parameters, host name and domain name."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import typing as t
+
+import pytest
+from host_state import host_state
+from named_namespaces import (
+    NewName,
+    pivot_into_tmpfs,
+    present,
+    refused,
+)
+from processes_inside import inside
+from results import Converge, Result, RunModule
+
+# --- sysctl
+
+
+def read_sysctl(key: str) -> str:
+    return pathlib.Path("/proc/sys", *key.split(".")).read_text().strip()
+
+
+def test_kernel_parameters_are_set_inside_alone(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+    kinds = ["net", "ipc", "user"]
+    values = {
+        "net.ipv4.ip_forward": True,
+        "net.ipv4.ip_local_port_range": "20000\t30000",
+        "kernel.msgmax": 4096,
+        "fs.mqueue.msg_max": 20,
+        "user.max_uts_namespaces": 3,
+    }
+    outside = {key: read_sysctl(key) for key in values}
+
+    def seen() -> dict[str, str]:
+        found: dict[str, str] = inside(name, lambda: {key: read_sysctl(key) for key in values})
+        return found
+
+    present(converge, name, kinds=kinds, sysctl=values)
+    expected = {key: str(int(value) if value is True else value) for key, value in values.items()}
+    assert seen() == expected
+    changed = converge(
+        "ns_namespace",
+        {"name": name, "kinds": kinds, "sysctl": {**values, "kernel.msgmax": "8192"}},
+    )
+    assert changed["actions"] == [f"record namespace {name}", "set kernel.msgmax to 8192"]
+    assert seen() == {**expected, "kernel.msgmax": "8192"}
+    assert {key: read_sysctl(key) for key in values} == outside
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sysctl", "reason"),
+    [
+        (["net"], {"kernel.panic": 7}, "belongs to no namespace: to set it would change the host"),
+        (["net"], {"vm.swappiness": 7}, "belongs to no namespace"),
+        (["mnt"], {"net.ipv4.ip_forward": 1}, "needs the kind net"),
+        (["uts"], {"kernel.hostname": "x"}, "is not set by sysctl here"),
+        (["net"], {"net.ipv4/../../kernel/panic": 7}, "belongs to no namespace"),
+        (["net"], {"net.ipv4.": 7}, "is not the name of a kernel parameter"),
+    ],
+)
+def test_parameters_of_the_host_are_refused(
+    kinds: list[str],
+    sysctl: dict[str, t.Any],
+    reason: str,
+    run_module: RunModule,
+    new_name: NewName,
+) -> None:
+    panic = read_sysctl("kernel.panic")
+    assert reason in refused(run_module, new_name(), kinds=kinds, sysctl=sysctl)["reason"]
+    assert read_sysctl("kernel.panic") == panic
+
+
+def test_parameters_that_the_kernel_refuses_are_explained(
+    run_module: RunModule, converge: Converge, new_name: NewName
+) -> None:
+    name = new_name()
+    absent = {"net.ipv4.no_such_parameter": 1}
+    wrong = {"net.ipv4.ip_forward": "maybe"}
+
+    def failure_of(sysctl: dict[str, t.Any]) -> Result:
+        return run_module("ns_namespace", {"name": name, "kinds": ["net"], "sysctl": sysctl})
+
+    before = host_state()
+    failure = failure_of(absent)
+    assert failure["step"] == "set net.ipv4.no_such_parameter to 1"
+    assert failure["errno"] == "ENOENT"
+    assert "has no kernel parameter net.ipv4.no_such_parameter" in failure["reason"]
+    assert failure_of(wrong)["errno"] == "EINVAL"
+    assert host_state() == before
+    # A parameter of the host's network namespace alone: there is none inside, so no harm is done.
+    backlog = read_sysctl("net.core.netdev_max_backlog")
+    assert failure_of({"net.core.netdev_max_backlog": 7})["errno"] == "ENOENT"
+    assert read_sysctl("net.core.netdev_max_backlog") == backlog
+    present(converge, name, kinds=["net"])
+    assert "no_such_parameter" in refused(run_module, name, kinds=["net"], sysctl=absent)["reason"]
+    assert "takes no value 'maybe'" in failure_of(wrong)["reason"]
+    # What could not be set is not recorded either.
+    again = run_module("ns_namespace", {"name": name, "kinds": ["net"]})
+    assert again["changed"] is False
+
+
+# --- host name and domain name
+
+
+def test_host_name_and_domain_name(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+
+    def names() -> tuple[str, str]:
+        found: tuple[str, str] = inside(
+            name, lambda: (os.uname().nodename, read_sysctl("kernel.domainname"))
+        )
+        return found
+
+    outside = (os.uname().nodename, read_sysctl("kernel.domainname"))
+    present(converge, name, kinds=["uts"], hostname="web", domainname="example")
+    assert names() == ("web", "example")
+    present(converge, name, kinds=["uts"], hostname="web2", domainname="example")
+    assert names() == ("web2", "example")
+    present(converge, name, kinds=["uts"], hostname="web2", domainname="example.org")
+    assert names() == ("web2", "example.org")
+    # What is not asked for stays as it is.
+    present(converge, name, kinds=["uts"])
+    assert names() == ("web2", "example.org")
+    assert (os.uname().nodename, read_sysctl("kernel.domainname")) == outside
+
+
+def test_settings_need_no_proc_in_the_root(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+    kinds = ["mnt", "uts", "net"]
+    present(converge, name, kinds=kinds)
+    pivot_into_tmpfs(converge, name)
+    found = present(converge, name, kinds=kinds, hostname="bare", sysctl={"net.ipv4.ip_forward": 1})
+    assert found["root"] == "/mnt"
+    assert inside(name, lambda: os.uname().nodename, ["uts"]) == "bare"
+    assert inside(name, lambda: read_sysctl("net.ipv4.ip_forward"), ["net"]) == "1"
