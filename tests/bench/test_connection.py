@@ -14,6 +14,9 @@ import pytest
 import timed
 from remote_host import ADMIN, remote_host
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 
@@ -31,7 +34,8 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
     own_host.enter()  # so that this machine gets neither sshd nor users
     try:
         with remote_host() as remote:
-            namespace.present(namespace.Wanted(NAME, kinds=("mnt", "uts")), check=False, timeout=10)
+            properties = Properties(kinds=("mnt", "uts"))
+            namespace.present(namespace.NamespaceRequest(NAME, properties), check=False)
             host_command.present(check=False)
             common = {**remote, "ansible_pipelining": True}
             common["ansible_python_interpreter"] = "/usr/bin/python3"
@@ -41,7 +45,7 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
             sudo = {"ansible_user": ADMIN, "ansible_ns_escalation": "sudo"}
             yield {"root": common, "user": {**common, **sudo}}
     finally:
-        namespace.absent(NAME, check=False, force=True, timeout=10)
+        namespace.absent(NAME, check=False, force=True, lock_timeout=10)
         host_command.absent(check=False)
 
 

@@ -12,6 +12,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
@@ -26,12 +29,13 @@ MOST_OF_OTHERS = 60.0
 @pytest.fixture(scope="module")
 def python() -> t.Iterator[str]:
     """The interpreter that nsctl is installed with, beside a namespace to enter."""
-    namespace.present(namespace.Wanted(NAME, kinds=("mnt", "uts", "net")), check=False, timeout=10)
+    properties = Properties(kinds=("mnt", "uts", "net"))
+    namespace.present(namespace.NamespaceRequest(NAME, properties), check=False)
     try:
         host_command.present(check=False)
         yield pathlib.Path(host_command.COMMAND).read_text().split()[0][2:]
     finally:
-        namespace.absent(NAME, check=False, force=True, timeout=10)
+        namespace.absent(NAME, check=False, force=True, lock_timeout=10)
         host_command.absent(check=False)
 
 

@@ -60,7 +60,7 @@ def top(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
 
 def run(source: Source, path: pathlib.Path) -> None:
-    request = rootfs.Request(target=Target(), path=str(path), source=source)
+    request = rootfs.RootRequest(target=Target(), path=str(path), source=source)
     assert rootfs.run(request, check=False, progress=lambda _text: None).actions
 
 
