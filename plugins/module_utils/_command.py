@@ -21,20 +21,16 @@ from ansible.module_utils.basic import AnsibleModule
 from . import _module
 from ._core.errors import KernelError, Refused, StepFailed
 from ._core.operations import run as running
-from ._core.process.execute import Program
+from ._core.process import program
 
 OPTIONS: dict[str, t.Any] = {
     "argv": {"type": "list", "elements": "str"},
     "cmd": {"type": "str"},
-    "chdir": {"type": "path"},
     "creates": {"type": "path"},
     "removes": {"type": "path"},
     "environment": {"type": "dict"},
-    "user": {"type": "str"},
-    "group": {"type": "str"},
-    "groups": {"type": "list", "elements": "str"},
-    "capabilities": {"type": "list", "elements": "str"},
-    "no_new_privs": {"type": "bool", "default": False},
+    **program.arguments(),
+    "chdir": {"type": "path"},
     "stdin": {"type": "str"},
     "stdin_add_newline": {"type": "bool", "default": True},
     "strip_empty_ends": {"type": "bool", "default": True},
@@ -44,21 +40,19 @@ EXCLUSIVE = [("argv", "cmd")]
 REQUIRED_ONE_OF = [("argv", "cmd")]
 
 
-def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> Program:
+def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> program.Program:
     """The program that OPTIONS describe; ``own_root`` says that its root is not the host's.
 
     Raises Refused.
     """
-    return Program(
-        argv=tuple(_argv(params)),
+    return program.Program(
+        _argv(params),
         environment={**os.environ, **_environment(params["environment"] or {})},
-        chdir=params["chdir"] or ("/" if own_root else _own_directory()),
-        user=params["user"],
-        group=params["group"],
-        groups=None if params["groups"] is None else tuple(params["groups"]),
         host_users=not own_root,
-        capabilities=None if params["capabilities"] is None else tuple(params["capabilities"]),
-        no_new_privs=params["no_new_privs"],
+        **{
+            **program.given(params),
+            "chdir": params["chdir"] or ("/" if own_root else _own_directory()),
+        },
     )
 
 

@@ -72,6 +72,12 @@ options:
     description:
       - Its group, by name or gid. By default that of the user.
     type: str
+  groups:
+    description:
+      - Its supplementary groups, by name or gid. By default those that list the user as a member. An empty list drops
+        all of them.
+    type: list
+    elements: str
   capabilities:
     description:
       - The capabilities that the program keeps; all others are taken from it. By default it has what its user has.
@@ -239,7 +245,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process.execute import Program
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import plain, systemd
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -256,12 +262,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "supervisor": {"type": "str", "choices": ["auto", "systemd", "none"], "default": "auto"},
     "enabled": {"type": "bool"},
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
-    "user": {"type": "str"},
-    "group": {"type": "str"},
-    "capabilities": {"type": "list", "elements": "str"},
-    "no_new_privs": {"type": "bool", "default": False},
+    **program.arguments(),
     "environment": {"type": "dict", "default": {}},
-    "chdir": {"type": "str", "default": "/"},
     "limits": {"type": "dict", "default": {}},
     "reload": {
         "type": "dict",
@@ -284,22 +286,18 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def program_of(params: t.Mapping[str, t.Any]) -> Program | None:
+def program_of(params: t.Mapping[str, t.Any]) -> program.Program | None:
     if params["argv"] is None:
         return None
-    return Program(
+    return program.Program(
         argv=tuple(params["argv"]),
         environment={
             "PATH": PATH,
             **{key: str(text) for key, text in params["environment"].items()},
         },
-        chdir=params["chdir"],
-        user=params["user"],
-        group=params["group"],
-        capabilities=None if params["capabilities"] is None else tuple(params["capabilities"]),
-        no_new_privs=params["no_new_privs"],
         limits={name: limit_of(name, text) for name, text in params["limits"].items()},
         umask=0o022,
+        **program.given(params),
     ).checked()
 
 

@@ -19,7 +19,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.errors impo
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process.execute import Program
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     namespaces,
     processes,
@@ -30,7 +30,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
 
 def run_in_user_namespace(**request: t.Any) -> run.Outcome:
     program = Program(("true",), environment=dict(os.environ))
-    return run.run(run.Request(program, creates=("user",), **request), check=False)
+    return run.run(run.RunRequest(program, creates=("user",), **request), check=False)
 
 
 def map_failure(function: t.Callable[[], t.Any]) -> StepFailed:

@@ -237,7 +237,9 @@ def test_the_limit_that_forbids_a_kind_is_named(kind: str) -> None:
         program = launch.Program(("true",), environment=dict(os.environ))
         around = launch.NOTHING_AROUND
         try:
-            running.run(running.Request(program, creates=(kind,), surroundings=around), check=False)
+            running.run(
+                running.RunRequest(program, creates=(kind,), surroundings=around), check=False
+            )
         except errors.StepFailed as failed:
             return {"step": failed.step, "reason": failed.reason, "hint": failed.hint}
         return {}

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process.execute import Program
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import systemd_unit
 
 # What a word is in an assignment; a command line only differs in the dollar sign.
@@ -161,7 +161,7 @@ def test_a_unit_that_says_all() -> None:
         "TimeoutStartSec=30\n"
         "NotifyAccess=main\n"
         "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --hand-over --kinds mnt,pid --new net"
-        " --user www-data --group adm --groups a,b --capabilities=net_bind_service,chown"
+        " --user www-data --group adm --groups=a,b --capabilities=net_bind_service,chown"
         ' --no-new-privs --chdir "/srv/my data" -- /usr/bin/idle\n'
         'ExecReload=/bin/sh -c "kill -HUP $MAINPID"\n'
         "Environment=A=$x\n"
@@ -186,8 +186,8 @@ def test_a_program_that_reloads_gets_its_words_as_they_are() -> None:
     unit = systemd_unit.Unit("web", "idle", program, reload_argv=("/bin/re load", "$MAINPID"))
     text = systemd_unit.text(unit)
     assert (
-        'ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --groups "" --capabilities='
+        "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --groups= --capabilities="
         " -- /usr/bin/idle\n"
-        'ExecReload=/usr/local/sbin/nsctl exec web --groups "" --capabilities='
+        "ExecReload=/usr/local/sbin/nsctl exec web --groups= --capabilities="
         ' -- "/bin/re load" $$MAINPID\n'
     ) in text

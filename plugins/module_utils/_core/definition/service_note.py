@@ -11,14 +11,13 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
 from .. import host_paths
 from ..errors import Refused
 from ..process import watch
-from ..process.execute import Program
+from ..process.program import Program
 from ..storage import atomic, json_file
 
 
@@ -74,21 +73,16 @@ def remove(namespace: str, name: str) -> None:
     atomic.remove(path_of(namespace, name))
 
 
-def settled(program: Program) -> Program:
-    """The program in the form that it has after being written and read, to be compared."""
-    return _program(json.loads(json.dumps(program._asdict())))
-
-
 def _as_data(note: Note) -> dict[str, t.Any]:
     data = note._asdict()
-    data["program"] = note.program._asdict()
+    data["program"] = note.program.to_data()
     data["process"] = note.process._asdict()
     return data
 
 
 def _from_data(data: t.Mapping[str, t.Any]) -> Note:
     return Note(
-        program=_program(data["program"]),
+        program=Program.from_data(data["program"]),
         kinds=tuple(data["kinds"]),
         process=watch.Running(**data["process"]),
         lives_in=dict(data["lives_in"]),
@@ -96,11 +90,3 @@ def _from_data(data: t.Mapping[str, t.Any]) -> Note:
         reload_argv=tuple(data["reload_argv"]),
         stop_signal=data["stop_signal"],
     )
-
-
-def _program(data: t.Mapping[str, t.Any]) -> Program:
-    fields = dict(data)
-    for key in ("argv", "groups", "capabilities"):
-        fields[key] = None if data[key] is None else tuple(data[key])
-    fields["limits"] = {name: tuple(limit) for name, limit in data["limits"].items()}
-    return Program(**fields)

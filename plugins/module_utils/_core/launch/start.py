@@ -25,8 +25,9 @@ from ..mount.view import open_host_proc
 from ..namespace import enter, explain
 from ..namespace.target import Handles
 from ..process import accounts, credentials, descendants, proc
-from ..process.execute import Program, become, identity_of
+from ..process.execute import become, identity_of
 from ..process.pipes import Streams
+from ..process.program import Program
 from .setup import Surroundings, arrange
 
 _REPORT_FD = 3

@@ -21,7 +21,8 @@ from ..errors import KernelError, Refused, StepFailed, in_words
 from ..host_paths import DEFAULT_PATH
 from ..namespace.target import Handles, Target
 from ..process import import_guard, proc
-from ..process.execute import Program, become
+from ..process.execute import become
+from ..process.program import FLAG, LIST, OPTIONS, Program
 from ..syscalls import namespaces, processes
 from . import NOT_STARTED, complain
 from .arguments import Given, WrongUsage, parse
@@ -30,8 +31,12 @@ from .arguments import Given, WrongUsage, parse
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
-SWITCHES = ("clear-env", "hand-over", "keep-fds", "no-new-privs")
-VALUES = ("pid", "path", "kinds", "new", "user", "group", "groups", "capabilities", "chdir", "env")
+_FLAGS = [option.word for option in OPTIONS if option.form is FLAG]
+SWITCHES = ("clear-env", "hand-over", "keep-fds", *_FLAGS)
+VALUES = (
+    *("pid", "path", "kinds", "new", "env"),
+    *[option.word for option in OPTIONS if option.form is not FLAG],
+)
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
@@ -48,7 +53,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     if not argv and verb == "exec":
         raise WrongUsage("name a program")
     passed = _sockets_passed() if "keep-fds" in given.switches else 0
-    program = _program(given, argv or [_default_shell()], passed).checked()
+    program = program_of(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
     handles = target.open(_list_of(given, "kinds"))
     _check_elsewhere(target, handles)
@@ -139,10 +144,10 @@ def _become(
         if create is not None:
             create()
         if not argv:
-            program = program._replace(argv=(_shell(program.argv[0]),))
+            program = program.replace(argv=(_shell(program.argv[0]),))
         if passed:
             own = {_LISTEN_PID: str(os.getpid())}
-            program = program._replace(environment={**program.environment, **own})
+            program = program.replace(environment={**program.environment, **own})
         become(program, close_from=3 + passed, reset_signals=False)
     except StepFailed as error:
         cause = error.cause
@@ -154,7 +159,7 @@ def _become(
         return complain(verb, in_words(error), NOT_STARTED)
 
 
-def _program(given: Given, argv: t.Sequence[str], passed: int) -> Program:
+def program_of(given: Given, argv: t.Sequence[str], passed: int) -> Program:
     environment = {} if "clear-env" in given.switches else dict(os.environ)
     environment.setdefault("PATH", DEFAULT_PATH)
     for key in (_LISTEN_PID, _LISTEN_FDS, _LISTEN_NAMES):
@@ -166,21 +171,20 @@ def _program(given: Given, argv: t.Sequence[str], passed: int) -> Program:
         if not equals:
             raise WrongUsage(f"--env takes NAME=VALUE, not {assignment!r}")
         environment[key] = value
-    return Program(
-        argv=tuple(argv),
-        environment=environment,
-        chdir=given.last("chdir") or "/",
-        user=given.last("user"),
-        group=given.last("group"),
-        groups=_list_of(given, "groups"),
-        capabilities=_list_of(given, "capabilities"),
-        no_new_privs="no-new-privs" in given.switches,
-    )
+    fields: dict[str, t.Any] = {}
+    for option in OPTIONS:
+        word = given.last(option.word)
+        if word is not None:
+            fields[option.name] = option.form.split(word)
+        elif option.word in given.switches:
+            fields[option.name] = True
+    program = Program(argv, environment=environment, **fields)
+    return program.replace(chdir=program.chdir or "/")
 
 
 def _list_of(given: Given, option: str) -> tuple[str, ...] | None:
     text = given.last(option)
-    return None if text is None else tuple(word for word in text.split(",") if word)
+    return None if text is None else LIST.split(text)
 
 
 def _sockets_passed() -> int:

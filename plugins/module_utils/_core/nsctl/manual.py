@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 
+from ..process.program import OPTIONS
 from . import WRONG_USAGE, complain
 
 _WHOLE = """\
@@ -112,7 +113,20 @@ EXIT STATUS
     0 whatever differs, 1 where the name is unknown, 2 for wrong usage.
 """
 
-_PROGRAM_OPTIONS = """\
+
+def _of_program() -> str:
+    """What the table of a program's options says of them."""
+    lines, heads = [], []
+    for option in OPTIONS:
+        heads.append(f"--{option.word} {option.takes}".rstrip())
+        if option.text:
+            lines.append(f"    {', '.join(heads)}")
+            lines += [f"           {line}" for line in option.text.split("\n")]
+            heads = []
+    return "\n".join(lines)
+
+
+_PROGRAM_OPTIONS = f"""\
     --pid PID, --path FILE
            Instead of NAME: the namespaces of a process that are not the
            host's, or a namespace file, as in /run/netns.
@@ -121,15 +135,7 @@ _PROGRAM_OPTIONS = """\
     --new KIND[,KIND...]
            Give the program new namespaces of these kinds: cgroup, ipc, mnt,
            net, uts. A new mnt is a private copy, in a new net lo is up.
-    --user USER[:GROUP], --group GROUP, --groups GROUP[,GROUP...]
-           Run the program as these: names from the passwd(5) and group(5)
-           inside, or numbers. By default nothing changes.
-    --capabilities CAPABILITY[,CAPABILITY...]
-           Keep only these; --capabilities= keeps none.
-    --no-new-privs
-           Set-user-ID programs and file capabilities give no rights any more.
-    --chdir DIRECTORY
-           The working directory inside, / by default.
+{_of_program()}
     --clear-env
            Begin with an environment that holds nothing but a PATH.
     --env NAME=VALUE

@@ -27,8 +27,9 @@ from ..namespace import explain
 from ..namespace import id_map as id_maps
 from ..namespace.target import Handles, Target
 from ..process import descendants
-from ..process.execute import NotStarted, Program
+from ..process.execute import NotStarted
 from ..process.pipes import Pipes
+from ..process.program import Program
 
 EXISTS = "exists"
 MISSING = "missing"

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A program, and becoming it: what is left to do inside its namespaces before execve(2).
+"""Becoming a program: what is left to do inside its namespaces before execve(2).
 
 `nsctl exec` is a start of this and of little else, so what is imported here is small.
 PRIVATE to the collection linux.namespaces.
@@ -22,47 +22,8 @@ from .. import actions
 from ..errors import KernelError, Refused
 from ..host_paths import DEFAULT_PATH
 from ..syscalls import files, processes
-from . import accounts, capabilities, credentials, executable, explain
-
-
-class Program(t.NamedTuple):
-    """A program and what it runs with.
-
-    ``argv[0]`` without a slash is looked up in the PATH of ``environment``, inside the root.
-    ``environment`` is all of it. ``chdir`` is the working directory inside the root. ``user``,
-    ``group`` and ``groups`` are names or numbers as in accounts.resolve(); with ``host_users`` they
-    are looked up on the host. ``capabilities`` are the names of those that are kept, None for
-    what the kernel gives to the user. ``limits`` are (soft, hard) by the name of the limit, as
-    "nofile". An empty ``chdir`` and a ``umask`` of None leave what is there.
-    """
-
-    argv: tuple[str, ...]
-    environment: t.Mapping[str, str] = {}
-    chdir: str = "/"
-    user: str | None = None
-    group: str | None = None
-    groups: tuple[str, ...] | None = None
-    host_users: bool = False
-    capabilities: tuple[str, ...] | None = None
-    no_new_privs: bool = False
-    limits: t.Mapping[str, tuple[int, int]] = {}
-    umask: int | None = None
-
-    def checked(self) -> Program:
-        """This program when it makes sense by itself. Raises Refused."""
-        if not self.argv or not self.argv[0]:
-            raise Refused("argv names no program")
-        texts = [*self.argv, self.chdir, *self.environment, *self.environment.values()]
-        if any("\0" in text for text in texts):
-            raise Refused("argv, chdir and environment must not hold a null character")
-        wrong = [name for name in self.environment if not name or "=" in name]
-        if wrong:
-            raise Refused(f"{wrong[0]!r} cannot be the name of an environment variable")
-        accounts.checked(self.user, self.group, self.groups)
-        capabilities.mask_of(self.capabilities or ())
-        for name in self.limits:
-            limit_number(name)
-        return self
+from . import accounts, credentials, executable, explain
+from .program import Program, limit_number
 
 
 class NotStarted(Exception):
@@ -192,17 +153,6 @@ def _unignore_signals() -> None:
     """Only what Python itself ignores; the rest is as the caller's caller has it (nohup(1))."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-
-
-def limit_number(name: str) -> int:
-    """The number of a limit by its name in setrlimit(2): "nofile", "RLIMIT_NOFILE". Raises Refused."""
-    word = name.upper()
-    word = word if word.startswith("RLIMIT_") else f"RLIMIT_{word}"
-    number = getattr(resource, word, None)
-    if not isinstance(number, int):
-        known = sorted(each[7:].lower() for each in dir(resource) if each.startswith("RLIMIT_"))
-        raise Refused(f"{name!r} is not a resource limit", f"Use one of {', '.join(known)}.")
-    return number
 
 
 def _set_limit(name: str, limit: tuple[int, int]) -> None:

@@ -29,7 +29,7 @@ from ..mount.view import TargetView, open_host_proc
 from ..namespace import enter, id_map, lock, pins
 from ..namespace.target import Handles, Target
 from ..process import pipes, proc, watch
-from ..process.execute import Program
+from ..process.program import Program
 from ..storage import atomic
 
 _LAST_LINES = 20
@@ -204,7 +204,7 @@ def _as_noted(wanted: Wanted, note: Note | None) -> _Target:
         raise Refused(f"service {wanted.name} is not known, so argv is needed", "Give argv.")
     reloads = wanted if wanted.reload_signal or wanted.reload_argv else how
     return _Target(
-        program=service_note.settled(how.program),
+        program=how.program,
         kinds=tuple(sorted(how.kinds)),
         reload_signal=reloads.reload_signal,
         reload_argv=reloads.reload_argv,
@@ -257,7 +257,7 @@ def _reload(target: _Target, note: Note) -> None:
     wanted = target.wanted
     argv = target.reload_argv
     with _streams(wanted) as streams, Target(pid=note.process.pid).open() as handles:
-        program = target.program._replace(argv=argv)
+        program = target.program.replace(argv=argv)
         pid = launch.start(program, streams=streams, joins=handles).pid
     process = watch.identify(pid)
     if watch.wait_for_end(process, timeout=wanted.ready.timeout):

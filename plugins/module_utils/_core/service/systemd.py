@@ -25,7 +25,7 @@ from ..install import host_command
 from ..namespace import lock, pins
 from ..namespace.target import Target
 from ..process import watch
-from ..process.execute import Program
+from ..process.program import Program
 from ..storage import atomic
 from . import systemd_unit
 from .plain import Outcome, Wanted, is_up

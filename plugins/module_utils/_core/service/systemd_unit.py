@@ -13,7 +13,7 @@ import dataclasses
 import resource
 import typing as t
 
-from ..process.execute import Program
+from ..process.program import Program
 
 NSCTL = "/usr/local/sbin/nsctl"
 _Value = t.TypeVar("_Value")
@@ -124,7 +124,6 @@ def _reload(unit: Unit) -> list[str]:
 
 def _enter(unit: Unit, argv: t.Sequence[str], *, stays: bool = False) -> list[str]:
     """The command line that becomes the program; ``stays`` is for the one that is the service."""
-    program = unit.program
     words = [NSCTL, "exec", unit.namespace]
     if stays:
         words.append("--keep-fds")
@@ -134,19 +133,7 @@ def _enter(unit: Unit, argv: t.Sequence[str], *, stays: bool = False) -> list[st
         words += ["--kinds", ",".join(unit.joins)]
     if unit.creates:
         words += ["--new", ",".join(unit.creates)]
-    if program.user is not None:
-        words += ["--user", program.user]
-    if program.group is not None:
-        words += ["--group", program.group]
-    if program.groups is not None:
-        words += ["--groups", ",".join(program.groups)]
-    if program.capabilities is not None:
-        words.append(f"--capabilities={','.join(program.capabilities)}")
-    if program.no_new_privs:
-        words.append("--no-new-privs")
-    if program.chdir != "/":
-        words += ["--chdir", program.chdir]
-    return [*words, "--", *argv]
+    return [*words, *unit.program.words(), "--", *argv]
 
 
 def _limit_name(name: str) -> str:
