@@ -209,10 +209,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _install, _module
+from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 
@@ -291,7 +293,8 @@ def main() -> None:
             )
         else:
             result = namespace.present(request_of(params), check=module.check_mode)
-        actions = result.actions + _install.settle(
+        actions = result.actions + host_command.settle(
+            nsctl,
             params["name"],
             is_recorded=params["state"] == "present" and params["persistent"],
             check=module.check_mode,

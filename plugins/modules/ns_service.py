@@ -243,12 +243,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import DEFAULT_PATH
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import systemctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import plain, systemd
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -292,7 +293,7 @@ def program_of(params: t.Mapping[str, t.Any]) -> program.Program | None:
     return program.Program(
         argv=tuple(params["argv"]),
         environment={
-            "PATH": PATH,
+            "PATH": DEFAULT_PATH,
             **{key: str(text) for key, text in params["environment"].items()},
         },
         limits={name: limit_of(name, text) for name, text in params["limits"].items()},
@@ -339,12 +340,16 @@ def run(params: t.Mapping[str, t.Any], *, check: bool) -> plain.Outcome:
     wanted = wanted_of(params)
     supervisor = params["supervisor"]
     if supervisor == "auto":
-        supervisor = "systemd" if systemd.runs_here() else "none"
+        supervisor = "systemd" if systemctl.runs_here() else "none"
     if supervisor == "systemd":
-        if not systemd.runs_here():
+        if not systemctl.runs_here():
             raise Refused("systemd does not manage this host", "Use supervisor: none.")
         return systemd.run(
-            wanted, enabled=params["enabled"], check=check, lock_timeout=_module.LOCK_TIMEOUT
+            wanted,
+            nsctl,
+            enabled=params["enabled"],
+            check=check,
+            lock_timeout=_module.LOCK_TIMEOUT,
         )
     if params["enabled"]:
         raise Refused("without systemd nothing can be enabled", "Leave enabled out.")

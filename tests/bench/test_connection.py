@@ -14,6 +14,7 @@ import pytest
 import timed
 from remote_host import ADMIN, remote_host
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
@@ -36,7 +37,7 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
         with remote_host() as remote:
             properties = Properties(kinds=("mnt", "uts"))
             namespace.present(namespace.NamespaceRequest(NAME, properties), check=False)
-            host_command.present(check=False)
+            host_command.present(nsctl, check=False)
             common = {**remote, "ansible_pipelining": True}
             common["ansible_python_interpreter"] = "/usr/bin/python3"
             # What root's own shell does when it starts would hide what entering costs.

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
@@ -32,7 +33,7 @@ def python() -> t.Iterator[str]:
     properties = Properties(kinds=("mnt", "uts", "net"))
     namespace.present(namespace.NamespaceRequest(NAME, properties), check=False)
     try:
-        host_command.present(check=False)
+        host_command.present(nsctl, check=False)
         yield pathlib.Path(host_command.COMMAND).read_text().split()[0][2:]
     finally:
         namespace.absent(NAME, check=False, force=True, lock_timeout=10)

@@ -25,6 +25,7 @@ from remote_host import ADMIN, PLAIN, remote_host
 from results import RunModule
 from roots import with_root_of_host
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
@@ -53,7 +54,7 @@ def web(run_module: RunModule, new_name: NewName) -> t.Iterator[str]:
 @pytest.fixture
 def way(request: pytest.FixtureRequest) -> None:
     if request.param == "nsctl":
-        host_command.present(check=False)
+        host_command.present(nsctl, check=False)
 
 
 def ssh(remote: Variables, escalation: str = "none", **variables: t.Any) -> Variables:
@@ -124,7 +125,7 @@ def test_everything(
 
 
 def test_who_may_not_enter(remote: Variables, web: str, tmp_path: pathlib.Path) -> None:
-    host_command.present(check=False)
+    host_command.present(nsctl, check=False)
     plain = {"ansible_user": PLAIN, "ansible_ns_namespace": web}
     become = {"ansible_become": True, "ansible_become_user": "nobody"}
     expected = {
@@ -163,7 +164,7 @@ def counting_ssh(directory: pathlib.Path) -> tuple[str, pathlib.Path]:
 def test_as_many_round_trips_as_ssh_itself(
     remote: Variables, web: str, tmp_path: pathlib.Path, pipelining: bool
 ) -> None:
-    host_command.present(check=False)
+    host_command.present(nsctl, check=False)
     program, log = counting_ssh(tmp_path)
     common = {"ansible_pipelining": pipelining, "ansible_ssh_executable": program}
     piped = {**common, "ansible_ssh_transfer_method": "piped"}
@@ -191,7 +192,7 @@ def test_as_many_round_trips_as_ssh_itself(
 def test_large_files_in_constant_memory(
     remote: Variables, web: str, tmp_path: pathlib.Path
 ) -> None:
-    host_command.present(check=False)
+    host_command.present(nsctl, check=False)
     large = tmp_path / "large"
     with open(large, "wb") as file:
         for _part in range(200):
@@ -231,7 +232,7 @@ def test_large_files_in_constant_memory(
 
 
 def test_console(remote: Variables, web: str, tmp_path: pathlib.Path) -> None:
-    host_command.present(check=False)
+    host_command.present(nsctl, check=False)
     hosts = {"a": ssh(remote, ansible_ns_namespace=web), "b": local(ansible_ns_namespace=web)}
     ansible = Ansible(tmp_path, hosts)
     done = ansible("ansible-console", "all", input="command hostname\nexit\n")

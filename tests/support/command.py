@@ -25,7 +25,7 @@ class Nsctl:
         self.path = str(directory / "nsctl")
         text = host_command.COMMAND_TEXT.format(
             python=PYTHON,
-            written_by="# by a test",
+            mark="# by a test",
             library=CHECKOUT / "plugins/module_utils",
             verbs=[[verb] for verb in light.VERBS],
         )

@@ -22,7 +22,10 @@ from module_server import CHECKOUT
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
+    boot_unit,
+    host_command,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
     table as mount_table,
 )
@@ -53,7 +56,7 @@ def enter() -> None:
         mounts.mount("tests", directory, fstype="overlay", data=layers)
     for path in ("/etc/linux-namespaces", host_paths.LOGS, source.CACHE, host_command.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (host_command.COMMAND, host_command.UNIT):
+    for path in (host_command.COMMAND, boot_unit.PATH):
         pathlib.Path(path).unlink(missing_ok=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 

@@ -52,6 +52,29 @@ def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = N
         raise StepFailed(name, error, reason, hint) from error
 
 
+class Action:
+    """A change that is planned: its name, and what makes it."""
+
+    __slots__ = ("apply", "name")
+
+    def __init__(self, name: str, apply: t.Callable[[], t.Any]) -> None:
+        self.name = name
+        self.apply = apply
+
+
+def run_all(planned: t.Iterable[Action], *, check: bool) -> list[str]:
+    """Carry the actions out one after the other, unless in check mode. Their names.
+
+    Raises StepFailed with the name of the one that failed.
+    """
+    names = []
+    for action in planned:
+        if not check:
+            run(action.name, action.apply)
+        names.append(action.name)
+    return names
+
+
 def _is_doomed(name: str) -> bool:
     if not _doomed.isdecimal():
         return _doomed in name

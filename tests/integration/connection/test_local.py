@@ -24,6 +24,7 @@ from roots import with_root, with_root_of_host
 from unshared_process import UnsharedProcess
 
 from ansible_collections.linux.namespaces.plugins.connection import local
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 
@@ -60,7 +61,7 @@ class Connected:
 def way(request: pytest.FixtureRequest) -> t.Iterator[str]:
     """What the host has."""
     if request.param == "nsctl":
-        host_command.present(check=False)
+        host_command.present(nsctl, check=False)
     yield request.param
     host_command.absent(check=False)
 

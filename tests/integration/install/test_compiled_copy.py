@@ -14,6 +14,7 @@ import zipfile
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import sources
 from ansible_collections.linux.namespaces.plugins.module_utils._core.startup import compiled_copy
 
@@ -24,12 +25,13 @@ PACKAGE = "ansible_collections.linux.namespaces.plugins.module_utils._core"
 LOOK = f"""
 import json, sys
 import {PACKAGE}.mount.compare, {PACKAGE}.rootfs.in_use, {PACKAGE}.mount.explain_pivot
+from {PACKAGE} import nsctl
 from {PACKAGE}.install import sources
 from {PACKAGE}.startup import compiled_copy
 names = [name for name in sys.modules if name.startswith("{PACKAGE}.")]
 whole = compiled_copy.in_step
 files = {{name[len("{PACKAGE}."):]: sys.modules[name].__file__ for name in names}}
-print(json.dumps([whole, files, sorted(sources.sources())]))
+print(json.dumps([whole, files, sorted(sources.of(nsctl))]))
 """
 Sent = t.Callable[..., None]
 
@@ -37,7 +39,7 @@ Sent = t.Callable[..., None]
 @pytest.fixture
 def library() -> t.Iterator[pathlib.Path]:
     """An installed copy, as host_command.py makes it."""
-    texts = sources.sources()
+    texts = sources.of(nsctl)
     library = LIBRARY / sources.digest_of(texts)
     for path, text in texts.items():
         (library / path).parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +76,9 @@ def test_what_the_host_has_comes_from_there(library: pathlib.Path, tmp_path: pat
     look = Look(tmp_path / "sent.zip")
     assert look.in_step == str(library)
     assert look.files["mount.compare"] == f"{library}/_core/mount/compare.py"
-    # What is not nsctl's, and what did this.
-    assert look.from_archive == {"startup", "startup.compiled_copy", "install.sources"}
-    assert look.carried == sorted(sources.sources())
+    # What did this.
+    assert look.from_archive == {"startup", "startup.compiled_copy"}
+    assert look.carried == sorted(sources.of(nsctl))
 
 
 def test_a_module_of_a_package_that_the_host_has_in_part(

@@ -16,7 +16,9 @@ import pytest
 from module_server import CHECKOUT
 from results import Converge, RunModule
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
+    boot_unit,
     host_command,
     sources,
 )
@@ -25,12 +27,12 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
 NewName = t.Callable[[], str]
 COMMAND = pathlib.Path(host_command.COMMAND)
 LIBRARY = pathlib.Path(host_command.LIBRARY)
-UNIT = pathlib.Path(host_command.UNIT)
+UNIT = pathlib.Path(boot_unit.PATH)
 INSTALLED = ["install nsctl"]
 REMOVED = ["remove nsctl"]
 
 
-def nsctl(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_nsctl(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [COMMAND, *words], check=False, capture_output=True, text=True, env=env, cwd="/"
     )
@@ -50,7 +52,7 @@ def test_it_comes_with_the_first_and_goes_with_the_last(
     assert not COMMAND.exists()
     assert actions_of(converge, second) == INSTALLED
     assert actions_of(converge, third) == []
-    listed = json.loads(nsctl("list", "--json").stdout)
+    listed = json.loads(run_nsctl("list", "--json").stdout)
     assert {each["name"]: each["persistent"] for each in listed} == {
         first: False,
         second: True,
@@ -68,13 +70,13 @@ def test_it_comes_with_the_first_and_goes_with_the_last(
 
 def test_what_is_installed_is_what_was_imported(converge: Converge, new_name: NewName) -> None:
     actions_of(converge, new_name())
-    texts = sources.sources()
+    texts = sources.of(nsctl)
     library = LIBRARY / sources.digest_of(texts)
     assert [library.name] == os.listdir(LIBRARY)
     assert {path: (library / path).read_text() for path in texts} == texts
     assert stat.S_IMODE(COMMAND.stat().st_mode) == 0o755
     assert str(library) in COMMAND.read_text()
-    for path in (LIBRARY, library, library / "_core" / "mounts"):
+    for path in (LIBRARY, library, library / "_core" / "mount"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o755
 
 
@@ -85,7 +87,7 @@ def test_the_users_environment_does_not_matter(
     actions_of(converge, name)
     for module in ("typing", "ctypes", "_core"):
         (tmp_path / f"{module}.py").write_text("raise SystemExit('the wrong one')")
-    found = nsctl("list", env={"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent"})
+    found = run_nsctl("list", env={"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent"})
     assert found.returncode == 0, found.stderr
     assert name in found.stdout
 
@@ -102,11 +104,11 @@ def test_another_version_is_replaced(
     (LIBRARY / "fedcba9876543210.new").mkdir()
     assert actions_of(converge, name) == INSTALLED
     assert list(LIBRARY.iterdir()) == [current]
-    assert nsctl("list").returncode == 0
+    assert run_nsctl("list").returncode == 0
     # One whose interpreter has gone, as after an upgrade of the distribution.
     COMMAND.write_text(COMMAND.read_text().replace("#!/", "#!/nonexistent/"))
     assert actions_of(converge, name) == INSTALLED
-    assert nsctl("list").returncode == 0
+    assert run_nsctl("list").returncode == 0
     assert not run_module("ns_namespace", {"name": name})["changed"]
 
 
@@ -118,7 +120,7 @@ def test_what_was_lost_comes_back(
     actions_of(converge, name)
     shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
     assert actions_of(converge, name) == INSTALLED
-    assert nsctl("list").returncode == 0
+    assert run_nsctl("list").returncode == 0
 
 
 def test_a_command_of_somebody_else_stays(run_module: RunModule, new_name: NewName) -> None:
@@ -230,9 +232,10 @@ def test_what_systemctl_says_is_the_reason(
     assert run_module("ns_namespace", args, env=env)["changed"]
 
 
-def test_what_ansible_sends_to_a_host_is_enough(new_name: NewName, tmp_path: pathlib.Path) -> None:
-    """A payload holds only what a module imports; a checkout holds everything."""
-    name = new_name()
+def run_as_ansible_does(
+    module: str, words: str, tmp_path: pathlib.Path, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a module from what Ansible sends: that holds only what the module imports."""
     program = pathlib.Path(sys.executable).with_name("ansible")
     environment = {
         **os.environ,
@@ -240,19 +243,46 @@ def test_what_ansible_sends_to_a_host_is_enough(new_name: NewName, tmp_path: pat
         "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"),
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".build/collections"),
+        **env,
     }
-    argv = [program, "localhost", "-m", "linux.namespaces.ns_namespace", "-a", f"name={name}"]
-    done = subprocess.run(
+    argv = [program, "localhost", "-m", f"linux.namespaces.{module}", "-a", words]
+    return subprocess.run(
         argv, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True
     )
+
+
+def test_what_ansible_sends_to_a_host_is_enough(new_name: NewName, tmp_path: pathlib.Path) -> None:
+    name = new_name()
+    done = run_as_ansible_does("ns_namespace", f"name={name}", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    texts = sources.sources()
-    assert os.listdir(LIBRARY) == [sources.digest_of(texts)]
-    shown = nsctl("show", name)
+    assert os.listdir(LIBRARY) == [sources.digest_of(sources.of(nsctl))]
+    shown = run_nsctl("show", name)
     assert shown.returncode == 0, shown.stderr
-    assert nsctl("up", "--all").returncode == 0
+    assert run_nsctl("up", "--all").returncode == 0
     for verb in ("list", "show", "enter", "exec", "up", "down"):
-        assert nsctl(verb, "--help").stdout.startswith(f"NAME\n    nsctl {verb} - ")
+        assert run_nsctl(verb, "--help").stdout.startswith(f"NAME\n    nsctl {verb} - ")
+
+
+def test_a_service_brings_the_same(
+    run_module: RunModule,
+    new_name: NewName,
+    systemctl: tuple[dict[str, str], pathlib.Path],
+    tmp_path: pathlib.Path,
+) -> None:
+    name = new_name()
+    env, _asked = systemctl
+    assert run_module("ns_namespace", {"name": name, "persistent": False}, env=env)["changed"]
+    service = f"namespace={name} name=idle supervisor=systemd"
+    try:
+        words = f'{service} argv="/bin/sleep infinity"'
+        done = run_as_ansible_does("ns_service", words, tmp_path, **env)
+        # There is no systemd to start it.
+        assert "step: start service idle" in done.stdout, done.stdout + done.stderr
+        assert os.listdir(LIBRARY) == [sources.digest_of(sources.of(nsctl))]
+        assert run_nsctl("list").returncode == 0
+    finally:
+        done = run_as_ansible_does("ns_service", f"{service} state=absent", tmp_path, **env)
+    assert "remove nsctl" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_read_only_host_says_so(run_module: RunModule, new_name: NewName) -> None:

@@ -8,11 +8,10 @@ import pathlib
 import subprocess
 import sys
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
-    sources as carried,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import sources
 
-CORE = pathlib.Path(carried.__file__).parents[1]
+CORE = pathlib.Path(sources.__file__).parents[1]
 FILES = {
     "__init__.py": "",
     "tool/__init__.py": "import os\nfrom .. import a\n",
@@ -27,17 +26,17 @@ FILES = {
 
 
 def test_everything_that_is_imported_is_found() -> None:
-    found = carried.closure(["tool/__init__.py"], FILES.get)
+    found = sources.closure(["tool/__init__.py"], FILES.get)
     assert set(found) == set(FILES) - {"unused.py"}
     assert found["b.py"] == FILES["b.py"]
 
 
 def test_the_digest_tells_texts_apart() -> None:
-    digest = carried.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
+    digest = sources.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
     assert len(digest) == 16
-    assert digest == carried.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
-    assert digest != carried.digest_of({"_core/a.py": "xy", "_core/b.py": ""})
-    assert digest != carried.digest_of({"_core/a.py": "x", "_core/c.py": "y"})
+    assert digest == sources.digest_of({"_core/a.py": "x", "_core/b.py": "y"})
+    assert digest != sources.digest_of({"_core/a.py": "xy", "_core/b.py": ""})
+    assert digest != sources.digest_of({"_core/a.py": "x", "_core/c.py": "y"})
 
 
 def modules_in(path: pathlib.Path, package: list[str]) -> set[str]:
@@ -53,21 +52,21 @@ def modules_in(path: pathlib.Path, package: list[str]) -> set[str]:
 
 
 def test_nothing_that_python_sees_is_missed() -> None:
-    sources = carried.sources()
-    assert "_core/nsctl/__init__.py" in sources
-    for path in sources:
+    texts = sources.of(nsctl)
+    assert "_core/nsctl/__init__.py" in texts
+    for path in texts:
         inner = path.split("/", 1)[1]
         for module in modules_in(CORE / inner, inner.split("/")[:-1]):
             for candidate in (f"{module}.py", f"{module}/__init__.py"):
                 if (CORE / candidate).is_file():
-                    assert f"_core/{candidate}" in sources, f"{path} imports {candidate}"
+                    assert f"_core/{candidate}" in texts, f"{path} imports {candidate}"
 
 
 def test_what_is_carried_runs_by_itself(tmp_path: pathlib.Path) -> None:
-    for path, text in carried.sources().items():
+    for path, text in sources.of(nsctl).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    modules = [path[:-3].replace("/", ".").replace(".__init__", "") for path in carried.sources()]
+    modules = [path[:-3].replace("/", ".").replace(".__init__", "") for path in sources.of(nsctl)]
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {', '.join(modules)}"
     argv = [sys.executable, "-I", "-S", "-B", "-c", code]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)

@@ -2,15 +2,18 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Having `nsctl` and its boot unit on the host for as long as a definition needs them.
+"""Having the command `nsctl` on the host for as long as a definition or a unit needs it.
 
-    /usr/local/lib/linux-namespaces/DIGEST/_core/    these very sources, and compiled
+    /usr/local/lib/linux-namespaces/DIGEST/_core/    its sources, and compiled
     /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
-    /etc/systemd/system/linux-namespaces.service     where systemd runs the host
+    /etc/systemd/system/linux-namespaces.service     see boot_unit.py
 
 The command is written last and renamed into place: it always names a whole set of sources, and
 one look at it tells whether the host has those of this collection.
+
+What is installed is an argument: nsctl lies on a floor above. Whoever imports it to give it here
+makes Ansible send it to the host.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -23,9 +26,10 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 import typing as t
 
-from .. import actions
+from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
 from ..host_paths import COMMAND
@@ -33,20 +37,15 @@ from ..startup import compiled_copy, light
 from ..startup.compiled_copy import LIBRARY
 from ..storage import atomic, lock
 from ..syscalls import files
+from . import boot_unit, ours, sources, systemctl
 
-UNITS = "/etc/systemd/system"
-UNIT_NAME = "linux-namespaces.service"
-UNIT = f"{UNITS}/{UNIT_NAME}"
-_ENABLED = f"{UNITS}/multi-user.target.wants/linux-namespaces.service"
-_SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 _LOCK_TIMEOUT = 60.0
 # The host's own first: a virtual environment may be gone at the next boot.
 _PYTHON = "/usr/bin/python3"
-_WRITTEN_BY = "# Written by the Ansible collection linux.namespaces; what is changed here is lost."
 
 COMMAND_TEXT = """\
 #!{python} -IS
-{written_by}
+{mark}
 import sys
 
 sys.path.insert(0, "{library}")
@@ -59,137 +58,88 @@ from _core import nsctl
 sys.exit(nsctl.main(sys.argv[1:]))
 """
 
-# Without ordering by network-online.target: a definition that mounts from the network says so
-# by a drop-in. KillMode: the holder of a pid namespace stays when another definition fails.
-_UNIT_TEXT = f"""\
-{_WRITTEN_BY}
-# A service that needs a named namespace has After=linux-namespaces.service in its unit.
-[Unit]
-Description=Named namespaces of this host
-After=local-fs.target remote-fs.target systemd-sysctl.service
 
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart={COMMAND} up --all
-KillMode=process
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-_Steps = list[tuple[str, t.Callable[[], t.Any]]]
-
-
-def settle(name: str, *, is_recorded: bool, check: bool) -> list[str]:
+def settle(nsctl: types.ModuleType, name: str, *, is_recorded: bool, check: bool) -> list[str]:
     """Have nsctl when the namespace is to come back at boot, and not after the last such one.
 
-    Returns the names of the steps taken; with ``check`` of those that would be. Raises
+    Returns the names of the actions taken; with ``check`` of those that would be. Raises
     Refused, StepFailed.
     """
     if is_recorded:
-        return present(check=check)
+        return present(nsctl, check=check)
     return absent(check=check, without=name)
 
 
-def present(*, check: bool) -> list[str]:
-    """Have nsctl on the host, of this very version, and its unit where systemd runs it."""
+def present(nsctl: types.ModuleType, *, check: bool) -> list[str]:
+    """Have nsctl on the host, of this very version, and its unit where systemd runs it.
+
+    Returns and raises what settle() does.
+    """
     with contextlib.nullcontext() if check else _lock():
-        return _run(_installation(), check=check)
+        return run_all([*_installation(nsctl), *boot_unit.installation()], check=check)
 
 
 def absent(*, check: bool, without: str = "") -> list[str]:
-    """Remove nsctl and its unit when nobody needs them; ``without`` is a name that goes."""
-    if not any(os.path.lexists(path) for path in (COMMAND, LIBRARY, UNIT)):
+    """Remove nsctl and its unit when nobody needs them; ``without`` is a name that goes.
+
+    Returns and raises what settle() does.
+    """
+    if not any(os.path.lexists(path) for path in (COMMAND, LIBRARY, boot_unit.PATH)):
         return []
     with contextlib.nullcontext() if check else _lock():
         # Under the lock: whoever records a definition looks for nsctl afterwards.
-        return [] if _is_needed(without) else _run(_removal(), check=check)
-
-
-def _run(planned: _Steps, *, check: bool) -> list[str]:
-    for name, apply in planned:
-        if not check:
-            actions.run(name, apply)
-    return [name for name, _apply in planned]
+        if _is_needed(without):
+            return []
+        return run_all([*boot_unit.removal(), *_removal()], check=check)
 
 
 def _is_needed(without: str) -> bool:
     return any(name != without for name in definitions.names()) or any(
-        COMMAND in _text_of(path) for path in _unit_files() if os.path.realpath(path) != UNIT
+        COMMAND in ours.text_of(path)
+        for path in _unit_files()
+        if os.path.realpath(path) != boot_unit.PATH
     )
 
 
 def _unit_files() -> t.Iterator[str]:
     """The units and drop-ins of this host, which may start programs through nsctl."""
-    for above, _folders, names in os.walk(UNITS):
+    for above, _folders, names in os.walk(systemctl.UNITS):
         for name in names:
             if name.endswith((".service", ".conf")):
                 yield f"{above}/{name}"
 
 
-def _text_of(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as found:
-            return found.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return ""
-
-
-def _is_ours(path: str) -> bool:
-    return _WRITTEN_BY in _text_of(path)
-
-
-def _check_ours(path: str) -> None:
-    if os.path.lexists(path) and not _is_ours(path):
-        raise Refused(
-            f"{path} was not written by linux.namespaces", "Move it away, or use persistent: false."
-        )
-
-
-def _installation() -> _Steps:
-    _check_ours(COMMAND)
+def _installation(nsctl: types.ModuleType) -> list[Action]:
+    ours.check(COMMAND)
     library = compiled_copy.in_step
     if not library:
-        from . import sources
-
-        library = f"{LIBRARY}/{sources.digest_of(sources.sources())}"
-    planned: _Steps = []
-    command = _text_of(COMMAND)
+        library = f"{LIBRARY}/{sources.digest_of(sources.of(nsctl))}"
+    command = ours.text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
     in_step = command == _command_text(interpreter, library) and os.path.exists(interpreter)
-    if not in_step or not os.path.isdir(library) or _others(library):
-        planned.append(("install nsctl", functools.partial(_install, library)))
-    if os.path.isdir(_SYSTEMD_RUNS) and (_text_of(UNIT) != _UNIT_TEXT or not _is_enabled()):
-        _check_ours(UNIT)
-        planned.append(("install linux-namespaces.service", _install_unit))
-    return planned
+    if in_step and os.path.isdir(library) and not _others(library):
+        return []
+    return [Action("install nsctl", functools.partial(_install, nsctl, library))]
 
 
-def _removal() -> _Steps:
-    planned: _Steps = []
-    if _is_ours(UNIT):
-        planned.append(("remove linux-namespaces.service", _remove_unit))
-    if _is_ours(COMMAND) or os.path.isdir(LIBRARY):
-        planned.append(("remove nsctl", _remove))
-    return planned
+def _removal() -> list[Action]:
+    if ours.is_ours(COMMAND) or os.path.isdir(LIBRARY):
+        return [Action("remove nsctl", _remove)]
+    return []
 
 
 def _command_text(python: str, library: str) -> str:
     return COMMAND_TEXT.format(
-        python=python, written_by=_WRITTEN_BY, library=library, verbs=[[v] for v in light.VERBS]
+        python=python, mark=ours.MARK, library=library, verbs=[[verb] for verb in light.VERBS]
     )
 
 
-def _install(library: str) -> None:
+def _install(nsctl: types.ModuleType, library: str) -> None:
     python = _interpreter()
     if not os.path.isdir(library):
         beside = f"{library}.new"
         shutil.rmtree(beside, ignore_errors=True)
-
-        from . import sources
-
-        texts = sources.sources()
+        texts = sources.of(nsctl)
         for path, text in texts.items():
             _write(f"{beside}/{path}", text)
         _write(f"{beside}/{compiled_copy.CONTENTS}", compiled_copy.contents_of(texts))
@@ -250,43 +200,7 @@ def _lock() -> t.ContextManager[None]:
 
 
 def _remove() -> None:
-    if _is_ours(COMMAND):
+    if ours.is_ours(COMMAND):
         atomic.remove(COMMAND)
     if os.path.isdir(LIBRARY):
         shutil.rmtree(LIBRARY)
-
-
-def _is_enabled() -> bool:
-    return os.path.lexists(_ENABLED) and os.path.realpath(_ENABLED) == UNIT
-
-
-def _install_unit() -> None:
-    atomic.write(UNIT, _UNIT_TEXT, mode=0o644)
-    if not _is_enabled():
-        atomic.make_directory(os.path.dirname(_ENABLED), mode=0o755)
-        atomic.link(UNIT, _ENABLED)
-    _systemctl("daemon-reload")
-    # So that it is what it will be after a boot. Why a definition fails is its own affair.
-    with contextlib.suppress(ChildProcessError):
-        _systemctl("start", UNIT_NAME)
-
-
-def _remove_unit() -> None:
-    if os.path.isdir(_SYSTEMD_RUNS):
-        with contextlib.suppress(ChildProcessError):  # it is not loaded
-            _systemctl("stop", UNIT_NAME)
-    atomic.remove(_ENABLED)
-    atomic.remove(UNIT)
-    atomic.remove_directory(os.path.dirname(_ENABLED))
-    if os.path.isdir(_SYSTEMD_RUNS):
-        _systemctl("daemon-reload")
-        with contextlib.suppress(ChildProcessError):  # it has not failed
-            _systemctl("reset-failed", UNIT_NAME)
-
-
-def _systemctl(*words: str) -> None:
-    argv = ["systemctl", "--no-ask-password", *words]
-    done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
-    if done.returncode:
-        text = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-        raise ChildProcessError(f"systemctl {' '.join(words)}: {text}")

@@ -2,34 +2,35 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The sources of `nsctl`, read from wherever this module was imported from.
+"""The sources of a command that is installed on the host, from wherever _core was imported from.
 
-That is a checkout, an installed collection, or the archive that Ansible sends to the host.
-Ansible puts into it what a module imports, and what that imports in turn: so it holds what
-_as_ansible_finds_it() names, and the same rule finds it here.
+That is a checkout, an installed collection, or the archive that Ansible sends to the host. The
+archive holds what a module imports, and what that imports in turn: the same rule finds it here.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import pkgutil
 import re
+import types
 import typing as t
 
+# `from ..a import b, c`, also over several lines.
 _IMPORT = re.compile(r"from (\.+)([\w.]*) import (\([^)]*\)|[^\n]+)")
-# host_command.py is for modules that find themselves on the host: see compiled_copy.py.
-_FIRST = ("nsctl/__init__.py", "startup/light.py", "install/host_command.py")
-
-_CORE = os.path.dirname(os.path.dirname(__file__))
+# Modules that find themselves on the host need it there: see startup/compiled_copy.py.
+_WITH_IT = "install/host_command.py"
+_CORE = __name__.rpartition(".")[0].rpartition(".")[0]
 
 # The text of a file below _core, or None where there is none.
 Read = t.Callable[[str], t.Optional[str]]
 
 
-def sources() -> dict[str, str]:
-    """The texts of nsctl and of all it imports, by path: "_core/kinds.py"; and of host_command.py."""
-    found = closure(_FIRST, _read)
+def of(package: types.ModuleType) -> dict[str, str]:
+    """The texts of a package of _core and of all it imports, by path: "_core/kinds.py"."""
+    first = f"{package.__name__[len(_CORE) + 1 :]}/__init__.py"
+    found = closure([first, _WITH_IT], _read)
     return {f"_core/{path}": found[path] for path in sorted(found)}
 
 
@@ -43,57 +44,45 @@ def digest_of(texts: t.Mapping[str, str]) -> str:
 
 def closure(first: t.Iterable[str], read: Read) -> dict[str, str]:
     """These files and all that they import, with their packages, by path below _core. Pure."""
-    texts: dict[str, str | None] = {}
-
-    def text_of(path: str) -> str | None:
-        if path not in texts:
-            texts[path] = read(path)
-        return texts[path]
-
-    def file_of(module: str) -> str | None:
-        for path in (f"{module}.py", f"{module}/__init__.py".lstrip("/")):
-            if text_of(path) is not None:
-                return path
-        return None
-
-    found: dict[str, str] = {}
     pending = list(first)
+    asked: set[str] = set()
+    found: dict[str, str] = {}
     while pending:
         path = pending.pop()
-        text = text_of(path)
-        if path in found or text is None:
+        if path in asked:
             continue
-        found[path] = text
-        packages = path.split("/")[:-1]
-        pending += ["/".join([*packages[:end], "__init__.py"]) for end in range(len(packages) + 1)]
-        for base, names in imports_of(path, text):
-            file = file_of(base)
-            pending += [file] if file is not None else []
-            if file is None or not file.endswith("__init__.py"):
-                continue  # what is imported is in that file
-            for name in names:
-                file = file_of(f"{base}/{name}".lstrip("/"))
-                pending += [file] if file is not None else []
+        asked.add(path)
+        text = read(path)
+        if text is not None:
+            found[path] = text
+            pending += _packages_of(path)
+            for module in imports_of(path, text):
+                pending += [f"{module}.py", f"{module}/__init__.py".lstrip("/")]
     return found
 
 
-def imports_of(path: str, text: str) -> list[tuple[str, list[str]]]:
-    """What a file imports from below _core: (module or package, names), "" is _core. Pure."""
+def _packages_of(path: str) -> list[str]:
+    packages = path.split("/")[:-1]
+    return ["/".join([*packages[:end], "__init__.py"]) for end in range(len(packages) + 1)]
+
+
+def imports_of(path: str, text: str) -> list[str]:
+    """What a file imports, as paths below _core without their ending. Pure.
+
+    `from .a import b` may import the module a/b, or something that a defines: so it names both.
+    """
     package = path.split("/")[:-1]
     found = []
     for dots, module, names in _IMPORT.findall(text):
         base = package[: len(package) - len(dots) + 1] + module.split(".")
         words = [name.split(" as ")[0].strip() for name in names.strip("()").split(",")]
-        found.append(
-            ("/".join(filter(None, base)), [word for word in words if word.isidentifier()])
-        )
+        found += ["/".join(filter(None, [*base, word])) for word in ["", *words]]
     return found
 
 
 def _read(path: str) -> str | None:
-    loader: t.Any = __spec__.loader
     try:
-        data: bytes = loader.get_data(f"{_CORE}/{path}")
+        data = pkgutil.get_data(_CORE, path)
     except OSError:
         return None
-    return data.decode("utf-8")
+    return None if data is None else data.decode("utf-8")

@@ -13,15 +13,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import subprocess
 import time
+import types
 import typing as t
 
 from .. import actions as steps
 from .. import host_paths
 from ..errors import Refused
-from ..install import host_command
+from ..install import boot_unit, host_command, systemctl
 from ..namespace import lock, pins
 from ..namespace.target import Target
 from ..process import watch
@@ -30,16 +30,10 @@ from ..storage import atomic
 from . import systemd_unit
 from .plain import Outcome, Wanted, is_up
 
-DIRECTORY = "/etc/systemd/system"
 _LAST_LINES = "20"
 _PAUSE = 0.02
 # What nsctl cannot give a program without staying beside it, or without owning all the rest.
 _NOT_PRIVATE = ("pid", "time", "user")
-
-
-def runs_here() -> bool:
-    """Whether systemd manages this host (sd_booted(3))."""
-    return os.path.isdir("/run/systemd/system") and shutil.which("systemctl") is not None
 
 
 class _Seen(t.NamedTuple):
@@ -59,7 +53,14 @@ class _Seen(t.NamedTuple):
     result: str
 
 
-def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: float) -> Outcome:
+def run(
+    wanted: Wanted,
+    nsctl: types.ModuleType,
+    *,
+    enabled: bool | None,
+    check: bool,
+    lock_timeout: float,
+) -> Outcome:
     """Bring the service into its state; in check mode only say how.
 
     ``enabled`` is whether it starts at boot, None to leave that as it is. Raises Refused before
@@ -81,9 +82,9 @@ def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: floa
         if not there and not check:
             Target(namespace=wanted.namespace).open()  # says that it does not exist
         # Before the lock is taken: a boot unit that is started waits for it.
-        actions += host_command.present(check=check)
+        actions += host_command.present(nsctl, check=check)
         if not check:
-            _wait_for_boot()
+            boot_unit.wait()
     locks = there and not check
     with lock.held(wanted.namespace, timeout=lock_timeout) if locks else contextlib.nullcontext():
         before = _look(wanted)
@@ -98,15 +99,8 @@ def run(wanted: Wanted, *, enabled: bool | None, check: bool, lock_timeout: floa
     return Outcome(actions, _for_diff(before), predicted, _described(wanted, after))
 
 
-def _wait_for_boot() -> None:
-    """Wait while the boot unit is being started: services start after it."""
-    if "activating" in _systemctl("show", "--property", "ActiveState", host_command.UNIT_NAME):
-        with contextlib.suppress(Refused):  # why a definition fails is its own affair
-            _systemctl("start", host_command.UNIT_NAME)
-
-
 def _path(wanted: Wanted) -> str:
-    return f"{DIRECTORY}/{_name(wanted)}"
+    return f"{systemctl.UNITS}/{_name(wanted)}"
 
 
 def _name(wanted: Wanted) -> str:
@@ -120,7 +114,7 @@ def _look(wanted: Wanted) -> _Seen:
     except FileNotFoundError:
         text = None
     names = "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result"
-    shown = _systemctl("show", "--property", names, _name(wanted))
+    shown = systemctl.run("show", "--property", names, _name(wanted))
     facts = dict(line.partition("=")[::2] for line in shown.splitlines())
     return _Seen(
         text=text,
@@ -148,7 +142,7 @@ def _plan(wanted: Wanted, seen: _Seen, enabled: bool | None) -> _Steps:
     text = _text(wanted, seen)
     changed = text != seen.text
     start = (f"start {title}", functools.partial(_start, wanted))
-    stop = (f"stop {title}", functools.partial(_systemctl, "stop", _name(wanted)))
+    stop = (f"stop {title}", functools.partial(systemctl.run, "stop", _name(wanted)))
     runs = seen.active
     plan: _Steps = []
     # First of all: a run that is killed after it wrote the unit would leave the old program
@@ -159,10 +153,12 @@ def _plan(wanted: Wanted, seen: _Seen, enabled: bool | None) -> _Steps:
     if changed:
         plan.append((f"write the unit of {title}", functools.partial(_write, wanted, text)))
     elif seen.stale:
-        plan.append((f"reread the unit of {title}", functools.partial(_systemctl, "daemon-reload")))
+        plan.append(
+            (f"reread the unit of {title}", functools.partial(systemctl.run, "daemon-reload"))
+        )
     if enabled is not None and enabled != seen.enabled:
         verb = "enable" if enabled else "disable"
-        plan.append((f"{verb} {title}", functools.partial(_systemctl, verb, _name(wanted))))
+        plan.append((f"{verb} {title}", functools.partial(systemctl.run, verb, _name(wanted))))
     if wanted.state == "stopped":
         return plan
     if not runs:
@@ -198,16 +194,16 @@ def _unit(wanted: Wanted, program: Program) -> systemd_unit.Unit:
 
 def _write(wanted: Wanted, text: str) -> None:
     atomic.write(_path(wanted), text, mode=0o644)
-    _systemctl("daemon-reload")
+    systemctl.run("daemon-reload")
 
 
 def _start(wanted: Wanted) -> None:
     with contextlib.suppress(Refused):  # it is not loaded
         # Otherwise one that failed too often a moment ago is not started.
-        _systemctl("reset-failed", _name(wanted))
+        systemctl.run("reset-failed", _name(wanted))
     began = time.time()
     with contextlib.suppress(Refused):  # what became of it is looked at
-        _systemctl("start", _name(wanted))
+        systemctl.run("start", _name(wanted))
     process = _program(wanted)
     if process is not None and (wanted.ready.notify or is_up(wanted, process)):
         return
@@ -215,7 +211,7 @@ def _start(wanted: Wanted) -> None:
     is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
     lines = _journal(wanted, began)
     with contextlib.suppress(Refused):
-        _systemctl("stop", _name(wanted))
+        systemctl.run("stop", _name(wanted))
     raise Refused(
         f"service {wanted.name} {'is not ready' if is_late else 'ended'}: "
         f"{lines or 'it wrote nothing'}",
@@ -263,11 +259,11 @@ def _journal(wanted: Wanted, began: float) -> str:
 
 def _reload(wanted: Wanted) -> None:
     if "\nExecReload=" not in (_look(wanted).text or ""):
-        _systemctl("kill", "--kill-who=main", "--signal=HUP", _name(wanted))
+        systemctl.run("kill", "--kill-who=main", "--signal=HUP", _name(wanted))
         return
     began = time.time()
     try:
-        _systemctl("reload", _name(wanted))
+        systemctl.run("reload", _name(wanted))
     except Refused as error:
         lines = _journal(wanted, began)
         raise Refused(
@@ -281,19 +277,11 @@ def _remove(wanted: Wanted) -> None:
     unit = _name(wanted)
     for verb in ("stop", "disable"):
         with contextlib.suppress(Refused):  # where the unit file is gone already
-            _systemctl(verb, unit)
+            systemctl.run(verb, unit)
     atomic.remove(_path(wanted))
-    _systemctl("daemon-reload")
+    systemctl.run("daemon-reload")
     with contextlib.suppress(Refused):  # nothing is remembered of it
-        _systemctl("reset-failed", unit)
-
-
-def _systemctl(*words: str) -> str:
-    """Run systemctl and return what it prints. Raises Refused with what it says."""
-    done = _run("systemctl", "--no-ask-password", *words)
-    if done.returncode:
-        raise Refused(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
-    return done.stdout
+        systemctl.run("reset-failed", unit)
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,9 @@ import dataclasses
 import resource
 import typing as t
 
+from ..host_paths import COMMAND
 from ..process.program import Program
 
-NSCTL = "/usr/local/sbin/nsctl"
 _Value = t.TypeVar("_Value")
 
 
@@ -124,7 +124,7 @@ def _reload(unit: Unit) -> list[str]:
 
 def _enter(unit: Unit, argv: t.Sequence[str], *, stays: bool = False) -> list[str]:
     """The command line that becomes the program; ``stays`` is for the one that is the service."""
-    words = [NSCTL, "exec", unit.namespace]
+    words = [COMMAND, "exec", unit.namespace]
     if stays:
         words.append("--keep-fds")
     if stays and unit.is_child:

@@ -80,9 +80,7 @@ class _Finder:
         if not name.startswith(self._prefix):
             return None
         *packages, _last = words = name[len(self._prefix) :].split(".")
-        # sources.py reads the archive that it comes from.
-        base = self._archive.rstrip("/") if words == ["install", "sources"] else self._directory
-        above = "/".join([base, *packages])
+        above = "/".join([self._directory, *packages])
         spec = importlib.machinery.PathFinder.find_spec(name, [above])
         if spec is not None and spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(self._archive + "/".join(words))
