@@ -16,7 +16,7 @@ from command import Nsctl
 from fixtures import host, host_unchanged, new_name, run_module, server
 from host_state import host_state, names_below
 from module_server import CHECKOUT
-from results import Converge, Result, RunModule
+from results import Converge, Result, RunModule, has_diff
 from tasks import RunTasks, Tasks
 from unshared_process import Unshared, UnsharedProcess, start_unshared
 
@@ -76,6 +76,8 @@ def converge(run_module: RunModule) -> Converge:
         assert not done.get("failed"), done
         assert predicted["changed"] == done["changed"], (predicted, done)
         assert predicted["actions"] == done["actions"]
+        for result in (predicted, done):
+            assert has_diff(result) == result["changed"], result
         again = run_module(name, args, env=env)
         assert not again.get("failed"), again
         assert again["actions"] == []

@@ -24,3 +24,10 @@ class Converge(t.Protocol):
     def __call__(
         self, name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None
     ) -> Result: ...
+
+
+def has_diff(result: Result) -> bool:
+    """Whether a result shows a difference; modules that run a program have none to show."""
+    if "diff" not in result:
+        return bool(result["changed"])
+    return bool(result["diff"]["before"] != result["diff"]["after"])

@@ -30,6 +30,9 @@ from results import Converge, RunModule
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
@@ -202,12 +205,14 @@ def test_where_new_namespaces_count_as_old(new_name: NewName) -> None:
         mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
         mounts.mount("container", "/run", fstype="tmpfs")
         os.sched_setaffinity(0, cpus)
-        wanted = namespace.Wanted(name, kinds=("mnt", "pid"), persistent=False)
+        wanted = namespace.NamespaceRequest(
+            name, Properties(kinds=("mnt", "pid")), persistent=False, lock_timeout=5
+        )
         for _round in range(6):  # the first try is made on any of them
-            found = namespace.present(wanted, check=False, timeout=5).namespace
+            found = namespace.present(wanted, check=False).namespace
             assert sorted(found["kinds"]) == ["mnt", "pid"]
             assert os.sched_getaffinity(holder_of(name)) == set(cpus)
-            namespace.absent(name, check=False, timeout=5)
+            namespace.absent(name, check=False, lock_timeout=5)
 
     in_child(run_in_a_container)
 

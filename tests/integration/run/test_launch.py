@@ -103,11 +103,11 @@ def test_no_working_directory_by_descriptor(
     assert leaks
     ran = tmp_path / "ran"
     # Either it is closed by then, or it is a link that is not followed.
-    with pytest.raises((StepFailed, Refused)) as failed:
+    with pytest.raises(StepFailed) as failed:
         run_program("touch", str(ran), chdir=f"/proc/self/fd/{number}")
-    if isinstance(failed.value, StepFailed):
-        assert failed.value.step == f"change to the directory /proc/self/fd/{number}"
-        assert failed.value.cause.errno == errno.ENOENT
+    assert failed.value.step == f"change to the directory /proc/self/fd/{number}"
+    cause = failed.value.cause
+    assert isinstance(cause, Refused) or cause.errno == errno.ENOENT
     assert not ran.exists()
 
 
@@ -116,8 +116,9 @@ def test_no_working_directory_outside_of_the_root(tmp_path: pathlib.Path) -> Non
     options = {"creates": ("mnt",), "surroundings": inside}
     ran = tmp_path / "ran"
     for link in ("root", "cwd", f"root{tmp_path}"):
-        with pytest.raises(Refused, match="outside of the program's root"):
+        with pytest.raises(StepFailed) as failed:
             run_program("touch", str(ran), chdir=f"/proc/{os.getpid()}/{link}", options=options)
+        assert "outside of the program's root" in failed.value.reason
     assert not ran.exists()
 
 
@@ -147,8 +148,10 @@ def test_the_interpreter_of_the_host_is_not_run_by_way_of_proc(
         "in PATH": "link",
     }[how]
     before = hashlib.sha256(pathlib.Path(sys.executable).read_bytes()).digest()
-    with pytest.raises(Refused, match="a link of /proc"):
+    with pytest.raises(StepFailed) as failed:
         run_program(name, environment={"PATH": str(tmp_path)})
+    assert failed.value.step == f"run {name}"
+    assert "a link of /proc" in failed.value.reason
     assert hashlib.sha256(pathlib.Path(sys.executable).read_bytes()).digest() == before
 
 

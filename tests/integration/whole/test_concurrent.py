@@ -21,6 +21,12 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import host
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    Properties,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
+    MountStep,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
     table as mount_table,
@@ -82,8 +88,8 @@ def test_changes_of_one_namespace(number: int, run_at_once: AtOnce, new_name: Ne
         assert pinned_on_host(name) == sorted(pins.path(name, kind) for kind in last["kinds"])
         recorded = definitions.load(name)
         assert recorded is not None
-        assert recorded.properties["hostname"] == hostname
-        assert recorded.properties["kinds"] == sorted(last["kinds"])
+        assert recorded.properties.hostname == hostname
+        assert recorded.properties.kinds == tuple(sorted(last["kinds"]))
 
 
 def test_mounts_in_one_namespace(run_at_once: AtOnce, new_name: NewName) -> None:
@@ -97,7 +103,8 @@ def test_mounts_in_one_namespace(run_at_once: AtOnce, new_name: NewName) -> None
         recorded = definitions.load(name)
         assert recorded is not None
         (step,) = recorded.all_steps
-        (size,) = step["opts"]
+        assert isinstance(step, MountStep)
+        (size,) = step.words
         assert size in sizes
         assert size in mount_there.options
 
@@ -218,10 +225,13 @@ def test_who_waits_too_long_is_told_for_whom(run_module: RunModule, new_name: Ne
     mount = WantedMount(path="/mnt", src="m", fstype="tmpfs")
     with lock_held(name, seconds=60):
         for run in (
-            lambda: named.present(named.Wanted(name), check=False, timeout=0.2),
-            lambda: named.absent(name, check=False, timeout=0.2),
+            lambda: named.present(
+                named.NamespaceRequest(name, Properties(), lock_timeout=0.2), check=False
+            ),
+            lambda: named.absent(name, check=False, lock_timeout=0.2),
             lambda: mounting.run(
-                mounting.Request(Target(namespace=name), (mount,), lock_timeout=0.2), check=False
+                mounting.MountRequest(Target(namespace=name), (mount,), lock_timeout=0.2),
+                check=False,
             ),
         ):
             began = time.monotonic()

@@ -130,7 +130,7 @@ def _read(path: str) -> _Content | None:
         version = found.get("version")
         if version == VERSION:
             return _content_of(found)
-    except (ValueError, IsADirectoryError) as error:
+    except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
         ) from error

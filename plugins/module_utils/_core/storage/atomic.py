@@ -51,7 +51,10 @@ def link(target: str, path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove the file or link, and what a killed run was writing in its place. Raises OSError."""
+    """Remove the file or link, and what a killed run was writing in its place.
+
+    An empty directory that somebody has put there goes as well. Raises OSError.
+    """
     removed = [_unlink(each) for each in (path, _beside(path))]
     if any(removed):
         _sync_above(path)
@@ -99,6 +102,8 @@ def _unlink(path: str) -> bool:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM by POSIX
+        os.rmdir(path)
     return True
 
 

@@ -10,6 +10,8 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import json
+import os
+import stat
 import typing as t
 
 from . import atomic
@@ -18,10 +20,20 @@ from . import atomic
 def read(path: str) -> dict[str, t.Any] | None:
     """The object in the file, None where there is none. Raises ValueError for anything else."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        # O_NONBLOCK: to open a FIFO would wait for somebody who writes to it.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.lexists(path):
+            raise ValueError("it is a link to nothing") from None
         return None
+    # Not by open(), which refuses a directory in its own way.
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("it is no file")
+        with open(fd, encoding="utf-8", closefd=False) as file:
+            content = json.load(file)
+    finally:
+        os.close(fd)
     if not isinstance(content, dict):
         raise ValueError(f"it holds {type(content).__name__}, not an object")
     return content
