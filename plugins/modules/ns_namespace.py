@@ -216,7 +216,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
-from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace,
+    namespace_removal,
+)
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -285,7 +288,7 @@ def main() -> None:
     with _module.failures_reported(module):
         params = module.params
         if params["state"] == "absent":
-            result = namespace.absent(
+            result = namespace_removal.absent(
                 params["name"],
                 check=module.check_mode,
                 force=params["force"],

@@ -19,7 +19,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     Properties,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
-from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace,
+    namespace_removal,
+)
 
 ROUNDS = 25
 NAME = "bench-connection"
@@ -46,7 +49,7 @@ def hosts() -> t.Iterator[dict[str, Variables]]:
             sudo = {"ansible_user": ADMIN, "ansible_ns_escalation": "sudo"}
             yield {"root": common, "user": {**common, **sudo}}
     finally:
-        namespace.absent(NAME, check=False, force=True, lock_timeout=10)
+        namespace_removal.absent(NAME, check=False, force=True, lock_timeout=10)
         host_command.absent(check=False)
 
 

@@ -18,7 +18,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
-from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace,
+    namespace_removal,
+)
 
 ROUNDS = 60
 NAME = "bench-nsctl"
@@ -36,7 +39,7 @@ def python() -> t.Iterator[str]:
         host_command.present(nsctl, check=False)
         yield pathlib.Path(host_command.COMMAND).read_text().split()[0][2:]
     finally:
-        namespace.absent(NAME, check=False, force=True, lock_timeout=10)
+        namespace_removal.absent(NAME, check=False, force=True, lock_timeout=10)
         host_command.absent(check=False)
 
 

@@ -34,7 +34,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     Properties,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
-from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import namespace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace,
+    namespace_removal,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
     namespaces,
@@ -212,7 +215,7 @@ def test_where_new_namespaces_count_as_old(new_name: NewName) -> None:
             found = namespace.present(wanted, check=False).namespace
             assert sorted(found["kinds"]) == ["mnt", "pid"]
             assert os.sched_getaffinity(holder_of(name)) == set(cpus)
-            namespace.absent(name, check=False, lock_timeout=5)
+            namespace_removal.absent(name, check=False, lock_timeout=5)
 
     in_child(run_in_a_container)
 

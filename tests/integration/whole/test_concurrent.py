@@ -38,7 +38,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations 
     mount as mounting,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
-    namespace as named,
+    namespace,
+    namespace_removal,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
@@ -225,10 +226,10 @@ def test_who_waits_too_long_is_told_for_whom(run_module: RunModule, new_name: Ne
     mount = WantedMount(path="/mnt", src="m", fstype="tmpfs")
     with lock_held(name, seconds=60):
         for run in (
-            lambda: named.present(
-                named.NamespaceRequest(name, Properties(), lock_timeout=0.2), check=False
+            lambda: namespace.present(
+                namespace.NamespaceRequest(name, Properties(), lock_timeout=0.2), check=False
             ),
-            lambda: named.absent(name, check=False, lock_timeout=0.2),
+            lambda: namespace_removal.absent(name, check=False, lock_timeout=0.2),
             lambda: mounting.run(
                 mounting.MountRequest(Target(namespace=name), (mount,), lock_timeout=0.2),
                 check=False,

@@ -28,7 +28,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount impor
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
-    namespace as named,
+    namespace_state,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
@@ -149,7 +149,7 @@ class Play:
     def check(self, files: list[str], context: object) -> None:
         """That what is there is what a run that was not killed leaves, and nothing more."""
         assert self.run_all(self.tasks) == [], context
-        facts = named.describe(self.name)
+        facts = namespace_state.describe(self.name)
         (pid,) = self.processes()
         assert [process["pid"] for process in facts["processes"]] == [pid], context
         holder_pid = pid_holder.pid_of(self.name)

@@ -17,7 +17,7 @@ from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import pid_holder, pins
-from ..operations import namespace
+from ..operations import namespace_state
 from . import drift, restore, say
 from .arguments import parse
 from .columns import columns
@@ -63,7 +63,7 @@ def summary(name: str) -> dict[str, t.Any]:
     """What there is to say of a named namespace in one line. Raises Refused where there is none."""
     try:
         definition = definitions.load(name)
-        found = namespace.describe(name)
+        found = namespace_state.describe(name)
     except Refused as error:
         if name not in definitions.names():
             raise

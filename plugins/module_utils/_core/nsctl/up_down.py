@@ -16,7 +16,7 @@ import typing as t
 
 from ..definition import file as definitions
 from ..errors import Refused, StepFailed, in_words
-from ..operations import namespace
+from ..operations import namespace_removal
 from . import FAILED, parallel, restore, say
 from .arguments import Given, WrongUsage, parse, seconds
 
@@ -43,7 +43,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     else:
         given = parse(words, switches=("all", "check", "force", "json"))
         take_down = functools.partial(
-            namespace.down,
+            namespace_removal.down,
             check="check" in given.switches,
             force="force" in given.switches,
             timeout=_LOCK_TIMEOUT,

@@ -2,8 +2,9 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The life of a named namespace: create, change, remove. What ns_namespace does.
+"""What ns_namespace does to have a named namespace: create it, or change it.
 
+Its removal is in namespace_removal.py.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -15,15 +16,15 @@ import functools
 import os
 import typing as t
 
-from .. import actions, host_paths, kinds
+from .. import host_paths, kinds
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
-from ..mount.view import TargetView, open_host_proc
-from ..namespace import create, enter, lock, network, pid_holder, pins, settings, sysctl
+from ..namespace import create, network, pid_holder, pins, settings, sysctl
 from ..namespace.target import Target
-from . import namespace_immutable, namespace_members
+from . import namespace_immutable, namespace_removal, namespace_state
+from .namespace_removal import Change, NamespaceResult
 
 if t.TYPE_CHECKING:
     from ..namespace.id_map import IdMaps
@@ -81,41 +82,24 @@ def _settings_of(wanted: Properties) -> list[settings.Setting]:
     return [*found, *(settings.sysctl(key, value) for key, value in wanted.sysctl.items())]
 
 
-class NamespaceResult(t.NamedTuple):
-    """What was (or in check mode: would be) done, and the namespace afterwards."""
-
-    actions: list[str]
-    before: dict[str, t.Any]
-    after: dict[str, t.Any]
-    namespace: dict[str, t.Any]
-    # What could not be read of what was removed, and what that means.
-    warnings: list[str]
-
-
-class _Change(t.NamedTuple):
-    name: str
-    apply: t.Callable[[], t.Any]
-    explain: actions.Explain | None = None
-
-
 def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
     """Create the namespace, or change it into what is wanted. Raises Refused, StepFailed."""
     request = request.checked()
     name = request.name
-    with _locked(name, check=check, timeout=request.lock_timeout):
+    with namespace_removal.locked(name, check=check, timeout=request.lock_timeout):
         definition = definitions.load(name)
-        before = _described(name, definition)
-        is_new = not _is_there(name)
+        before = namespace_state.described(name, definition)
+        is_new = not namespace_state.is_there(name)
         removal = _removal_before(request, definition)
         kept = None if removal else definition
         changes = removal + _building(request, kept, anew=bool(removal))
         if not check:
             with _undone_on_failure(name, is_new=is_new, was=kept):
-                _apply(changes)
+                namespace_removal.carry_out(changes)
         after = before
         if changes:
             after = {**request.properties.to_data(), "persistent": request.persistent}
-        facts = describe(name)
+        facts = namespace_state.describe(name)
         if check and changes:
             facts["persistent"] = request.persistent
         return NamespaceResult([change.name for change in changes], before, after, facts, [])
@@ -128,124 +112,19 @@ def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.
         yield
     except BaseException:
         if is_new:
-            _discard(name)
+            namespace_removal.discard(name)
         elif was is not None:
             definitions.save(was)
         raise
 
 
-def absent(
-    name: str, *, check: bool, force: bool = False, lock_timeout: float = 60.0
-) -> NamespaceResult:
-    """Remove the namespace: pins, definition, and everything kept with them.
-
-    A definition that cannot be read is no obstacle: what is lost by that is told in the result.
-    Raises Refused while processes live inside, unless ``force`` says to end them.
-    """
-    host_paths.checked_name(name)
-    if not _is_there(name) and (check or not os.path.isdir(host_paths.BASE)):
-        return NamespaceResult([], {}, {}, describe(name), [])
-    with _locked(name, check=check, timeout=lock_timeout):  # which also clears away what is left
-        definition, damage = _loaded_or_not(name)
-        before = _described(name, definition)
-        changes = []
-        if _is_there(name):
-            archives, unsure = _kept_alone(name, definition)
-            changes = _removal(name, archives=archives, force=force)
-            damage += unsure
-        if not check:
-            _apply(changes)
-        return NamespaceResult(
-            [change.name for change in changes], before, {}, describe(name), damage
-        )
-
-
-def _loaded_or_not(name: str) -> tuple[Definition | None, list[str]]:
-    """The definition, or None with why it cannot be read."""
-    try:
-        return definitions.load(name), []
-    except Refused as error:
-        return None, [f"{error.reason}; archives that were kept for its roots stay"]
-
-
-def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
-    """Take the namespace down; its definition stays, so that it can come back. Say what was done.
-
-    Raises Refused where nothing would bring it back, and as absent() does.
-    """
-    host_paths.checked_name(name)
-    if not os.path.isdir(host_paths.directory(name)):
-        return []
-    with _locked(name, check=check, timeout=timeout):
-        if pins.pinned(name) and not definitions.has_record(name):
-            raise Refused(
-                f"namespace {name!r} is not persistent: there is no definition to bring it back",
-                "Remove it with linux.namespaces.ns_namespace, state: absent.",
-            )
-        changes = _removal(name, force=force, keep_definition=True)
-        if not check:
-            _apply(changes)
-        return [change.name for change in changes]
-
-
-def _locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
-    lock.check_rights()
-    return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
-
-
-def _apply(changes: t.Iterable[_Change]) -> None:
-    for change in changes:
-        actions.run(change.name, change.apply, explain=change.explain)
-
-
-def _is_there(name: str) -> bool:
-    """Whether anything is kept for the name, be it what a killed run left."""
-    return (
-        os.path.isdir(host_paths.directory(name))
-        or definitions.has_files(name)
-        or pins.has_logs(name)
-    )
-
-
-def describe(name: str) -> dict[str, t.Any]:
-    """The named namespace as results show it."""
-    definition, _damage = _loaded_or_not(name)
-    pinned = pins.pinned(name)
-    return {
-        "name": name,
-        "kinds": {
-            kind: {"id": number, "path": pins.path(name, kind)} for kind, number in pinned.items()
-        },
-        "processes": namespace_members.as_data(namespace_members.of(name)),
-        "persistent": definition.persistent if definition is not None else False,
-        "root": _root_of(definition, pinned),
-    }
-
-
-def _root_of(definition: Definition | None, pinned: t.Container[str]) -> str:
-    """The new root that it was pivoted to last."""
-    if definition is None or not definition.pivoted or "mnt" not in pinned:
-        return "/"
-    layout = definition.layout
-    host_proc = open_host_proc()
-    try:
-        with Target(namespace=definition.name).open(["mnt"]) as handles:
-            # Only inside it shows whether a pivot that was noted was made as well.
-            pivoted: tuple[str, ...] = enter.call(
-                lambda: TargetView(host_proc, layout).layout.pivoted, joins=handles
-            )
-            return pivoted[-1] if pivoted else "/"
-    finally:
-        os.close(host_proc)
-
-
-def _removal_before(request: NamespaceRequest, definition: Definition | None) -> list[_Change]:
+def _removal_before(request: NamespaceRequest, definition: Definition | None) -> list[Change]:
     """What has to be removed first. Raises Refused where that was not allowed."""
     name = request.name
     pinned = pins.pinned(name)
     if pinned and definition is None:
         # A removal forgets the definition first: it was begun, and is to be finished.
-        return _removal(name, force=request.force)
+        return namespace_removal.removal(name, force=request.force)
     differing = namespace_immutable.differences(name, request.properties, pinned, definition)
     if differing and not request.recreate:
         raise Refused(
@@ -255,20 +134,20 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
         )
     if not differing:
         return []
-    archives, _unsure = _kept_alone(name, definition)
-    return _removal(name, archives=archives, force=request.force)
+    archives, _unsure = namespace_removal.kept_alone(name, definition)
+    return namespace_removal.removal(name, archives=archives, force=request.force)
 
 
 def _building(
     request: NamespaceRequest, definition: Definition | None, *, anew: bool
-) -> list[_Change]:
+) -> list[Change]:
     """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
     name, wanted = request.name, request.properties
     pinned = {} if anew else pins.pinned(name)
     changes = []
     if definition != _definition_after(request, definition):
         verb = "record" if request.persistent else "note"
-        changes.append(_Change(f"{verb} namespace {name}", lambda: _record(request)))
+        changes.append(Change(f"{verb} namespace {name}", lambda: _record(request)))
     if "pid" in pinned and "pid" in wanted.kinds and pid_holder.pid_of(name) is None:
         # Nothing can be born in a pid namespace whose init has ended (pid_namespaces(7)).
         del pinned["pid"]
@@ -276,9 +155,7 @@ def _building(
     if "user" in missing and pinned:
         # The others belong to it, or differences() would tell: only its pin is gone.
         missing.remove("user")
-        changes.append(
-            _Change("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned)))
-        )
+        changes.append(Change("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
     if missing:
         settable = [each for each in _settings_of(wanted) if each.kind in missing]
         making = create.Making(
@@ -289,7 +166,7 @@ def _building(
             settings=settable,
         )
         changes.append(
-            _Change(
+            Change(
                 f"create {', '.join(sorted(missing))}",
                 lambda: _create(name, making, pinned),
                 functools.partial(_explain_birth, creates=missing),
@@ -297,14 +174,14 @@ def _building(
         )
     for kind in pinned:
         if kind not in wanted.kinds:
-            changes.append(_Change(f"drop {kind}", functools.partial(_drop, name, kind)))
+            changes.append(Change(f"drop {kind}", functools.partial(_drop, name, kind)))
     kept = [each for each in _settings_of(wanted) if each.kind in pinned]
     opened = Target(namespace=name).open
     for setting in settings.missing(kept, opened):
-        changes.append(_Change(setting.name, functools.partial(settings.make, setting, opened)))
+        changes.append(Change(setting.name, functools.partial(settings.make, setting, opened)))
     if "net" in wanted.kinds and (anew or not network.is_published(name)):
         network.check_publishable(name)
-        changes.append(_Change(f"show {name} to ip netns", lambda: network.publish(name)))
+        changes.append(Change(f"show {name} to ip netns", lambda: network.publish(name)))
     return changes
 
 
@@ -352,94 +229,7 @@ def _drop(name: str, kind: str) -> None:
     pins.unpin(name, kind)
 
 
-def _removal(
-    name: str,
-    *,
-    archives: t.Iterable[str] = (),
-    force: bool,
-    keep_definition: bool = False,
-) -> list[_Change]:
-    """The changes that remove it, and the ``archives`` that were kept for it alone.
-
-    Raises Refused while processes live inside, without ``force``.
-    """
-    living = namespace_members.of(name)
-    if living and not force:
-        listed = ", ".join(f"{process.pid} ({process.command})" for process in living[:10])
-        more = f" and {len(living) - 10} more" if len(living) > 10 else ""
-        raise Refused(
-            f"processes live in namespace {name!r}: {listed}{more}",
-            "Stop them, or have them killed: force: true, or `nsctl down --force`.",
-            processes=namespace_members.as_data(living),
-        )
-    changes = []
-    if living:
-        changes.append(
-            _Change(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
-        )
-    if keep_definition:
-        changes.append(_Change(f"take down namespace {name}", lambda: _take_down(name)))
-        return changes
-    for archive in archives:
-        # Before the definition goes, so that a killed removal still knows of them.
-        changes.append(_Change(f"remove {archive}", functools.partial(_forget_kept, archive)))
-    if definitions.has_record(name):
-        changes.append(
-            _Change(f"forget the definition of {name}", lambda: definitions.forget(name))
-        )
-    changes.append(_Change(f"remove namespace {name}", lambda: _discard(name)))
-    return changes
-
-
-def _kept_alone(name: str, definition: Definition | None) -> tuple[list[str], list[str]]:
-    """The archives that are kept for the roots of this definition and of no other.
-
-    With it why that cannot be told, where it cannot: then they stay.
-    """
-    if definition is None or not definitions.archives_of(definition):
-        return [], []
-    from ..rootfs import cache  # which is much, and seldom needed
-
-    kept = {path for path in definitions.archives_of(definition) if cache.is_kept(path)}
-    try:
-        for other in definitions.names():
-            if other != name and (found := definitions.load(other)) is not None:
-                kept -= definitions.archives_of(found)
-    except Refused as error:
-        return [], [f"{error.reason}, and may need {', '.join(sorted(kept))}, which so stays"]
-    return sorted(kept), []
-
-
-def _forget_kept(archive: str) -> None:
-    from ..rootfs import cache
-
-    cache.forget(archive)
-
-
 def _explain_birth(error: OSError, *, creates: t.Collection[str]) -> tuple[str, str]:
     from ..namespace import explain as explain_namespaces
 
     return explain_namespaces.birth(error, joins=None, creates=creates)
-
-
-def _take_down(name: str) -> None:
-    definitions.forget_state(name)
-    network.unpublish(name)
-    pid_holder.end(name)
-    pins.discard(name)
-
-
-def _discard(name: str) -> None:
-    definitions.forget(name)  # also what a killed run was writing
-    _take_down(name)
-    pins.discard_logs(name)
-
-
-def _described(name: str, definition: Definition | None) -> dict[str, t.Any]:
-    """For the diff: the state in a few lines."""
-    if not _is_there(name):
-        return {}
-    found = definition.properties.to_data() if definition is not None else {}
-    found["kinds"] = sorted(pins.pinned(name))
-    found["persistent"] = definition.persistent if definition is not None else False
-    return found

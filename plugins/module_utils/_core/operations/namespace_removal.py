@@ -1,0 +1,175 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Removing a named namespace, or taking it down until its definition brings it back.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import typing as t
+
+from .. import actions, host_paths
+from ..definition import file as definitions
+from ..definition.model import Definition
+from ..errors import Refused
+from ..namespace import lock, network, pid_holder, pins
+from . import namespace_members, namespace_state
+
+
+class NamespaceResult(t.NamedTuple):
+    """What was (or in check mode: would be) done, and the namespace afterwards."""
+
+    actions: list[str]
+    before: dict[str, t.Any]
+    after: dict[str, t.Any]
+    namespace: dict[str, t.Any]
+    # What could not be read of what was removed, and what that means.
+    warnings: list[str]
+
+
+class Change(t.NamedTuple):
+    """One change of a named namespace: an action that is planned."""
+
+    name: str
+    apply: t.Callable[[], t.Any]
+    explain: actions.Explain | None = None
+
+
+def absent(
+    name: str, *, check: bool, force: bool = False, lock_timeout: float = 60.0
+) -> NamespaceResult:
+    """Remove the namespace: pins, definition, and everything kept with them.
+
+    A definition that cannot be read is no obstacle: what is lost by that is told in the result.
+    Raises Refused while processes live inside, unless ``force`` says to end them.
+    """
+    host_paths.checked_name(name)
+    if not namespace_state.is_there(name) and (check or not os.path.isdir(host_paths.BASE)):
+        return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
+    with locked(name, check=check, timeout=lock_timeout):  # which also clears away what is left
+        definition, damage = namespace_state.loaded_or_not(name)
+        before = namespace_state.described(name, definition)
+        changes = []
+        if namespace_state.is_there(name):
+            archives, unsure = kept_alone(name, definition)
+            changes = removal(name, archives=archives, force=force)
+            damage += unsure
+        if not check:
+            carry_out(changes)
+        return NamespaceResult(
+            [change.name for change in changes], before, {}, namespace_state.describe(name), damage
+        )
+
+
+def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
+    """Take the namespace down; its definition stays, so that it can come back. Say what was done.
+
+    Raises Refused where nothing would bring it back, and as absent() does.
+    """
+    host_paths.checked_name(name)
+    if not os.path.isdir(host_paths.directory(name)):
+        return []
+    with locked(name, check=check, timeout=timeout):
+        if pins.pinned(name) and not definitions.has_record(name):
+            raise Refused(
+                f"namespace {name!r} is not persistent: there is no definition to bring it back",
+                "Remove it with linux.namespaces.ns_namespace, state: absent.",
+            )
+        changes = removal(name, force=force, keep_definition=True)
+        if not check:
+            carry_out(changes)
+        return [change.name for change in changes]
+
+
+def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
+    """The lock of the name, but in check mode. Raises Refused for a caller that is not root."""
+    lock.check_rights()
+    return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
+
+
+def carry_out(changes: t.Iterable[Change]) -> None:
+    """Carry them out, in their order. Raises StepFailed."""
+    for change in changes:
+        actions.run(change.name, change.apply, explain=change.explain)
+
+
+def removal(
+    name: str,
+    *,
+    archives: t.Iterable[str] = (),
+    force: bool,
+    keep_definition: bool = False,
+) -> list[Change]:
+    """The changes that remove it, and the ``archives`` that were kept for it alone.
+
+    Raises Refused while processes live inside, without ``force``.
+    """
+    living = namespace_members.of(name)
+    if living and not force:
+        listed = ", ".join(f"{process.pid} ({process.command})" for process in living[:10])
+        more = f" and {len(living) - 10} more" if len(living) > 10 else ""
+        raise Refused(
+            f"processes live in namespace {name!r}: {listed}{more}",
+            "Stop them, or have them killed: force: true, or `nsctl down --force`.",
+            processes=namespace_members.as_data(living),
+        )
+    changes = []
+    if living:
+        changes.append(
+            Change(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
+        )
+    if keep_definition:
+        changes.append(Change(f"take down namespace {name}", lambda: _take_down(name)))
+        return changes
+    for archive in archives:
+        # Before the definition goes, so that a killed removal still knows of them.
+        changes.append(Change(f"remove {archive}", functools.partial(_forget_kept, archive)))
+    if definitions.has_record(name):
+        changes.append(Change(f"forget the definition of {name}", lambda: definitions.forget(name)))
+    changes.append(Change(f"remove namespace {name}", lambda: discard(name)))
+    return changes
+
+
+def kept_alone(name: str, definition: Definition | None) -> tuple[list[str], list[str]]:
+    """The archives that are kept for the roots of this definition and of no other.
+
+    With it why that cannot be told, where it cannot: then they stay.
+    """
+    if definition is None or not definitions.archives_of(definition):
+        return [], []
+    from ..rootfs import cache  # which is much, and seldom needed
+
+    kept = {path for path in definitions.archives_of(definition) if cache.is_kept(path)}
+    try:
+        for other in definitions.names():
+            if other != name and (found := definitions.load(other)) is not None:
+                kept -= definitions.archives_of(found)
+    except Refused as error:
+        return [], [f"{error.reason}, and may need {', '.join(sorted(kept))}, which so stays"]
+    return sorted(kept), []
+
+
+def _forget_kept(archive: str) -> None:
+    from ..rootfs import cache
+
+    cache.forget(archive)
+
+
+def _take_down(name: str) -> None:
+    definitions.forget_state(name)
+    network.unpublish(name)
+    pid_holder.end(name)
+    pins.discard(name)
+
+
+def discard(name: str) -> None:
+    """Remove all that is kept for the name. Raises OSError."""
+    definitions.forget(name)  # also what a killed run was writing
+    _take_down(name)
+    pins.discard_logs(name)
