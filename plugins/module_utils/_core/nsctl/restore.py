@@ -87,7 +87,9 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
     current = definition if check else loaded(definition.name)
     view = look(current)
     for batch in _batches(current, view.pivoted if view is not None else ()):
-        actions += _taken(batch, current, check=check, timeout=timeout)
+        persistent = None if current.lasts(batch[0]) else False
+        how = _How(Target(namespace=current.name), persistent, check, timeout)
+        actions += _TAKE[type(batch[0])](batch, how)
     return actions
 
 
@@ -101,41 +103,61 @@ def _batches(definition: Definition, pivoted: t.Collection[str]) -> t.Iterator[l
         yield list(group)
 
 
-def _taken(batch: list[Step], definition: Definition, *, check: bool, timeout: float) -> list[str]:
-    """Take these steps, in the same way as their modules; the names of what was done."""
-    target = Target(namespace=definition.name)
-    persistent = None if definition.lasts(batch[0]) else False
-    mounts = [WantedMount.of(step) for step in batch if isinstance(step, MountStep)]
-    if mounts:
-        mounting = mount.MountRequest(
-            target=target,
-            wanted=tuple(each.checked() for each in mounts),
-            persistent=persistent,
-            lock_timeout=timeout,
-        )
-        return mount.run(mounting, check=check).actions
-    (step,) = batch
-    if isinstance(step, PivotStep):
-        pivoting = pivot_root.PivotRequest(
-            target=target,
-            new_root=step.new_root,
-            put_old=step.put_old,
-            persistent=persistent,
-            lock_timeout=timeout,
-        )
-        return pivot_root.run(pivoting, check=check).actions
-    assert isinstance(step, RootStep)
-    unpacking = rootfs.RootRequest(
-        target=target,
+class _How(t.NamedTuple):
+    """How steps are taken: in the same way as by their modules."""
+
+    target: Target
+    # None: they outlive a reboot as the definition does; False: they do not.
+    persistent: bool | None
+    check: bool
+    # How long to wait for the lock, in seconds.
+    timeout: float
+
+
+def _mount(steps: list[MountStep], how: _How) -> list[str]:
+    request = mount.MountRequest(
+        target=how.target,
+        wanted=tuple(WantedMount.of(step).checked() for step in steps),
+        persistent=how.persistent,
+        lock_timeout=how.timeout,
+    )
+    return mount.run(request, check=how.check).actions
+
+
+def _unpack(steps: list[RootStep], how: _How) -> list[str]:
+    (step,) = steps
+    request = rootfs.RootRequest(
+        target=how.target,
         path=step.path,
         source=record.source_of(step),
         digest=step.digest,
         rules=record.rules_of(step),
-        persistent=persistent,
-        lock_timeout=timeout,
+        persistent=how.persistent,
+        lock_timeout=how.timeout,
         follow=False,  # what is there already stays
     )
-    return rootfs.run(rootfs.checked(unpacking), check=check, progress=_say_nothing).actions
+    checked = rootfs.checked(request)
+    return rootfs.run(checked, check=how.check, progress=_say_nothing).actions
+
+
+def _pivot(steps: list[PivotStep], how: _How) -> list[str]:
+    (step,) = steps
+    request = pivot_root.PivotRequest(
+        target=how.target,
+        new_root=step.new_root,
+        put_old=step.put_old,
+        persistent=how.persistent,
+        lock_timeout=how.timeout,
+    )
+    return pivot_root.run(request, check=how.check).actions
+
+
+# What takes neighbouring steps of a kind, and says what was done. Only mounts come in greater number.
+_TAKE: dict[type, t.Callable[[list[t.Any], _How], list[str]]] = {
+    MountStep: _mount,
+    RootStep: _unpack,
+    PivotStep: _pivot,
+}
 
 
 def look(definition: Definition) -> View | None:
