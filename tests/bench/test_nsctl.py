@@ -25,7 +25,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations 
 
 ROUNDS = 60
 NAME = "bench-nsctl"
-MOST = 4.0
+MOST = 2.5
 # list, show and up read what there is to know: less than a second on a quiet machine.
 MOST_OF_OTHERS = 60.0
 

@@ -12,7 +12,6 @@ import typing as t
 from module_server import CHECKOUT
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
-from ansible_collections.linux.namespaces.plugins.module_utils._core.startup import light
 
 # Set it to try another version.
 PYTHON = os.environ.get("NSCTL_PYTHON", "/usr/bin/python3")
@@ -27,7 +26,6 @@ class Nsctl:
             python=PYTHON,
             mark="# by a test",
             library=CHECKOUT / "plugins/module_utils",
-            verbs=[[verb] for verb in light.VERBS],
         )
         cache = f"import sys\n\nsys.pycache_prefix = {str(CHECKOUT / '.build/pycache')!r}\n"
         pathlib.Path(self.path).write_text(text.replace("import sys\n", cache, 1))

@@ -68,6 +68,11 @@ FOR_CHILDREN = frozenset(name for name, kind in KINDS.items() if kind.for_childr
 NESTED = frozenset(name for name, kind in KINDS.items() if kind.nested)
 # The kind that a mount of this file system shows.
 SHOWN: dict[str, str] = {fstype: name for name, kind in KINDS.items() for fstype in kind.shown_by}
+# Those that a process can leave for new ones of by itself, with its rights over the others: pid and
+# time are for its children, and a new user namespace owns none of those that are there.
+IN_PLACE: tuple[str, ...] = tuple(
+    sorted(name for name, kind in KINDS.items() if not kind.for_children and name != "user")
+)
 # What has to be joined to change mounts: the mount namespace, and the rights over it.
 FOR_MOUNTS = frozenset(("mnt", "user"))
 

@@ -33,10 +33,10 @@ from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
 from ..host_paths import COMMAND
-from ..startup import compiled_copy, light
+from ..startup import compiled_copy
 from ..startup.compiled_copy import LIBRARY
 from ..storage import atomic, lock
-from ..syscalls import files
+from ..syscalls import trees
 from . import boot_unit, ours, sources, systemctl
 
 _LOCK_TIMEOUT = 60.0
@@ -49,10 +49,6 @@ COMMAND_TEXT = """\
 import sys
 
 sys.path.insert(0, "{library}")
-if sys.argv[1:2] in {verbs}:
-    from _core.startup import light
-
-    light.take_places()
 from _core import nsctl
 
 sys.exit(nsctl.main(sys.argv[1:]))
@@ -129,9 +125,7 @@ def _removal() -> list[Action]:
 
 
 def _command_text(python: str, library: str) -> str:
-    return COMMAND_TEXT.format(
-        python=python, mark=ours.MARK, library=library, verbs=[[verb] for verb in light.VERBS]
-    )
+    return COMMAND_TEXT.format(python=python, mark=ours.MARK, library=library)
 
 
 def _install(nsctl: types.ModuleType, library: str) -> None:
@@ -146,7 +140,7 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
         _compile(python, beside, library)
         fd = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            files.syncfs(fd)  # a crash must not leave the name without the content
+            trees.sync_filesystem(fd)  # a crash must not leave the name without the content
         finally:
             os.close(fd)
         os.rename(beside, library)

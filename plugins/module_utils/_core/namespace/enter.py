@@ -14,29 +14,22 @@ import errno
 import os
 import pickle
 import signal
-import typing as t
 
 from .. import kinds
 from ..errors import KernelError
 from ..process import import_guard
 from ..syscalls import namespaces, processes
+from .target import Handles
 
-
-class Joinable(t.Protocol):
-    """What can be joined: see targets.Handles."""
-
-    def join(self) -> None:
-        """Join its namespaces; for pid and time it is the next child that lives in them."""
-
-    @property
-    def names(self) -> t.Collection[str]:
-        """The kinds it joins."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 
 def spawn(
     body: t.Callable[[], int],
     *,
-    joins: Joinable | None = None,
+    joins: Handles | None = None,
     creates: t.Collection[str] = (),
     time_offsets: str = "",
     prepare: t.Callable[[int], None] | None = None,
@@ -99,7 +92,7 @@ def spawn(
 
 def _first_child(
     body: t.Callable[[], int],
-    joins: Joinable | None,
+    joins: Handles | None,
     creates: t.Collection[str],
     time_offsets: str,
     twice: bool,
@@ -186,7 +179,7 @@ def _exit_with(body: t.Callable[[], int]) -> t.NoReturn:
 def held(
     setup: t.Callable[[], None],
     *,
-    joins: Joinable | None = None,
+    joins: Handles | None = None,
     creates: t.Collection[str] = (),
     time_offsets: str = "",
     prepare: t.Callable[[int], None] | None = None,
@@ -249,7 +242,7 @@ def held(
 def call(
     function: t.Callable[[], t.Any],
     *,
-    joins: Joinable | None = None,
+    joins: Handles | None = None,
     creates: t.Collection[str] = (),
 ) -> t.Any:
     """Call ``function`` in a child inside these namespaces; return what it returns.

@@ -16,7 +16,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -52,10 +51,12 @@ def pinned(name: str) -> dict[str, int]:
         return {}
     ids = {}
     for kind in sorted(set(found) & set(kinds.KINDS)):
-        with contextlib.suppress(FileNotFoundError):  # another run takes it away just now
+        try:
             status = os.stat(path(name, kind))
-            if status.st_dev == nsfs_device:
-                ids[kind] = status.st_ino
+        except FileNotFoundError:  # another run takes it away just now
+            continue
+        if status.st_dev == nsfs_device:
+            ids[kind] = status.st_ino
     return ids
 
 
@@ -76,8 +77,10 @@ def pin(name: str, kind: str, pid: int) -> None:
 def pin_file(name: str, kind: str, source: str) -> None:
     """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
     target = path(name, kind)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+    except FileExistsError:
+        pass
     mounts.mount(source, target, flags=mounts.MS_BIND)
 
 
@@ -91,8 +94,10 @@ def unpin(name: str, kind: str) -> None:
             if error.errno not in (errno.EINVAL, errno.ENOENT):  # no longer a mount point
                 raise
             break
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.unlink(target)
+    except FileNotFoundError:
+        pass
 
 
 def discard(name: str) -> None:
@@ -110,8 +115,10 @@ def has_logs(name: str) -> bool:
 def discard_logs(name: str) -> None:
     """Remove what the services of ``name`` have written. Raises OSError."""
     _remove_tree(f"{LOGS}/{checked_name(name)}")
-    with contextlib.suppress(OSError):  # until the last one has gone
+    try:
         os.rmdir(LOGS)
+    except OSError:  # others have logs there
+        pass
 
 
 def _remove_tree(top: str) -> None:
@@ -120,8 +127,10 @@ def _remove_tree(top: str) -> None:
             os.unlink(f"{above}/{filename}")
         for folder in folders:
             os.rmdir(f"{above}/{folder}")
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.rmdir(top)
+    except FileNotFoundError:
+        pass
 
 
 def forget_in_copy(*, shared: bool) -> None:
@@ -134,5 +143,7 @@ def forget_in_copy(*, shared: bool) -> None:
     """
     copies = [path(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
     for copy in copies:
-        with contextlib.suppress(KernelError):  # EINVAL: not mounted, or locked
+        try:
             mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        except KernelError:  # EINVAL: not mounted, or locked
+            pass

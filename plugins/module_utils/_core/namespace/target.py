@@ -9,16 +9,19 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import typing as t
 
 from .. import host_paths, kinds
 from ..errors import KernelError, Refused
-from ..process import proc
+from ..process import credentials, proc
 from ..syscalls import namespaces, processes
+from ..values import Value
 from . import nsfs, pins
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 
 class Handles:
@@ -50,7 +53,7 @@ class Handles:
         if self._pidfd >= 0 and self._fds:
             try:
                 namespaces.setns_process(self._pidfd, kinds.flags_of(self._fds))
-                self._become_root_inside()
+                self._become_root()
                 return
             except KernelError as error:
                 # EINVAL: this kernel has no pidfds in setns(2).
@@ -62,18 +65,11 @@ class Handles:
             except KernelError as error:
                 error.arguments["kind"] = name
                 raise
-        self._become_root_inside()
+        self._become_root()
 
-    def _become_root_inside(self) -> None:
-        if "user" not in self._fds:
-            return
-        # Joining keeps the ids of the caller, which the maps inside may not even hold.
-        with contextlib.suppress(OSError):
-            os.setgroups([])
-        with contextlib.suppress(OSError):
-            os.setresgid(0, 0, 0)
-        with contextlib.suppress(OSError):
-            os.setresuid(0, 0, 0)
+    def _become_root(self) -> None:
+        if "user" in self._fds:
+            credentials.become_root()
 
     def only(self, names: t.Collection[str]) -> Handles:
         """Close the files of all other kinds; return self."""
@@ -96,12 +92,23 @@ class Handles:
         self.close()
 
 
-class Target(t.NamedTuple):
+class Target(Value):
     """What to act on; at most one of the three, none of them means the host itself."""
 
-    namespace: str | None = None
-    pid: int | None = None
-    namespace_path: str | None = None
+    __slots__ = ("namespace", "namespace_path", "pid")
+
+    def __init__(
+        self,
+        namespace: str | None = None,
+        pid: int | None = None,
+        namespace_path: str | None = None,
+    ) -> None:
+        # The name of a named namespace.
+        self.namespace = namespace
+        # A process: what it lives in.
+        self.pid = pid
+        # A namespace file.
+        self.namespace_path = namespace_path
 
     def __str__(self) -> str:
         if self.namespace is not None:
@@ -119,7 +126,7 @@ class Target(t.NamedTuple):
 
     def checked(self) -> Target:
         """This target when its options make sense by themselves. Raises Refused."""
-        if sum(value is not None for value in self) > 1:
+        if sum(value is not None for value in self._fields().values()) > 1:
             raise Refused("give at most one of namespace, pid and namespace_path")
         if self.namespace is not None:
             host_paths.checked_name(self.namespace)

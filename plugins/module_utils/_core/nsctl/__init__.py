@@ -12,7 +12,12 @@ from __future__ import annotations
 
 import os
 import sys
-import typing as t
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
+    _Run = t.Callable[[str, t.Sequence[str]], int]
 
 # Of the command itself; `exec` and `enter` end with the program's own.
 FAILED = 1
@@ -21,8 +26,6 @@ WRONG_USAGE = 2
 NOT_STARTED = 125
 
 _ENTERING = ("exec", "enter")
-
-_Run = t.Callable[[str, t.Sequence[str]], int]
 
 
 def main(words: t.Sequence[str]) -> int:

@@ -10,19 +10,27 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import typing as t
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 
 class WrongUsage(Exception):
     """The command line makes no sense: the argument says why."""
 
 
-class Given(t.NamedTuple):
-    """What was given: ``switches`` by name, ``values`` by name in their order, ``operands``."""
+class Given:
+    """What a command line gives."""
 
-    switches: set[str]
-    values: dict[str, list[str]]
-    operands: list[str]
+    __slots__ = ("operands", "switches", "values")
+
+    def __init__(self) -> None:
+        # The names of the options without a value.
+        self.switches: set[str] = set()
+        # The values of the others by their names, in their order.
+        self.values: dict[str, list[str]] = {}
+        # All other words, in their order.
+        self.operands: list[str] = []
 
     def last(self, name: str) -> str | None:
         """The value of an option that counts once, or None where it was not given."""
@@ -41,7 +49,7 @@ def parse(
     Both `--name value` and `--name=value` are a value. Options end at `--`, and, when there
     are to be ``operands`` of them, where the words of a program begin. Raises WrongUsage.
     """
-    given = Given(set(), {}, [])
+    given = Given()
     rest = list(words)
     while rest:
         word = rest.pop(0)

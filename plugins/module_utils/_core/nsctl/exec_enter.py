@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import typing as t
 
 from .. import actions, kinds
 from ..errors import KernelError, Refused, StepFailed, in_words
@@ -26,6 +25,10 @@ from ..process.program import FLAG, LIST, OPTIONS, Program
 from ..syscalls import namespaces, processes
 from . import NOT_STARTED, complain
 from .arguments import Given, WrongUsage, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 # What shells end with when a program cannot be run, or is not there.
 _NOT_EXECUTABLE = 126
@@ -101,11 +104,9 @@ def _check_elsewhere(target: Target, handles: Handles) -> None:
 def _new_kinds(given: Given) -> tuple[str, ...]:
     """The kinds that the program gets new ones of. Raises WrongUsage."""
     new = _list_of(given, "new") or ()
-    possible = ("cgroup", "ipc", "mnt", "net", "uts")
-    wrong = [kind for kind in new if kind not in possible]
+    wrong = [kind for kind in new if kind not in kinds.IN_PLACE]
     if wrong:
-        # Those of pid and time are for children only; a user namespace would own the others.
-        raise WrongUsage(f"--new takes {', '.join(possible)}, not {wrong[0]!r}")
+        raise WrongUsage(f"--new takes {', '.join(kinds.IN_PLACE)}, not {wrong[0]!r}")
     return new
 
 

@@ -14,11 +14,14 @@ import os
 import pickle
 import select
 import socket
-import typing as t
 
 from ..errors import Refused
 from ..namespace import enter
 from ..namespace.target import Handles
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 _SOCKET = "NOTIFY_SOCKET"
 _PATIENCE = 5.0

@@ -9,15 +9,17 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
+import _signal  # type: ignore[import-not-found] # signal loads enum, for the names of its numbers
 import os
 import resource
-import signal
-import typing as t
 
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 _TERMINAL = 0
 # From the terminal, and so sent to the whole foreground group: the child has it already.
@@ -25,18 +27,18 @@ _SI_KERNEL = 0x80
 # Those that ask a process to do something; the others tell it of its own mistakes, or stop it
 # together with its group.
 _PASSED_ON = {
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGWINCH,
-    signal.SIGURG,
-    signal.SIGIO,
-    signal.SIGPWR,
-    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+    _signal.SIGHUP,
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+    _signal.SIGTERM,
+    _signal.SIGUSR1,
+    _signal.SIGUSR2,
+    _signal.SIGALRM,
+    _signal.SIGWINCH,
+    _signal.SIGURG,
+    _signal.SIGIO,
+    _signal.SIGPWR,
+    *range(_signal.SIGRTMIN, _signal.SIGRTMAX + 1),
 }
 
 
@@ -46,23 +48,23 @@ def run(handles: Handles, body: t.Callable[[], int]) -> int:
     The child dies with this process. Where we have the terminal the child gets it, in a process
     group of its own: ours cannot be named in its pid namespace. Raises KernelError.
     """
-    waited_for = _PASSED_ON | {signal.SIGCHLD}
+    waited_for = _PASSED_ON | {_signal.SIGCHLD}
     # Who hands the terminal around while others have it gets SIGTTOU for it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for | {signal.SIGTTOU})
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, waited_for | {_signal.SIGTTOU})
     has_terminal = _has_terminal()
 
     def child() -> int:
-        processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        processes.prctl(processes.PR_SET_PDEATHSIG, _signal.SIGKILL)
         if has_terminal:
             os.setpgid(0, 0)
             os.tcsetpgrp(_TERMINAL, os.getpgrp())
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         return body()
 
     pid = enter.spawn(child, joins=handles)
     while True:
-        found = signal.sigwaitinfo(waited_for)
-        if found.si_signo != signal.SIGCHLD:
+        found = _signal.sigwaitinfo(waited_for)
+        if found.si_signo != _signal.SIGCHLD:
             if found.si_code != _SI_KERNEL:
                 os.kill(pid, found.si_signo)
             continue
@@ -73,10 +75,10 @@ def run(handles: Handles, body: t.Callable[[], int]) -> int:
             _give_terminal_to(os.getpgrp())
         if os.WIFSTOPPED(status):
             # For the shell that started us we are the job; we go on when it says so.
-            os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(os.getpid(), _signal.SIGSTOP)
             if has_terminal:
                 _give_terminal_to(pid)
-            os.kill(-pid if has_terminal else pid, signal.SIGCONT)
+            os.kill(-pid if has_terminal else pid, _signal.SIGCONT)
         elif os.WIFSIGNALED(status):
             _die_of(os.WTERMSIG(status), before)
             return 128 + os.WTERMSIG(status)
@@ -92,15 +94,17 @@ def _has_terminal() -> bool:
 
 
 def _give_terminal_to(group: int) -> None:
-    with contextlib.suppress(OSError):  # it was hung up
+    try:
         os.tcsetpgrp(_TERMINAL, group)
+    except OSError:  # it was hung up
+        pass
 
 
 def _die_of(number: int, mask: t.Iterable[int]) -> None:
     """End by the same signal, without a core of our own beside the program's."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    if number != signal.SIGKILL:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if number != _signal.SIGKILL:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     os.kill(os.getpid(), number)

@@ -4,70 +4,69 @@
 
 """Which ids a user and its groups mean, strictly: nothing that is no number becomes one.
 
-TargetView another root names are looked up in its own /etc/passwd and /etc/group, read as text: the
+Inside another root names are looked up in its own /etc/passwd and /etc/group, read as text: the
 C library would load name service modules out of that root and run them (CVE-2019-14271).
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import pwd
 import stat
-import typing as t
 
 from ..errors import Refused
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
+    # Where names are looked up.
+    Database = t.Union["Files", "Host"]
 
 # (uid_t)-1 means "leave it as it is" to setresuid(2), and so can be nobody's id.
 _LARGEST = (1 << 32) - 2
 _LARGEST_FILE = 16 << 20
 
 
-class Account(t.NamedTuple):
+class Account(Value):
     """A user that a database knows."""
 
-    name: str
-    uid: int
-    gid: int
+    __slots__ = ("gid", "name", "uid")
+
+    def __init__(self, name: str, uid: int, gid: int) -> None:
+        self.name = name
+        self.uid = uid
+        # Of its primary group.
+        self.gid = gid
 
 
-class Identity(t.NamedTuple):
-    """The ids a program runs with. None leaves what the process has.
+class Identity(Value):
+    """The ids a program runs with. None leaves what the process has."""
 
-    ``groups_implied`` says that nobody asked for the groups: they follow from the user.
-    """
+    __slots__ = ("gid", "groups", "groups_implied", "uid")
 
-    uid: int | None = None
-    gid: int | None = None
-    groups: tuple[int, ...] | None = None
-    groups_implied: bool = False
-
-
-class Database(t.Protocol):
-    """Where names are looked up."""
-
-    @property
-    def title(self) -> str:
-        """What it is, for people."""
-
-    def user(self, name: str) -> Account | None:
-        """The user of this name."""
-
-    def user_by_id(self, uid: int) -> Account | None:
-        """The first user with this uid."""
-
-    def group(self, name: str) -> int | None:
-        """The gid of the group of this name."""
-
-    def groups_of(self, account: Account) -> tuple[int, ...]:
-        """The gids of the groups that list the user as a member, and its own, sorted."""
+    def __init__(
+        self,
+        uid: int | None = None,
+        gid: int | None = None,
+        groups: tuple[int, ...] | None = None,
+        groups_implied: bool = False,
+    ) -> None:
+        self.uid = uid
+        self.gid = gid
+        # The supplementary groups.
+        self.groups = groups
+        # Nobody asked for the groups: they follow from the user.
+        self.groups_implied = groups_implied
 
 
 class Files:
     """The database in the text of passwd(5) and group(5)."""
 
+    # For people.
     title = "/etc/passwd and /etc/group of the program's root"
 
     def __init__(self, passwd: str, group: str) -> None:
@@ -83,19 +82,19 @@ class Files:
         ]
 
     def user(self, name: str) -> Account | None:
-        """See Database."""
+        """The user of this name."""
         return next((each for each in self._accounts if each.name == name), None)
 
     def user_by_id(self, uid: int) -> Account | None:
-        """See Database."""
+        """The first user with this uid."""
         return next((each for each in self._accounts if each.uid == uid), None)
 
     def group(self, name: str) -> int | None:
-        """See Database."""
+        """The gid of the group of this name."""
         return next((gid for each, gid, _members in self._groups if each == name), None)
 
     def groups_of(self, account: Account) -> tuple[int, ...]:
-        """See Database."""
+        """The gids of the groups that list the user as a member, and its own, sorted."""
         gids = {gid for _name, gid, members in self._groups if account.name in members}
         return tuple(sorted(gids | {account.gid}))
 
@@ -103,31 +102,37 @@ class Files:
 class Host:
     """The host's own database, with all of its name services (nsswitch.conf(5))."""
 
+    # See Files for all of it.
     title = "the users and groups of this host"
 
     def user(self, name: str) -> Account | None:
-        """See Database."""
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-        return None
+        """See Files."""
+        try:
+            return _account(pwd.getpwnam(name))
+        except KeyError:
+            return None
 
     def user_by_id(self, uid: int) -> Account | None:
-        """See Database."""
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwuid(uid)
-            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-        return None
+        """See Files."""
+        try:
+            return _account(pwd.getpwuid(uid))
+        except KeyError:
+            return None
 
     def group(self, name: str) -> int | None:
-        """See Database."""
-        with contextlib.suppress(KeyError):
+        """See Files."""
+        try:
             return grp.getgrnam(name).gr_gid
-        return None
+        except KeyError:
+            return None
 
     def groups_of(self, account: Account) -> tuple[int, ...]:
-        """See Database."""
+        """See Files."""
         return tuple(sorted(set(os.getgrouplist(account.name, account.gid))))
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
 def files_of_this_root() -> Files:

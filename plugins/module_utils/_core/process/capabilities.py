@@ -9,9 +9,11 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import typing as t
-
 from ..errors import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 # The place in this tuple is the number of the capability.
 NAMES: tuple[str, ...] = (

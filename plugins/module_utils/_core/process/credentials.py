@@ -11,31 +11,38 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import typing as t
 
 from ..errors import KernelError, Refused
 from ..syscalls import processes
 from . import capabilities
 from .accounts import Identity
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
 _MOST_CAPABILITIES = 64
 
 
 def become_root() -> None:
-    """In a new user namespace, once its maps are written: be its root, where it has one.
+    """In a user namespace that is new and has its maps, or was joined: be its root, if it has one.
 
     The kernel lets the ids of the caller be, which the maps may not even hold.
     """
-    # Without the right to set groups (user_namespaces(7), "deny") there are none to be dropped.
-    with contextlib.suppress(OSError):
+    try:
         os.setgroups([])
-    with contextlib.suppress(OSError):
+    except OSError:  # without the right to set them (user_namespaces(7), "deny")
+        pass
+    try:
         os.setresgid(0, 0, 0)
-    with contextlib.suppress(OSError):
+    except OSError:  # no gid 0 inside
+        pass
+    try:
         os.setresuid(0, 0, 0)
+    except OSError:  # no uid 0 inside
+        pass
 
 
 def take_on(identity: Identity, wanted: t.Collection[str] | None) -> None:
@@ -78,7 +85,7 @@ def _set_ids(identity: Identity) -> Identity:
                 raise
             # A user namespace whose maker may not set groups denies it inside as well: the
             # groups that are there are those that the maker has anyway (user_namespaces(7)).
-            identity = identity._replace(groups=None)
+            identity = identity.replace(groups=None)
     if identity.gid is not None:
         _as_kernel_error("setresgid", os.setresgid, *[identity.gid] * 3)
     if identity.uid is not None:

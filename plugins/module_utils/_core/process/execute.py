@@ -10,13 +10,11 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
+import _signal  # type: ignore[import-not-found] # signal loads enum, for the names of its numbers
 import errno
 import os
 import resource
-import signal
 import stat
-import typing as t
 
 from .. import actions
 from ..errors import KernelError, Refused
@@ -24,6 +22,10 @@ from ..host_paths import DEFAULT_PATH
 from ..syscalls import files, processes
 from . import accounts, credentials, executable, explain
 from .program import Program, limit_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 
 class NotStarted(Exception):
@@ -143,16 +145,18 @@ def enter_directory(path: str) -> None:
 
 def _reset_signals() -> None:
     """Default dispositions and nothing blocked: both survive execve(2), and Python ignores some."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError, ValueError):  # those the C library keeps for itself
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
+        try:
+            _signal.signal(number, _signal.SIG_DFL)
+        except (OSError, ValueError):  # those the C library keeps for itself
+            pass
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _unignore_signals() -> None:
     """Only what Python itself ignores; the rest is as the caller's caller has it (nohup(1))."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
 
 
 def _set_limit(name: str, limit: tuple[int, int]) -> None:
@@ -179,8 +183,10 @@ def _give_away_pipes(identity: accounts.Identity) -> None:
     """Let the program open /dev/stdout by name: its pipes belong to the one who made them."""
     for fd in (1, 2):
         if identity.uid is not None and stat.S_ISFIFO(os.fstat(fd).st_mode):
-            with contextlib.suppress(OSError):  # its owner has no id in this user namespace
+            try:
                 os.fchown(fd, identity.uid, -1)
+            except OSError:  # its owner has no id in this user namespace
+                pass
 
 
 def _title(identity: accounts.Identity) -> str:

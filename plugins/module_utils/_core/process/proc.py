@@ -9,12 +9,15 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import typing as t
 
 from .. import kinds
+from ..values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 _CHUNK = 65536
 
@@ -32,8 +35,10 @@ def ids_of_process(pid: int | str, names: t.Iterable[str] = kinds.NAMES) -> dict
     """
     ids = {}
     for name in names:
-        with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+        try:
             ids[name] = parse_link(os.readlink(f"/proc/{pid}/ns/{name}"))
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            pass
     return ids
 
 
@@ -42,16 +47,27 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-class ProcessFacts(t.NamedTuple):
-    """What /proc/PID says of a process; ``start`` is its start in clock ticks since boot."""
+class ProcessFacts(Value):
+    """What /proc/PID says of a process (proc_pid_stat(5))."""
 
-    pid: int
-    parent: int
-    session: int
-    state: str
-    start: int
-    uid: int
-    command: str
+    __slots__ = ("command", "parent", "pid", "session", "start", "state", "uid")
+
+    def __init__(
+        self, *, pid: int, parent: int, session: int, state: str, start: int, uid: int, command: str
+    ) -> None:
+        self.pid = pid
+        # The pid of its parent.
+        self.parent = parent
+        # The pid of the leader of its session.
+        self.session = session
+        # A letter: "Z" and "X" are those of a process that has ended.
+        self.state = state
+        # In clock ticks since boot: tells it from a later process with the same pid.
+        self.start = start
+        # Its effective uid.
+        self.uid = uid
+        # Its arguments with spaces between them; the name of its file where it has none.
+        self.command = command
 
 
 def process_facts(pid: int) -> ProcessFacts | None:

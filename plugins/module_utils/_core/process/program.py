@@ -14,6 +14,7 @@ from __future__ import annotations
 import resource
 
 from ..errors import Refused
+from ..values import Value
 from . import accounts, capabilities
 
 TYPE_CHECKING = False
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import typing as t
 
 
-class Program:
-    """A program and what it runs with. Not to be changed once it is made: see replace()."""
+class Program(Value):
+    """A program and what it runs with."""
 
     __slots__ = (
         "argv",
@@ -75,21 +76,6 @@ class Program:
         self.limits = {name: (soft, hard) for name, (soft, hard) in (limits or {}).items()}
         # None for the one that is there.
         self.umask = umask
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Program):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
-
-    __hash__ = None  # type: ignore[assignment] # it holds dictionaries
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"Program({fields})"
-
-    def replace(self, **changes: t.Any) -> Program:
-        """This program with other values in these fields."""
-        return Program(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
 
     def checked(self) -> Program:
         """This program when it makes sense by itself. Raises Refused."""

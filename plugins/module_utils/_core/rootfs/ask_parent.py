@@ -15,7 +15,8 @@ import signal
 import socket
 import typing as t
 
-from ..namespace.enter import Joinable, spawn
+from ..namespace.enter import spawn
+from ..namespace.target import Handles
 from ..syscalls import processes
 
 Ask = t.Callable[..., t.Any]
@@ -24,7 +25,7 @@ Ask = t.Callable[..., t.Any]
 def call(
     function: t.Callable[[Ask], t.Any],
     *,
-    joins: Joinable,
+    joins: Handles,
     answers: t.Mapping[str, t.Callable[..., t.Any]],
 ) -> t.Any:
     """Call ``function(ask)`` in a child that has joined ``joins``; return what it returns.

@@ -14,9 +14,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import typing as t
 
 from ..errors import KernelError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 NUMBERS = {
     "pidfd_send_signal": 424,

@@ -12,16 +12,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import typing as t
 
 from ..errors import KernelError
+from ..values import Value
 from .call import invoke, is_absent, to_bytes
 
 AT_FDCWD = -100
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 
 _AT_EMPTY_PATH = 0x1000
@@ -58,16 +57,19 @@ class _Statx(ctypes.Structure):
     ]
 
 
-class Place(t.NamedTuple):
-    """Where an open file lies: its mount, and whether it is that mount's root.
+class Place(Value):
+    """Where an open file lies."""
 
-    ``mount_id`` is the id in mountinfo; (``device``, ``inode``) tells one file from another.
-    """
+    __slots__ = ("device", "inode", "is_mount_root", "mount_id")
 
-    mount_id: int
-    is_mount_root: bool
-    device: int
-    inode: int
+    def __init__(self, *, mount_id: int, is_mount_root: bool, device: int, inode: int) -> None:
+        # Of its mount, as in mountinfo.
+        self.mount_id = mount_id
+        # Whether it is the root of that mount.
+        self.is_mount_root = is_mount_root
+        # Both together tell one file from another.
+        self.device = device
+        self.inode = inode
 
 
 def openat2(dir_fd: int, path: str, *, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -119,11 +121,3 @@ def unique_mount_id(fd: int) -> int:
     if not is_absent("statx_mnt_id_unique") and answer.mask & _STATX_MNT_ID_UNIQUE:
         return int(answer.mnt_id)
     return int(_statx(fd, _STATX_MNT_ID).mnt_id)
-
-
-def syncfs(fd: int) -> None:
-    """syncfs(2): have all that was written to the file system of ``fd`` on disk.
-
-    Raises KernelError.
-    """
-    invoke("syncfs", fd, shown={"fd": fd})

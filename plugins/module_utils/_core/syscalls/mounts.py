@@ -14,10 +14,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import typing as t
 
 from ..errors import KernelError
 from .call import invoke, is_absent, to_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 # mount(2)
 MS_RDONLY = 1
@@ -59,7 +62,6 @@ OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 AT_RECURSIVE = 0x8000
 AT_EMPTY_PATH = 0x1000
-AT_SYMLINK_NOFOLLOW = 0x100
 
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOVE_MOUNT_T_EMPTY_PATH = 0x40

@@ -13,10 +13,13 @@ import ctypes
 import errno
 import os
 import sys
-import typing as t
 
 from ..errors import KernelError
 from .call import invoke
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
 
 CLONE_PARENT = 0x00008000
 
