@@ -222,11 +222,22 @@ service:
       type: int
       sample: 4242
     log:
-      description: The file on the host that its output goes to.
+      description: The file on the host that its output goes to, with systemd the command that shows it.
       type: str
       sample: /var/log/linux-namespaces/web/nginx.log
+    enabled:
+      description: Whether it is started at boot.
+      returned: with systemd
+      type: bool
+      sample: true
+    unit:
+      description: The file of its unit.
+      returned: with systemd
+      type: str
+      sample: /etc/systemd/system/linux-namespaces:web:nginx.service
     argv:
       description: The program and its arguments.
+      returned: without systemd, unless it is absent
       type: list
       elements: str
       sample: [/usr/sbin/nginx, -g, daemon off;]
@@ -244,12 +255,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
+    Ready,
+    Reload,
+    ServiceSpec,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import DEFAULT_PATH
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import systemctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
-from ansible_collections.linux.namespaces.plugins.module_utils._core.service import plain, systemd
+from ansible_collections.linux.namespaces.plugins.module_utils._core.service import supervisor
+from ansible_collections.linux.namespaces.plugins.module_utils._core.service.model import (
+    ServiceRequest,
+)
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -260,7 +278,7 @@ ARGUMENTS: dict[str, t.Any] = {
         "choices": ["started", "stopped", "restarted", "reloaded", "absent"],
         "default": "started",
     },
-    "supervisor": {"type": "str", "choices": ["auto", "systemd", "none"], "default": "auto"},
+    "supervisor": {"type": "str", "choices": ["auto", *supervisor.SUPERVISORS], "default": "auto"},
     "enabled": {"type": "bool"},
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
     **program.arguments(),
@@ -287,19 +305,16 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def program_of(params: t.Mapping[str, t.Any]) -> program.Program | None:
-    if params["argv"] is None:
-        return None
+def program_of(params: t.Mapping[str, t.Any]) -> program.Program:
+    limits = {name: limit_of(name, text) for name, text in params["limits"].items()}
+    environment = {key: str(text) for key, text in params["environment"].items()}
     return program.Program(
-        argv=tuple(params["argv"]),
-        environment={
-            "PATH": DEFAULT_PATH,
-            **{key: str(text) for key, text in params["environment"].items()},
-        },
-        limits={name: limit_of(name, text) for name, text in params["limits"].items()},
+        params["argv"] or (),
+        environment={"PATH": DEFAULT_PATH, **environment},
+        limits=limits,
         umask=0o022,
         **program.given(params),
-    ).checked()
+    )
 
 
 def limit_of(name: str, text: object) -> tuple[int, int]:
@@ -313,60 +328,47 @@ def limit_of(name: str, text: object) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def wanted_of(params: t.Mapping[str, t.Any]) -> plain.Wanted:
-    reload_by = params["reload"] or {}
-    ready = params["ready"] or {}
-    return plain.Wanted(
+def reload_of(params: t.Mapping[str, t.Any]) -> Reload | None:
+    given = params["reload"] or {}
+    found = Reload(signal=given.get("signal") or "", argv=tuple(given.get("argv") or ()))
+    return found if found != Reload() else None
+
+
+def ready_of(params: t.Mapping[str, t.Any]) -> Ready:
+    given = params["ready"] or {}
+    return Ready(**{name: value for name, value in given.items() if value is not None})
+
+
+def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
+    spec = ServiceSpec(
         namespace=params["namespace"],
         name=params["name"],
-        state=params["state"],
         program=program_of(params),
-        kinds=tuple(params["kinds"]),
-        reload_signal=reload_by.get("signal") or "",
-        reload_argv=tuple(reload_by.get("argv") or ()),
+        kinds=tuple(sorted(set(params["kinds"]))),
+        reload=reload_of(params),
         stop_signal=params["stop_signal"] or "",
         stop_timeout=params["stop_timeout"],
-        ready=plain.Ready(
-            port=ready.get("port"),
-            address=ready.get("address") or "127.0.0.1",
-            file=ready.get("file") or "",
-            notify=bool(ready.get("notify")),
-            timeout=ready.get("timeout") or 30,
-        ),
+        ready=ready_of(params),
     )
-
-
-def run(params: t.Mapping[str, t.Any], *, check: bool) -> plain.Outcome:
-    wanted = wanted_of(params)
-    supervisor = params["supervisor"]
-    if supervisor == "auto":
-        supervisor = "systemd" if systemctl.runs_here() else "none"
-    if supervisor == "systemd":
-        if not systemctl.runs_here():
-            raise Refused("systemd does not manage this host", "Use supervisor: none.")
-        return systemd.run(
-            wanted,
-            nsctl,
-            enabled=params["enabled"],
-            check=check,
-            lock_timeout=_module.LOCK_TIMEOUT,
-        )
-    if params["enabled"]:
-        raise Refused("without systemd nothing can be enabled", "Leave enabled out.")
-    if wanted.ready.notify:
-        raise Refused("without systemd there is nobody to notify", "Use ready: {port: ...}.")
-    return plain.run(wanted, check=check, lock_timeout=_module.LOCK_TIMEOUT)
+    return ServiceRequest(
+        spec,
+        gives_program=params["argv"] is not None,
+        state=params["state"],
+        enabled=params["enabled"],
+        supervisor=params["supervisor"],
+        lock_timeout=_module.LOCK_TIMEOUT,
+    )
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
-        outcome = run(module.params, check=module.check_mode)
+        result = supervisor.run(request_of(module.params), nsctl, check=module.check_mode)
         module.exit_json(
-            changed=bool(outcome.actions),
-            actions=outcome.actions,
-            service=outcome.service,
-            **_module.diff_of(module, outcome.before, outcome.after, outcome.actions),
+            changed=bool(result.actions),
+            actions=result.actions,
+            service=result.service,
+            **_module.diff_of(module, result.before, result.after, result.actions),
         )
 
 

@@ -31,6 +31,9 @@ from web_service import (
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import service_note
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
+    Reload,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import nsfs, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
@@ -78,14 +81,14 @@ def test_a_process_with_the_same_pid_is_left_alone(web: Web) -> None:
         children = session(foreign.pid)
         assert len(children) == 1
         stale = note._replace(process=note.process._replace(pid=foreign.pid))
-        service_note.write(web.name, "idle", stale)
+        service_note.write(stale)
         assert web.converge(state="stopped")["changed"] is False
         assert web.converge("plain")["actions"] == ["start service idle"]
         # The same when that one has ended as well, and has left something behind.
         web.converge(state="stopped")
         foreign.kill()
         foreign.wait()
-        service_note.write(web.name, "idle", stale)
+        service_note.write(stale)
         assert web.converge(state="absent")["actions"] == ["remove service idle"]
         assert not has_ended(children[0])
     finally:
@@ -283,7 +286,7 @@ def test_what_is_left_out_stays_as_it_was_noted(web: Web) -> None:
     )
     note = service_note.read(web.name, "idle")
     assert note is not None
-    assert (note.kinds, note.reload_signal) == (("uts",), "USR1")
+    assert (note.spec.kinds, note.spec.reload) == (("uts",), Reload(signal="USR1"))
 
 
 def test_in_a_pid_namespace(make_web: t.Callable[..., Web]) -> None:

@@ -12,6 +12,11 @@ import subprocess
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
+    Ready,
+    Reload,
+    ServiceSpec,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import systemd_unit
 
@@ -104,8 +109,8 @@ def _words(line: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def test_a_unit_that_says_little() -> None:
-    unit = systemd_unit.Unit("web", "idle", Program(("/usr/bin/idle", "a b", "$HOME", "50%")))
-    assert systemd_unit.text(unit) == (
+    spec = ServiceSpec("web", "idle", Program(("/usr/bin/idle", "a b", "$HOME", "50%")))
+    assert systemd_unit.text(spec, ["mnt"]) == (
         "# Written by linux.namespaces.ns_service; what is changed here is lost.\n"
         "[Unit]\n"
         "Description=idle in namespace web\n"
@@ -144,19 +149,17 @@ def test_a_unit_that_says_all() -> None:
         },
         umask=0o27,
     )
-    unit = systemd_unit.Unit(
+    spec = ServiceSpec(
         "web",
         "idle",
         program,
-        joins=("mnt", "pid"),
-        creates=("net",),
-        is_child=True,
-        reload_signal="hup",
+        kinds=("net",),
+        reload=Reload(signal="hup"),
         stop_signal="SIGQUIT",
         stop_timeout=2.5,
-        notify_timeout=30.0,
+        ready=Ready(notify=True),
     )
-    assert systemd_unit.text(unit).partition("[Service]\n")[2] == (
+    assert systemd_unit.text(spec, ("mnt", "net", "pid")).partition("[Service]\n")[2] == (
         "Type=notify\n"
         "TimeoutStartSec=30\n"
         "NotifyAccess=main\n"
@@ -183,8 +186,8 @@ def test_a_unit_that_says_all() -> None:
 
 def test_a_program_that_reloads_gets_its_words_as_they_are() -> None:
     program = Program(("/usr/bin/idle",), groups=(), capabilities=())
-    unit = systemd_unit.Unit("web", "idle", program, reload_argv=("/bin/re load", "$MAINPID"))
-    text = systemd_unit.text(unit)
+    reload = Reload(argv=("/bin/re load", "$MAINPID"))
+    text = systemd_unit.text(ServiceSpec("web", "idle", program, reload=reload), ("mnt",))
     assert (
         "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --groups= --capabilities="
         " -- /usr/bin/idle\n"

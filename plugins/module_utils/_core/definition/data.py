@@ -13,7 +13,14 @@ import typing as t
 
 _Value = t.TypeVar("_Value")
 
-_NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object"}
+_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 class Fields:
@@ -33,7 +40,9 @@ class Fields:
                 raise ValueError(f"{self._what} has no {key}")
             return default
         value = self._left.pop(key)
-        # To Python true is a number as well.
+        if kind is float and type(value) is int:
+            value = float(value)
+        # To Python true is a whole number as well.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise ValueError(f"{key} of {self._what} is not {_NAMES[kind]}")
         return value

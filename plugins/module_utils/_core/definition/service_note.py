@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is noted of a service that was started without systemd.
+"""What is noted of a service that runs without systemd: what it is, and which process it is.
 
 The note is in /run/linux-namespaces/NAME/services/SERVICE.json, from before the program runs: a
 killed run leaves no process that nobody knows.
@@ -16,24 +16,24 @@ import typing as t
 
 from .. import host_paths
 from ..errors import Refused
-from ..process import watch
 from ..process.program import Program
+from ..process.watch import Running
 from ..storage import atomic, json_file
+from .data import Fields
+from .service import Reload, ServiceSpec
+
+# Notes of 0.1.0 have no version: see _of_before().
+VERSION = 2
 
 
 class Note(t.NamedTuple):
-    """The program, the process that it is, and how it is to be treated.
+    """A service that was started, until it is removed."""
 
-    ``lives_in`` are the ids of its namespaces, by kind: of those that it joined and its own.
-    """
-
-    program: Program
-    kinds: tuple[str, ...]
-    process: watch.Running
+    spec: ServiceSpec
+    # The process that is the program, or was.
+    process: Running
+    # The ids of its namespaces, by kind: of those that it joined and its own.
     lives_in: dict[str, int]
-    reload_signal: str = ""
-    reload_argv: tuple[str, ...] = ()
-    stop_signal: str = ""
 
 
 def path_of(namespace: str, name: str) -> str:
@@ -47,25 +47,32 @@ def names(namespace: str) -> list[str]:
         found = os.listdir(f"{host_paths.directory(namespace)}/services")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(name[:-5] for name in found if name.endswith(".json"))
+    every = [name[:-5] for name in found if name.endswith(".json")]
+    return sorted(name for name in every if host_paths.is_name(name))
 
 
 def read(namespace: str, name: str) -> Note | None:
     """The note of a service, None where there is none. Raises Refused where it is damaged."""
     path = path_of(namespace, name)
     try:
-        noted = json_file.read(path)
-        return None if noted is None else _from_data(noted)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = json_file.read(path)
+        return None if found is None else _note_of(namespace, name, found)
+    except (ValueError, IsADirectoryError) as error:
         raise Refused(
             f"{path} is damaged: {error}",
             f"End what still runs in namespace {namespace}, and remove the file.",
         ) from error
 
 
-def write(namespace: str, name: str, note: Note) -> None:
+def write(note: Note) -> None:
     """Write the note. Call it with the lock of the namespace held. Raises OSError."""
-    json_file.write(path_of(namespace, name), _as_data(note))
+    data = {
+        "version": VERSION,
+        "spec": note.spec.to_data(),
+        "process": {"pid": note.process.pid, "start": note.process.start},
+        "lives_in": note.lives_in,
+    }
+    json_file.write(path_of(note.spec.namespace, note.spec.name), data)
 
 
 def remove(namespace: str, name: str) -> None:
@@ -73,20 +80,34 @@ def remove(namespace: str, name: str) -> None:
     atomic.remove(path_of(namespace, name))
 
 
-def _as_data(note: Note) -> dict[str, t.Any]:
-    data = note._asdict()
-    data["program"] = note.program.to_data()
-    data["process"] = note.process._asdict()
-    return data
+def _note_of(namespace: str, name: str, data: dict[str, t.Any]) -> Note:
+    """What a file says. Raises ValueError."""
+    fields = Fields(data, "the note")
+    version = fields.take("version", int, 1)
+    if version == 1:
+        spec = _of_before(namespace, name, fields)
+    elif version == VERSION:
+        spec = ServiceSpec.from_data(fields.take("spec", dict))
+    else:
+        raise ValueError(f"it has version {version}, this collection reads version {VERSION}")
+    process = Fields(fields.take("process", dict), "the process")
+    running = Running(process.take("pid", int), process.take("start", int))
+    process.done()
+    lives_in = fields.table("lives_in", int)
+    fields.done()
+    if not lives_in:
+        raise ValueError("the note does not say which namespaces the process lives in")
+    return Note(spec, running, lives_in)
 
 
-def _from_data(data: t.Mapping[str, t.Any]) -> Note:
-    return Note(
-        program=Program.from_data(data["program"]),
-        kinds=tuple(data["kinds"]),
-        process=watch.Running(**data["process"]),
-        lives_in=dict(data["lives_in"]),
-        reload_signal=data["reload_signal"],
-        reload_argv=tuple(data["reload_argv"]),
-        stop_signal=data["stop_signal"],
+def _of_before(namespace: str, name: str, fields: Fields) -> ServiceSpec:
+    """The service that version 0.1.0 noted, which knew less of it. Raises ValueError."""
+    reload_by = Reload(fields.take("reload_signal", str), fields.texts("reload_argv"))
+    return ServiceSpec(
+        namespace=namespace,
+        name=name,
+        program=Program.from_data(fields.take("program", dict)),
+        kinds=fields.texts("kinds"),
+        reload=reload_by if reload_by != Reload() else None,
+        stop_signal=fields.take("stop_signal", str),
     )

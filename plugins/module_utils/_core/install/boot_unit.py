@@ -58,7 +58,9 @@ def removal() -> list[Action]:
 
 def wait() -> None:
     """Wait while it is being started: what runs in a namespace starts after it."""
-    if "activating" in systemctl.run("show", "--property", "ActiveState", NAME):
+    if systemctl.runs_here() and "activating" in systemctl.run(
+        "show", "--property", "ActiveState", NAME
+    ):
         with contextlib.suppress(SystemctlFailed):  # why a definition fails is its own affair
             systemctl.run("start", NAME)
 

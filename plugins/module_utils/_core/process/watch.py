@@ -14,7 +14,6 @@ import errno
 import os
 import select
 import signal
-import socket
 import time
 import typing as t
 
@@ -179,17 +178,3 @@ def wait_until(
         if ends_within(_PAUSE) or time.monotonic() > deadline:
             return False
     return not ends_within(0)
-
-
-def answers(address: str, port: int) -> bool:
-    """Whether somebody accepts TCP connections there, from the caller's network namespace."""
-    try:
-        # As bytes: for text Python would import a codec, from the root that was entered.
-        found = socket.getaddrinfo(address.encode(), port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _name, place = found[0]
-        with socket.socket(family, kind, protocol) as connection:
-            connection.settimeout(1)
-            connection.connect(place)
-            return True
-    except OSError:
-        return False

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What ns_service does on hosts with systemd: a unit that enters the namespace by nsctl.
+"""The supervisor `systemd`, on hosts that it manages: a unit that enters the namespace by nsctl.
 
 The unit's main process is the program itself: nsctl joins the namespaces and becomes it.
 PRIVATE to the collection linux.namespaces.
@@ -12,227 +12,233 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import subprocess
 import time
-import types
 import typing as t
 
-from .. import actions as steps
 from .. import host_paths
+from ..actions import Action
+from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD
 from ..errors import Refused
-from ..install import boot_unit, host_command, systemctl
-from ..namespace import lock, pins
-from ..namespace.target import Target
+from ..install import systemctl
+from ..install.systemctl import SystemctlFailed
+from ..namespace import pins
 from ..process import watch
-from ..process.program import Program
+from ..process.watch import Running
 from ..storage import atomic
-from . import systemd_unit
-from .plain import Outcome, Wanted, is_up
+from . import ready, systemd_unit
+from .model import Observed, ServiceRequest
 
 _LAST_LINES = "20"
 _PAUSE = 0.02
 # What nsctl cannot give a program without staying beside it, or without owning all the rest.
 _NOT_PRIVATE = ("pid", "time", "user")
+_STARTED = ("active", "reloading", "activating")
 
 
-class _Seen(t.NamedTuple):
-    """The unit as it is: its text or None, and what systemd says of it.
+class _Unit(t.NamedTuple):
+    """The unit as it is."""
 
-    ``active`` also while it starts, but not while systemd waits to start it once more after a
-    failure; ``restarts`` is how often it did. ``result`` is why it ended, "success" or such as
-    "exit-code" and "timeout".
-    """
-
+    # Of the file; None where there is none.
     text: str | None
-    active: bool
+    # It runs, starts, or is about to be started once more after a failure.
+    lives: bool
+    # It runs or starts.
+    runs: bool
+    # It starts at boot.
     enabled: bool
+    # systemd has not read the file since it was written.
     stale: bool
+    # Of its main process; 0 without one.
     pid: int
+    # How often it was started again after a failure.
     restarts: int
+    # Why it ended: success, or such as exit-code and timeout.
     result: str
 
 
-def run(
-    wanted: Wanted,
-    nsctl: types.ModuleType,
-    *,
-    enabled: bool | None,
-    check: bool,
-    lock_timeout: float,
-) -> Outcome:
-    """Bring the service into its state; in check mode only say how.
+_NONE = _Unit(None, False, False, False, False, 0, 0, "")
 
-    ``enabled`` is whether it starts at boot, None to leave that as it is. Raises Refused before
-    anything was changed, StepFailed for the step that failed.
-    """
-    wanted.checked()
-    private = sorted(set(wanted.kinds) & set(_NOT_PRIVATE))
-    if private:
-        raise Refused(
-            f"a service of systemd cannot have a {private[0]} namespace of its own",
-            f"Give it to the named namespace ({private[0]} in kinds of ns_namespace), or use "
-            "supervisor: none.",
+
+class Systemd:
+    """See supervisor.Supervisor, which has the documentation of what is public here."""
+
+    needs_nsctl: t.ClassVar[bool] = True
+
+    def __init__(self, request: ServiceRequest) -> None:
+        self._request = request
+        self._name = systemd_unit.file_name(request.spec.namespace, request.spec.name)
+        self._path = f"{systemctl.UNITS}/{self._name}"
+        self._hint = f"Its output is in the journal: journalctl --unit {self._name}."
+        self._seen = _NONE
+
+    @staticmethod
+    def runs_here() -> bool:
+        return systemctl.runs_here()
+
+    def check(self) -> None:
+        if not systemctl.runs_here():
+            raise Refused("systemd does not manage this host", "Use supervisor: none.")
+        private = sorted(set(self._request.spec.kinds) & set(_NOT_PRIVATE))
+        if private:
+            raise Refused(
+                f"a service of systemd cannot have a {private[0]} namespace of its own",
+                f"Give it to the named namespace ({private[0]} in kinds of ns_namespace), or use "
+                "supervisor: none.",
+            )
+
+    def look(self) -> Observed:
+        seen = self._seen = self._unit()
+        return Observed(
+            is_known=seen.text is not None,
+            pid=seen.pid or None,
+            runs=seen.runs,
+            lives=seen.lives,
+            is_outdated=self._text() != seen.text,
+            leaves=seen.text is not None or seen.lives,
+            facts={
+                "enabled": seen.enabled,
+                "unit": self._path,
+                "log": f"journalctl --unit {self._name}",
+            },
+            shown=_shown(seen.enabled, seen.text),
         )
-    there = bool(pins.pinned(wanted.namespace))
-    actions = []
-    if wanted.state not in ("absent", "stopped"):
-        if wanted.program is None and not os.path.exists(_path(wanted)):
-            raise Refused(f"service {wanted.name} is not known, so argv is needed", "Give argv.")
-        if not there and not check:
-            Target(namespace=wanted.namespace).open()  # says that it does not exist
-        # Before the lock is taken: a boot unit that is started waits for it.
-        actions += host_command.present(nsctl, check=check)
-        if not check:
-            boot_unit.wait()
-    locks = there and not check
-    with lock.held(wanted.namespace, timeout=lock_timeout) if locks else contextlib.nullcontext():
-        before = _look(wanted)
-        for name, apply in _plan(wanted, before, enabled):
-            actions.append(name)
-            if not check:
-                steps.run(name, apply)
-        if not check and wanted.state == "absent":
-            actions += host_command.absent(check=False)
-    after = before if check else _look(wanted)
-    predicted = _predicted(wanted, before, enabled) if check and actions else _for_diff(after)
-    return Outcome(actions, _for_diff(before), predicted, _described(wanted, after))
 
+    def predicted(self) -> dict[str, t.Any]:
+        if self._request.state == "absent":
+            return _shown(False, None)
+        enabled = self._request.enabled
+        return _shown(self._seen.enabled if enabled is None else enabled, self._text())
 
-def _path(wanted: Wanted) -> str:
-    return f"{systemctl.UNITS}/{_name(wanted)}"
-
-
-def _name(wanted: Wanted) -> str:
-    return systemd_unit.file_name(wanted.namespace, wanted.name)
-
-
-def _look(wanted: Wanted) -> _Seen:
-    try:
-        with open(_path(wanted), encoding="utf-8", errors="surrogateescape") as unit:
-            text: str | None = unit.read()
-    except FileNotFoundError:
-        text = None
-    names = "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result"
-    shown = systemctl.run("show", "--property", names, _name(wanted))
-    facts = dict(line.partition("=")[::2] for line in shown.splitlines())
-    return _Seen(
-        text=text,
-        active=facts.get("ActiveState") in ("active", "reloading", "activating")
-        and facts.get("SubState") != "auto-restart",
-        enabled=facts.get("UnitFileState") == "enabled",
-        stale=facts.get("NeedDaemonReload") == "yes",
-        pid=int(facts.get("MainPID") or 0),
-        restarts=int(facts.get("NRestarts") or 0),
-        result=facts.get("Result", ""),
-    )
-
-
-_Steps = list[tuple[str, t.Callable[[], t.Any]]]
-
-
-def _plan(wanted: Wanted, seen: _Seen, enabled: bool | None) -> _Steps:
-    title = f"service {wanted.name}"
-    if wanted.state == "absent":
-        if seen.text is None and not seen.active:
+    def adjust(self, _runs_on: bool, /) -> list[Action]:
+        text = self._text()
+        if text is None:
             return []
-        return [(f"remove {title}", functools.partial(_remove, wanted))]
-    if wanted.state == "stopped" and wanted.program is None and seen.text is None:
-        return []
-    text = _text(wanted, seen)
-    changed = text != seen.text
-    start = (f"start {title}", functools.partial(_start, wanted))
-    stop = (f"stop {title}", functools.partial(systemctl.run, "stop", _name(wanted)))
-    runs = seen.active
-    plan: _Steps = []
-    # First of all: a run that is killed after it wrote the unit would leave the old program
-    # running, and nothing that tells so.
-    if runs and (changed or wanted.state in ("stopped", "restarted")):
-        plan.append(stop)
-        runs = False
-    if changed:
-        plan.append((f"write the unit of {title}", functools.partial(_write, wanted, text)))
-    elif seen.stale:
-        plan.append(
-            (f"reread the unit of {title}", functools.partial(systemctl.run, "daemon-reload"))
+        title, planned = f"service {self._request.spec.name}", []
+        if text != self._seen.text:
+            write = functools.partial(self._write, text)
+            planned.append(Action(f"write the unit of {title}", write))
+        elif self._seen.stale:
+            read = functools.partial(systemctl.run, "daemon-reload")
+            planned.append(Action(f"reread the unit of {title}", read))
+        enabled = self._request.enabled
+        if enabled is not None and enabled != self._seen.enabled:
+            verb = "enable" if enabled else "disable"
+            act = functools.partial(systemctl.run, verb, self._name)
+            planned.append(Action(f"{verb} {title}", act))
+        return planned
+
+    def start(self) -> None:
+        asked = self._request.spec
+        with contextlib.suppress(SystemctlFailed):  # it is not loaded
+            # Otherwise one that failed too often a moment ago is not started.
+            systemctl.run("reset-failed", self._name)
+        began = time.time()
+        with contextlib.suppress(SystemctlFailed):  # what became of it is looked at
+            systemctl.run("start", self._name)
+        process = self._program()
+        if process is not None and (asked.ready.notify or ready.is_up(asked.ready, process)):
+            return
+        seen = self._unit()
+        is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
+        lines = self._written_since(began)
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run("stop", self._name)
+        raise Refused(
+            f"service {asked.name} {'is not ready' if is_late else 'ended'}: "
+            f"{lines or 'it wrote nothing'}",
+            self._hint,
+            log=lines,
         )
-    if enabled is not None and enabled != seen.enabled:
-        verb = "enable" if enabled else "disable"
-        plan.append((f"{verb} {title}", functools.partial(systemctl.run, verb, _name(wanted))))
-    if wanted.state == "stopped":
-        return plan
-    if not runs:
-        return [*plan, start]
-    if wanted.state == "reloaded":
-        plan.append((f"reload {title}", functools.partial(_reload, wanted)))
-    return plan
+
+    def stop(self) -> None:
+        systemctl.run("stop", self._name)
+
+    def reload(self) -> None:
+        if "\nExecReload=" not in (self._unit().text or ""):
+            signal = f"--signal={DEFAULT_SIGNAL_TO_RELOAD}"
+            systemctl.run("kill", "--kill-who=main", signal, self._name)
+            return
+        began = time.time()
+        try:
+            systemctl.run("reload", self._name)
+        except SystemctlFailed as error:
+            lines = self._written_since(began)
+            raise Refused(
+                f"service {self._request.spec.name} cannot be reloaded: {lines or error.reason}",
+                self._hint,
+                log=lines,
+            ) from error
+
+    def remove(self) -> None:
+        with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
+            systemctl.run("disable", self._name)
+        atomic.remove(self._path)
+        systemctl.run("daemon-reload")
+        with contextlib.suppress(SystemctlFailed):  # nothing is remembered of it
+            systemctl.run("reset-failed", self._name)
+
+    def _text(self) -> str | None:
+        """The unit as it is to be; without argv as it is."""
+        if not self._request.gives_program:
+            return self._seen.text
+        spec = self._request.spec
+        return systemd_unit.text(spec, pins.pinned(spec.namespace))
+
+    def _unit(self) -> _Unit:
+        try:
+            with open(self._path, encoding="utf-8", errors="surrogateescape") as unit:
+                text: str | None = unit.read()
+        except FileNotFoundError:
+            text = None
+        names = "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result"
+        shown = systemctl.run("show", "--property", names, self._name)
+        facts = dict(line.partition("=")[::2] for line in shown.splitlines())
+        lives = facts.get("ActiveState") in _STARTED
+        return _Unit(
+            text=text,
+            lives=lives,
+            runs=lives and facts.get("SubState") != "auto-restart",
+            enabled=facts.get("UnitFileState") == "enabled",
+            stale=facts.get("NeedDaemonReload") == "yes",
+            pid=int(facts.get("MainPID") or 0),
+            restarts=int(facts.get("NRestarts") or 0),
+            result=facts.get("Result", ""),
+        )
+
+    def _write(self, text: str) -> None:
+        atomic.write(self._path, text, mode=0o644)
+        systemctl.run("daemon-reload")
+
+    def _program(self) -> Running | None:
+        """The process of the unit once it is the program itself; None where it ended."""
+        deadline = time.monotonic() + self._request.spec.ready.timeout
+        while time.monotonic() < deadline:
+            seen = self._unit()
+            if not seen.runs or seen.restarts:
+                return None
+            with contextlib.suppress(ProcessLookupError):
+                process = watch.identify(seen.pid)
+                if not _is_nsctl(seen.pid):
+                    return process
+            time.sleep(_PAUSE)
+        return None
+
+    def _written_since(self, began: float) -> str:
+        """The last lines that the program wrote; without any, what systemd says of it."""
+        since = ("--quiet", "--output=cat", "--lines", _LAST_LINES, f"--since=@{began:.6f}")
+        try:
+            # What came out of a program that has ended may not be in the journal yet.
+            _journalctl("--sync")
+            written = _journalctl(*since, f"_SYSTEMD_UNIT={self._name}")
+            return written or _journalctl(*since, f"--unit={self._name}")
+        except FileNotFoundError:
+            return ""
 
 
-def _text(wanted: Wanted, seen: _Seen) -> str:
-    program = wanted.program
-    if program is None:
-        return seen.text or ""
-    return systemd_unit.text(_unit(wanted, program))
-
-
-def _unit(wanted: Wanted, program: Program) -> systemd_unit.Unit:
-    pinned = pins.pinned(wanted.namespace)
-    return systemd_unit.Unit(
-        namespace=wanted.namespace,
-        name=wanted.name,
-        program=program,
-        joins=tuple(kind for kind in pinned if kind not in wanted.kinds) if wanted.kinds else (),
-        creates=wanted.kinds,
-        is_child="pid" in pinned,
-        reload_signal=wanted.reload_signal,
-        reload_argv=wanted.reload_argv,
-        stop_signal=wanted.stop_signal,
-        stop_timeout=wanted.stop_timeout,
-        notify_timeout=wanted.ready.timeout if wanted.ready.notify else None,
-    )
-
-
-def _write(wanted: Wanted, text: str) -> None:
-    atomic.write(_path(wanted), text, mode=0o644)
-    systemctl.run("daemon-reload")
-
-
-def _start(wanted: Wanted) -> None:
-    with contextlib.suppress(Refused):  # it is not loaded
-        # Otherwise one that failed too often a moment ago is not started.
-        systemctl.run("reset-failed", _name(wanted))
-    began = time.time()
-    with contextlib.suppress(Refused):  # what became of it is looked at
-        systemctl.run("start", _name(wanted))
-    process = _program(wanted)
-    if process is not None and (wanted.ready.notify or is_up(wanted, process)):
-        return
-    seen = _look(wanted)
-    is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
-    lines = _journal(wanted, began)
-    with contextlib.suppress(Refused):
-        systemctl.run("stop", _name(wanted))
-    raise Refused(
-        f"service {wanted.name} {'is not ready' if is_late else 'ended'}: "
-        f"{lines or 'it wrote nothing'}",
-        f"Its output is in the journal: journalctl --unit {_name(wanted)}.",
-        log=lines,
-    )
-
-
-def _program(wanted: Wanted) -> watch.Running | None:
-    """The process of the unit once it is the program itself; None where it ended."""
-    deadline = time.monotonic() + wanted.ready.timeout
-    while time.monotonic() < deadline:
-        seen = _look(wanted)
-        if not seen.active or seen.restarts:
-            return None
-        with contextlib.suppress(ProcessLookupError):
-            process = watch.identify(seen.pid)
-            if not _is_nsctl(seen.pid):
-                return process
-        time.sleep(_PAUSE)
-    return None
+def _shown(enabled: bool, text: str | None) -> dict[str, t.Any]:
+    """For the diff: the lines of the unit come below its title."""
+    return {"enabled": enabled, "unit": "\n" + (text or "")}
 
 
 def _is_nsctl(pid: int) -> bool:
@@ -244,82 +250,14 @@ def _is_nsctl(pid: int) -> bool:
         raise ProcessLookupError from error
 
 
-def _journal(wanted: Wanted, began: float) -> str:
-    """The last lines that the program wrote since; without any, what systemd says of it."""
-    unit = _name(wanted)
-    since = ("--quiet", "--output=cat", "--lines", _LAST_LINES, f"--since=@{began:.6f}")
-    try:
-        # What came out of a program that has ended may not be in the journal yet.
-        _run("journalctl", "--sync")
-        written = _run("journalctl", *since, f"_SYSTEMD_UNIT={unit}")
-        return (written.stdout or _run("journalctl", *since, f"--unit={unit}").stdout).strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _reload(wanted: Wanted) -> None:
-    if "\nExecReload=" not in (_look(wanted).text or ""):
-        systemctl.run("kill", "--kill-who=main", "--signal=HUP", _name(wanted))
-        return
-    began = time.time()
-    try:
-        systemctl.run("reload", _name(wanted))
-    except Refused as error:
-        lines = _journal(wanted, began)
-        raise Refused(
-            f"service {wanted.name} cannot be reloaded: {lines or error.reason}",
-            f"Its output is in the journal: journalctl --unit {_name(wanted)}.",
-            log=lines,
-        ) from error
-
-
-def _remove(wanted: Wanted) -> None:
-    unit = _name(wanted)
-    for verb in ("stop", "disable"):
-        with contextlib.suppress(Refused):  # where the unit file is gone already
-            systemctl.run(verb, unit)
-    atomic.remove(_path(wanted))
-    systemctl.run("daemon-reload")
-    with contextlib.suppress(Refused):  # nothing is remembered of it
-        systemctl.run("reset-failed", unit)
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
+def _journalctl(*words: str) -> str:
+    """What journalctl prints; its failures are nothing to read. Raises FileNotFoundError."""
+    done = subprocess.run(
+        ["journalctl", *words],
         check=False,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
-        stdin=subprocess.DEVNULL,
     )
-
-
-def _state(seen: _Seen) -> str:
-    return "started" if seen.active else "stopped" if seen.text is not None else "absent"
-
-
-def _for_diff(seen: _Seen) -> dict[str, t.Any]:
-    return {"state": _state(seen), "enabled": seen.enabled, "unit": "\n" + (seen.text or "")}
-
-
-def _predicted(wanted: Wanted, seen: _Seen, enabled: bool | None) -> dict[str, t.Any]:
-    if wanted.state == "absent":
-        return {"state": "absent", "enabled": False, "unit": "\n"}
-    return {
-        "state": "stopped" if wanted.state == "stopped" else "started",
-        "enabled": seen.enabled if enabled is None else enabled,
-        "unit": "\n" + _text(wanted, seen),
-    }
-
-
-def _described(wanted: Wanted, seen: _Seen) -> dict[str, t.Any]:
-    return {
-        "name": wanted.name,
-        "namespace": wanted.namespace,
-        "state": _state(seen),
-        "pid": seen.pid or None,
-        "enabled": seen.enabled,
-        "unit": _path(wanted),
-        "log": f"journalctl --unit {_name(wanted)}",
-    }
+    return done.stdout.strip()

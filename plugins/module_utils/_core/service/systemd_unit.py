@@ -9,38 +9,13 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import resource
 import typing as t
 
+from ..definition.service import DEFAULT_SIGNAL_TO_STOP, ServiceSpec, signal_name
 from ..host_paths import COMMAND
-from ..process.program import Program
 
 _Value = t.TypeVar("_Value")
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """What the unit says. ``joins`` are the kinds of the named namespace that are joined, all
-    of them when it is empty; ``creates`` those that the program has of its own. ``is_child``
-    says that it joins a pid namespace, which only a child can be born into.
-
-    ``reload_signal`` and ``stop_signal`` are names such as HUP, ``stop_timeout`` is in seconds.
-    ``notify_timeout`` is how long, in seconds, the program may take to tell by sd_notify(3)
-    that it is up; None where it does not tell.
-    """
-
-    namespace: str
-    name: str
-    program: Program
-    joins: tuple[str, ...] = ()
-    creates: tuple[str, ...] = ()
-    is_child: bool = False
-    reload_signal: str = ""
-    reload_argv: tuple[str, ...] = ()
-    stop_signal: str = ""
-    stop_timeout: float = 10.0
-    notify_timeout: float | None = None
 
 
 def file_name(namespace: str, name: str) -> str:
@@ -65,26 +40,29 @@ def command_line(argv: t.Iterable[str]) -> str:
     return " ".join(words)
 
 
-def text(unit: Unit) -> str:
-    """The file. What systemd does well is left to it: restarting, limits, logs, order."""
-    program = unit.program
+def text(spec: ServiceSpec, pinned: t.Collection[str]) -> str:
+    """The file. What systemd does well is left to it: restarting, limits, logs, order.
+
+    ``pinned`` are the kinds of the named namespace.
+    """
+    program = spec.program
     lines = [
         "# Written by linux.namespaces.ns_service; what is changed here is lost.",
         "[Unit]",
-        f"Description={unit.name} in namespace {unit.namespace}",
+        f"Description={spec.name} in namespace {spec.namespace}",
         "After=linux-namespaces.service network.target",
         "",
         "[Service]",
-        *_type(unit),
-        f"ExecStart={command_line(_enter(unit, program.argv, stays=True))}",
-        *_reload(unit),
+        *_type(spec, pinned),
+        f"ExecStart={command_line(_enter(spec, pinned, program.argv, stays=True))}",
+        *_reload(spec, pinned),
         *[f"Environment={quoted(f'{key}={value}')}" for key, value in _sorted(program.environment)],
         *[f"{_limit_name(name)}={_limit(limits)}" for name, limits in _sorted(program.limits)],
         *([f"UMask={program.umask:04o}"] if program.umask is not None else []),
-        f"SyslogIdentifier={unit.name}",
+        f"SyslogIdentifier={spec.name}",
         "Restart=on-failure",
-        f"KillSignal={_signal(unit.stop_signal or 'TERM')}",
-        f"TimeoutStopSec={unit.stop_timeout:g}",
+        f"KillSignal={signal_name(spec.stop_signal or DEFAULT_SIGNAL_TO_STOP)}",
+        f"TimeoutStopSec={spec.stop_timeout:g}",
         # The main process gets the signal, and what is left of the others is killed after it.
         "KillMode=mixed",
         "",
@@ -98,42 +76,40 @@ def _sorted(values: t.Mapping[str, _Value]) -> list[tuple[str, _Value]]:
     return sorted(values.items(), key=lambda pair: pair[0])
 
 
-def _type(unit: Unit) -> list[str]:
+def _type(spec: ServiceSpec, pinned: t.Container[str]) -> list[str]:
     lines = ["Type=exec"]
-    if unit.notify_timeout is not None:
-        lines = ["Type=notify", f"TimeoutStartSec={unit.notify_timeout:g}"]
-    if unit.is_child:
+    if spec.ready.notify:
+        lines = ["Type=notify", f"TimeoutStartSec={spec.ready.timeout:g}"]
+    if "pid" in pinned:
         lines.append("NotifyAccess=main")  # nsctl tells which process is the program
     return lines
 
 
-def _signal(name: str) -> str:
-    word = name.upper()
-    return word if word.startswith("SIG") else f"SIG{word}"
+def _reload(spec: ServiceSpec, pinned: t.Collection[str]) -> list[str]:
+    if spec.reload is None:
+        return []
+    if spec.reload.argv:
+        return [f"ExecReload={command_line(_enter(spec, pinned, spec.reload.argv))}"]
+    # kill is a part of every shell, while kill(1) is missing on small hosts.
+    name = signal_name(spec.reload.signal)[3:]
+    return [f'ExecReload=/bin/sh -c "kill -{name} $MAINPID"']
 
 
-def _reload(unit: Unit) -> list[str]:
-    if unit.reload_argv:
-        return [f"ExecReload={command_line(_enter(unit, unit.reload_argv))}"]
-    if unit.reload_signal:
-        # kill is a part of every shell, while kill(1) is missing on small hosts.
-        name = _signal(unit.reload_signal)[3:]
-        return [f'ExecReload=/bin/sh -c "kill -{name} $MAINPID"']
-    return []
-
-
-def _enter(unit: Unit, argv: t.Sequence[str], *, stays: bool = False) -> list[str]:
+def _enter(
+    spec: ServiceSpec, pinned: t.Collection[str], argv: t.Sequence[str], *, stays: bool = False
+) -> list[str]:
     """The command line that becomes the program; ``stays`` is for the one that is the service."""
-    words = [COMMAND, "exec", unit.namespace]
+    words = [COMMAND, "exec", spec.namespace]
     if stays:
         words.append("--keep-fds")
-    if stays and unit.is_child:
+    if stays and "pid" in pinned:
+        # Only a child is born into a pid namespace (pid_namespaces(7)): that is the service.
         words.append("--hand-over")
-    if unit.joins:
-        words += ["--kinds", ",".join(unit.joins)]
-    if unit.creates:
-        words += ["--new", ",".join(unit.creates)]
-    return [*words, *unit.program.words(), "--", *argv]
+    if spec.kinds:
+        joined = [kind for kind in pinned if kind not in spec.kinds]
+        words += ["--kinds", ",".join(joined)] if joined else []
+        words += ["--new", ",".join(spec.kinds)]
+    return [*words, *spec.program.words(), "--", *argv]
 
 
 def _limit_name(name: str) -> str:

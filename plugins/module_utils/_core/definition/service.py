@@ -1,0 +1,162 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a service is: a program that is kept running in a named namespace.
+
+Tasks, notes and units are made of this one description, whichever supervisor keeps it running.
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import typing as t
+
+from .. import host_paths
+from ..errors import Refused
+from ..process.program import Program
+from .data import Fields
+
+DEFAULT_SIGNAL_TO_STOP = "TERM"
+DEFAULT_SIGNAL_TO_RELOAD = "HUP"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reload:
+    """How a program is told to read its configuration again: one of the two."""
+
+    # The name of a signal, such as HUP.
+    signal: str = ""
+    # A program that is run in the namespaces of the service.
+    argv: tuple[str, ...] = ()
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        return {"argv": list(self.argv)} if self.argv else {"signal": self.signal}
+
+    @classmethod
+    def from_data(cls, data: t.Any) -> Reload:
+        """That of a JSON form. Raises ValueError."""
+        fields = Fields(data, "reload")
+        argv = fields.texts("argv", [])
+        found = cls(signal="" if argv else fields.take("signal", str), argv=argv)
+        fields.done()
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """How a program is known to be up: by one of port, file and notify, or as soon as it runs."""
+
+    # A TCP port that accepts connections in the network namespace of the program.
+    port: int | None = None
+    # Of the port.
+    address: str = "127.0.0.1"
+    # A file that appears in its mount namespace.
+    file: str = ""
+    # It tells its supervisor, by sd_notify(3).
+    notify: bool = False
+    # How long it may take, in seconds.
+    timeout: float = 30.0
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        data: dict[str, t.Any] = {"address": self.address, "timeout": self.timeout}
+        for key in ("port", "file", "notify"):
+            if getattr(self, key):
+                data[key] = getattr(self, key)
+        return data
+
+    @classmethod
+    def from_data(cls, data: t.Any) -> Ready:
+        """That of a JSON form. Raises ValueError."""
+        fields = Fields(data, "ready")
+        found = cls(
+            port=fields.maybe("port", int),
+            address=fields.take("address", str, cls.address),
+            file=fields.take("file", str, ""),
+            notify=fields.take("notify", bool, False),
+            timeout=fields.take("timeout", float, cls.timeout),
+        )
+        fields.done()
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceSpec:
+    """A service. The options of ns_service have the same names."""
+
+    # Of the named namespace that it runs in.
+    namespace: str
+    # Its own, unique there.
+    name: str
+    program: Program
+    # Those of which the program gets new namespaces, instead of joining the named ones. Sorted.
+    kinds: tuple[str, ...] = ()
+    # None: by HUP.
+    reload: Reload | None = None
+    # The name of the signal that ends the program; empty for TERM.
+    stop_signal: str = ""
+    # How long it may take to end before it is killed, in seconds.
+    stop_timeout: float = 10.0
+    ready: Ready = Ready()
+
+    def checked(self) -> ServiceSpec:
+        """This, when it makes sense by itself. Raises Refused.
+
+        The program is left out: a task without argv has none.
+        """
+        host_paths.checked_name(self.namespace)
+        host_paths.checked_name(self.name)
+        for name in (self.stop_signal, self.reload.signal if self.reload is not None else ""):
+            if name:
+                signal_name(name)
+        if self.ready.port is not None and not 0 < self.ready.port < 1 << 16:
+            raise Refused(f"port must be a number from 1 to 65535, not {self.ready.port}")
+        if self.ready.file and not self.ready.file.startswith("/"):
+            raise Refused(f"file must be an absolute path, not {self.ready.file!r}")
+        return self
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        data: dict[str, t.Any] = {"namespace": self.namespace, "name": self.name}
+        data.update(program=self.program.to_data(), kinds=list(self.kinds))
+        if self.reload is not None:
+            data["reload"] = self.reload.to_data()
+        if self.stop_signal:
+            data["stop_signal"] = self.stop_signal
+        return {**data, "stop_timeout": self.stop_timeout, "ready": self.ready.to_data()}
+
+    @classmethod
+    def from_data(cls, data: t.Any) -> ServiceSpec:
+        """The service of a JSON form. Raises ValueError."""
+        fields = Fields(data, "the service")
+        reload_by = fields.maybe("reload", dict)
+        found = cls(
+            namespace=fields.take("namespace", str),
+            name=fields.take("name", str),
+            program=Program.from_data(fields.take("program", dict)),
+            kinds=fields.texts("kinds", []),
+            reload=None if reload_by is None else Reload.from_data(reload_by),
+            stop_signal=fields.take("stop_signal", str, ""),
+            stop_timeout=fields.take("stop_timeout", float, cls.stop_timeout),
+            ready=Ready.from_data(fields.take("ready", dict, {})),
+        )
+        fields.done()
+        return found
+
+
+def signal_name(name: str) -> str:
+    """The name of a signal as signal(7) has it, SIGHUP of "hup". Raises Refused."""
+    word = name.upper()
+    word = word if word.startswith("SIG") else f"SIG{word}"
+    if word not in signal.Signals.__members__:
+        raise Refused(f"{name!r} is not the name of a signal", "Such as HUP or TERM.")
+    return word
+
+
+def signal_number(name: str) -> int:
+    """The number of a signal of that name. Raises Refused."""
+    return signal.Signals[signal_name(name)]

@@ -1,0 +1,100 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What is asked for a service, what is seen of it, and what was done.
+
+Pure. PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..definition.service import ServiceSpec
+from ..errors import Refused
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceRequest:
+    """What a task of ns_service says."""
+
+    spec: ServiceSpec
+    # False for a task without argv: the program of spec and its kinds count for nothing then.
+    gives_program: bool = True
+    # started, stopped, restarted, reloaded or absent.
+    state: str = "started"
+    # Whether it starts at boot; None leaves that as it is.
+    enabled: bool | None = None
+    # A name in supervisor.SUPERVISORS, or auto.
+    supervisor: str = "auto"
+    # How long to wait for another run that changes the namespace, in seconds.
+    lock_timeout: float = 60.0
+
+    def checked(self) -> ServiceRequest:
+        """This, when it makes sense by itself. Raises Refused."""
+        self.spec.checked()
+        if self.gives_program:
+            self.spec.program.checked()
+        return self
+
+    @property
+    def is_to_run(self) -> bool:
+        """Whether the program runs afterwards."""
+        return self.state not in ("stopped", "absent")
+
+    def spec_over(self, known: ServiceSpec | None) -> ServiceSpec:
+        """The service as it is to be, when it was ``known`` until now.
+
+        A task without argv changes how the program is reloaded and stopped, where it says so.
+        Raises Refused where there is no program.
+        """
+        if self.gives_program:
+            return self.spec
+        if known is None:
+            raise Refused(f"service {self.spec.name} is not known, so argv is needed", "Give argv.")
+        return dataclasses.replace(
+            known,
+            reload=self.spec.reload or known.reload,
+            stop_signal=self.spec.stop_signal or known.stop_signal,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """A service as a supervisor sees it."""
+
+    # The supervisor has something that describes it.
+    is_known: bool
+    # The program, while it runs.
+    pid: int | None
+    # It runs, or starts.
+    runs: bool
+    # Something of it lives: it runs, has left processes behind, or is about to be started again.
+    lives: bool
+    # What runs is another program than is wanted, or runs otherwise.
+    is_outdated: bool
+    # There is something to remove.
+    leaves: bool
+    # What else results show of it.
+    facts: dict[str, t.Any]
+    # What else a diff shows of it.
+    shown: dict[str, t.Any]
+
+    @property
+    def state(self) -> str:
+        """As results have it."""
+        return "started" if self.runs else "stopped" if self.is_known else "absent"
+
+
+class ServiceResult(t.NamedTuple):
+    """What was (or in check mode: would be) done."""
+
+    # The names of the actions.
+    actions: list[str]
+    # The state in a few lines, for the diff.
+    before: dict[str, t.Any]
+    after: dict[str, t.Any]
+    # The service afterwards.
+    service: dict[str, t.Any]

@@ -1,0 +1,84 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Waiting until a service is up.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import typing as t
+
+from ..definition.layout import Layout
+from ..definition.service import Ready
+from ..errors import KernelError, Refused
+from ..mount.view import TargetView, open_host_proc
+from ..namespace import enter
+from ..namespace.target import Target
+from ..process import watch
+from ..process.watch import Running
+
+# How long a program is watched that nothing else shows to be up: what cannot run ends at once.
+_FIRST_SECONDS = 0.2
+
+
+def is_up(ready: Ready, process: Running) -> bool:
+    """Wait until the service that ``process`` is answers as ready; False when it does not.
+
+    ``ready.notify`` is left to who is told. Raises Refused, KernelError where the namespaces of
+    the living process cannot be entered.
+    """
+    if ready.port is not None:
+        is_there = functools.partial(_answers, ready.address, ready.port)
+        return _wait_inside(is_there, ready, process, ("net", "user"))
+    if ready.file:
+        host_proc = open_host_proc()
+        try:
+            return _wait_inside(
+                lambda: TargetView(host_proc, Layout()).exists(ready.file),
+                ready,
+                process,
+                ("mnt", "user"),
+            )
+        finally:
+            os.close(host_proc)
+    return not watch.wait_for_end(process, timeout=_FIRST_SECONDS)
+
+
+def _wait_inside(
+    is_there: t.Callable[[], bool], ready: Ready, process: Running, kinds: t.Collection[str]
+) -> bool:
+    """Wait in the namespaces of the service, which may have some of its own."""
+    with contextlib.ExitStack() as stack:
+        ends_within = stack.enter_context(watch.watched(process))
+        try:
+            handles = stack.enter_context(Target(pid=process.pid).open().only(kinds))
+            found: bool = enter.call(
+                lambda: watch.wait_until(is_there, ends_within, timeout=ready.timeout),
+                joins=handles,
+            )
+        except (Refused, KernelError):
+            if watch.is_alive(process):
+                raise
+            return False  # it ended before it was joined
+        return found
+
+
+def _answers(address: str, port: int) -> bool:
+    """Whether somebody accepts TCP connections there, from the caller's network namespace."""
+    try:
+        # As bytes: for text Python would import a codec, from the root that was entered.
+        found = socket.getaddrinfo(address.encode(), port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _name, place = found[0]
+        with socket.socket(family, kind, protocol) as connection:
+            connection.settimeout(1)
+            connection.connect(place)
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,159 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What ns_service does: bring a service into its state, by one of the supervisors.
+
+A supervisor is a class in a file of its own, and a row of the table here.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+import typing as t
+
+from ..actions import Action, run_all
+from ..install import boot_unit, host_command
+from ..namespace import lock, pins
+from ..namespace.target import Target
+from .model import Observed, ServiceRequest, ServiceResult
+from .plain import Plain
+from .systemd import Systemd
+
+
+class Supervisor(t.Protocol):
+    """A way to keep a program running. It is made for one request.
+
+    look() comes before all that follows it here, which acts on what was seen last.
+    """
+
+    # Whether nsctl has to be on the host for as long as it has services.
+    needs_nsctl: t.ClassVar[bool]
+
+    def __init__(self, request: ServiceRequest) -> None: ...
+
+    @staticmethod
+    def runs_here() -> bool:
+        """Whether this host can have it."""
+
+    def check(self) -> None:
+        """Raises Refused for a request that it cannot carry out."""
+
+    def look(self) -> Observed:
+        """The service as it is."""
+
+    def predicted(self) -> dict[str, t.Any]:
+        """What Observed.shown will be when the request has been carried out."""
+
+    def adjust(self, runs_on: bool, /) -> list[Action]:
+        """What is left to do until all is as requested but for what runs.
+
+        ``runs_on`` says that the program is neither ended nor started for the request.
+        """
+
+    def start(self) -> None:
+        """Start the program and wait until it is up. Raises Refused with what it wrote."""
+
+    def stop(self) -> None:
+        """End all that lives of it."""
+
+    def reload(self) -> None:
+        """Have the program read its configuration again. Raises Refused where that failed."""
+
+    def remove(self) -> None:
+        """Remove all that is known of it and all that it wrote. Nothing of it lives."""
+
+
+# Of those that run here `auto` is the first.
+SUPERVISORS: dict[str, type[Supervisor]] = {"systemd": Systemd, "none": Plain}
+
+
+def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> ServiceResult:
+    """Bring the service into its state; in check mode only say how.
+
+    ``nsctl`` is the package that host_command.present() installs. Raises Refused before anything
+    was changed, StepFailed for the action that failed.
+    """
+    request = request.checked()
+    lock.check_rights()
+    supervisor = _chosen(request)
+    supervisor.check()
+    if request.is_to_run:
+        if not check:
+            Target(namespace=request.spec.namespace).open().close()  # says that it does not exist
+        if not request.gives_program and not supervisor.look().is_known:
+            request.spec_over(None)  # says that argv is needed
+    done = []
+    if request.is_to_run and supervisor.needs_nsctl:
+        # Before the lock is taken: a boot unit that is started waits for it.
+        done += host_command.present(nsctl, check=check)
+        if not check:
+            boot_unit.wait()
+    with _locked(request, supervisor, check=check):
+        before = supervisor.look()
+        done += run_all(plan(request, supervisor, before), check=check)
+        if supervisor.needs_nsctl and request.state == "absent" and not check:
+            done += host_command.absent(check=False)
+    after = supervisor.look() if done and not check else before
+    shown = _predicted(request, supervisor) if done and check else _shown(after)
+    return ServiceResult(done, _shown(before), shown, _described(request, after))
+
+
+def _chosen(request: ServiceRequest) -> Supervisor:
+    name = request.supervisor
+    if name == "auto":
+        name = next(name for name, each in SUPERVISORS.items() if each.runs_here())
+    return SUPERVISORS[name](request)
+
+
+def _locked(
+    request: ServiceRequest, supervisor: Supervisor, *, check: bool
+) -> t.ContextManager[None]:
+    """The lock of the namespace; without a namespace only where something is left to remove."""
+    name = request.spec.namespace
+    if check or not (pins.pinned(name) or plan(request, supervisor, supervisor.look())):
+        return contextlib.nullcontext()
+    return lock.held(name, timeout=request.lock_timeout)
+
+
+def plan(request: ServiceRequest, supervisor: Supervisor, seen: Observed) -> list[Action]:
+    """What is to be done, by what was seen."""
+    title = f"service {request.spec.name}"
+    stop = [Action(f"stop {title}", supervisor.stop)] if seen.lives else []
+    if request.state == "absent":
+        return [*stop, Action(f"remove {title}", supervisor.remove)] if seen.leaves else stop
+    # First of all: a run that is killed after it wrote what is new would leave the old program
+    # running, and nothing that tells so.
+    ends = not seen.runs or seen.is_outdated or request.state in ("stopped", "restarted")
+    planned = [*(stop if ends else []), *supervisor.adjust(not ends)]
+    if not request.is_to_run:
+        return planned
+    if ends:
+        return [*planned, Action(f"start {title}", supervisor.start)]
+    if request.state == "reloaded":
+        return [*planned, Action(f"reload {title}", supervisor.reload)]
+    return planned
+
+
+def _shown(seen: Observed) -> dict[str, t.Any]:
+    return {"state": seen.state, **seen.shown}
+
+
+def _predicted(request: ServiceRequest, supervisor: Supervisor) -> dict[str, t.Any]:
+    """What _shown() will be."""
+    state = request.state if not request.is_to_run else "started"
+    return {"state": state, **supervisor.predicted()}
+
+
+def _described(request: ServiceRequest, seen: Observed) -> dict[str, t.Any]:
+    """The service as results show it."""
+    spec = request.spec
+    return {
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "state": seen.state,
+        "pid": seen.pid,
+        **seen.facts,
+    }
