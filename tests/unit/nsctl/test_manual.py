@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import exec_enter, manual
 
 VERBS = ("list", "show", "enter", "exec", "up", "down")
@@ -41,3 +42,5 @@ def test_the_manual_knows_all_options(capsys: pytest.CaptureFixture[str]) -> Non
         named = set(re.findall(r"^    (?:.*, )?--([a-z-]+)", text, re.MULTILINE))
         named |= set(re.findall(r"--([a-z-]+) [A-Z]+", text))
         assert named == options, verb
+        if verb in ("exec", "enter"):
+            assert ", ".join(kinds.IN_PLACE) in " ".join(text.split())

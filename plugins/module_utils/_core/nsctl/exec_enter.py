@@ -161,6 +161,7 @@ def _become(
 
 
 def program_of(given: Given, argv: t.Sequence[str], passed: int) -> Program:
+    """The program ``argv`` with the options given; it gets ``passed`` sockets. Raises WrongUsage."""
     environment = {} if "clear-env" in given.switches else dict(os.environ)
     environment.setdefault("PATH", DEFAULT_PATH)
     for key in (_LISTEN_PID, _LISTEN_FDS, _LISTEN_NAMES):
