@@ -322,7 +322,7 @@ def test_it_is_written_beside_and_renamed(
     definitions.save(FULL)
     old = (here / "etc/namespaces/web.json").read_text()
 
-    def crash(_source: str, _target: str) -> None:
+    def crash(*_names: str, **_directories: int | None) -> None:
         raise OSError("the machine stops here")
 
     with monkeypatch.context() as patched:
@@ -369,6 +369,14 @@ def test_a_file_that_cannot_be_read(
     assert str(here / name) in refused.value.reason
     assert reason in refused.value.reason
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("missing")])
+def test_what_is_no_file(here: pathlib.Path, make: t.Callable[[pathlib.Path], None]) -> None:
+    (here / "etc/namespaces").mkdir()
+    make(here / "etc/namespaces/web.json")
+    with pytest.raises(Refused, match="is damaged"):
+        definitions.load("web")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 65, "ä", "a\n"])

@@ -12,57 +12,79 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import os
+import stat
 
 
-def write(path: str, content: str, *, mode: int) -> None:
+def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None) -> None:
     """Write the file, in place of what was there; nothing where it has this content and mode.
 
-    Characters that are no text are written as they were read (surrogateescape). Raises OSError.
+    With ``dir_fd`` the path is a name in that open directory. Characters that are no text are
+    written as they were read (surrogateescape). Raises OSError.
     """
-    data = content.encode("utf-8", "surrogateescape")
-    if _is_written(path, data, mode):
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    if _is_written(path, data, mode, dir_fd):
         return
-    beside = _beside(path)
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(beside, flags, 0o600), "wb") as file:
+    beside = beside_of(path)
+    _unlink(beside, dir_fd)  # what a killed run left, or somebody else put there
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    with open(os.open(beside, flags, 0o600, dir_fd=dir_fd), "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(beside, path)
-    _sync_above(path)
+    os.rename(beside, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    _sync_above(path, dir_fd)
 
 
-def _is_written(path: str, data: bytes, mode: int) -> bool:
+def _is_written(path: str, data: bytes, mode: int, dir_fd: int | None) -> bool:
+    # O_NONBLOCK: opening a fifo would wait for a writer.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            return os.fstat(file.fileno()).st_mode & 0o7777 == mode and file.read() == data
+        fd = os.open(path, flags, dir_fd=dir_fd)
     except OSError:
         return False
+    try:
+        found = os.fstat(fd)
+        is_like_it = found.st_mode == stat.S_IFREG | mode and found.st_size == len(data)
+        return is_like_it and os.read(fd, len(data)) == data
+    finally:
+        os.close(fd)
+
+
+def put(made: str, path: str) -> None:
+    """Move the finished file ``made`` to the path, in place of what was there. Raises OSError."""
+    fd = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(made, path)
+    _sync_above(path)
 
 
 def link(target: str, path: str) -> None:
     """Have a symbolic link to ``target`` at the path, in place of what was there. Raises OSError."""
-    beside = _beside(path)
+    beside = beside_of(path)
     _unlink(beside)
     os.symlink(target, beside)
     os.rename(beside, path)
     _sync_above(path)
 
 
-def remove(path: str) -> None:
+def remove(path: str, *, dir_fd: int | None = None) -> None:
     """Remove the file or link, and what a killed run was writing in its place.
 
-    An empty directory that somebody has put there goes as well. Raises OSError.
+    An empty directory that somebody has put there goes as well. With ``dir_fd`` the path is a name
+    in that open directory. Raises OSError.
     """
-    removed = [_unlink(each) for each in (path, _beside(path))]
+    removed = [_unlink(each, dir_fd) for each in (path, beside_of(path))]
     if any(removed):
-        _sync_above(path)
+        _sync_above(path, dir_fd)
 
 
 def is_there(path: str) -> bool:
     """Whether remove() has something to do."""
-    return os.path.lexists(path) or os.path.lexists(_beside(path))
+    return os.path.lexists(path) or os.path.lexists(beside_of(path))
 
 
 def make_directory(path: str, *, mode: int) -> None:
@@ -93,22 +115,24 @@ def remove_directory(path: str) -> bool:
     return True
 
 
-def _beside(path: str) -> str:
+def beside_of(path: str) -> str:
+    """Where the file of this path is written, before it gets its name."""
     return f"{path}.new"
 
 
-def _unlink(path: str) -> bool:
+def _unlink(path: str, dir_fd: int | None = None) -> bool:
     try:
-        os.unlink(path)
+        os.unlink(path, dir_fd=dir_fd)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM by POSIX
-        os.rmdir(path)
+    except IsADirectoryError:
+        os.rmdir(path, dir_fd=dir_fd)
     return True
 
 
-def _sync_above(path: str) -> None:
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync_above(path: str, dir_fd: int | None = None) -> None:
+    above = os.path.dirname(path) or "."
+    fd = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
         os.fsync(fd)
     finally:

@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -16,27 +17,49 @@ import typing as t
 
 from . import atomic
 
+# Far more than any of ours.
+_SIZE_LIMIT = 16 << 20
+
 
 def read(path: str) -> dict[str, t.Any] | None:
-    """The object in the file, None where there is none. Raises ValueError for anything else."""
-    try:
-        # O_NONBLOCK: to open a FIFO would wait for somebody who writes to it.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        if os.path.lexists(path):
-            raise ValueError("it is a link to nothing") from None
+    """The object in the file, None where nothing is there.
+
+    Raises ValueError for anything else, OSError where a file cannot be read.
+    """
+    text = _text_of(path)
+    if text is None:
         return None
-    # Not by open(), which refuses a directory in its own way.
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("it is no file")
-        with open(fd, encoding="utf-8", closefd=False) as file:
-            content = json.load(file)
-    finally:
-        os.close(fd)
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its objects are nested too deep") from error
     if not isinstance(content, dict):
         raise ValueError(f"it holds {type(content).__name__}, not an object")
     return content
+
+
+def _text_of(path: str) -> str | None:
+    # O_NONBLOCK: opening a fifo would wait for a writer.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            raise ValueError("it is a link to nothing") from None
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+            raise ValueError(f"it is no file: {error.strerror}") from error
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no file")
+        if found.st_size > _SIZE_LIMIT:
+            raise ValueError(f"it holds more than {_SIZE_LIMIT >> 20} MB")
+        return os.read(fd, found.st_size).decode("utf-8")
+    finally:
+        os.close(fd)
 
 
 def write(path: str, content: t.Mapping[str, t.Any]) -> None:

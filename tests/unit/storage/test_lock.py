@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run at a time: the second waits, and says who has the lock when it has waited long enough."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import threading
+import time
+
+import pytest
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.storage import lock
+
+
+def opened(path: pathlib.Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def test_a_free_one_is_taken_at_once(tmp_path: pathlib.Path) -> None:
+    fd = opened(tmp_path)
+    try:
+        assert lock.take(fd, deadline=time.monotonic() - 1)
+    finally:
+        os.close(fd)
+
+
+def test_a_second_run_waits_until_it_is_given_back(tmp_path: pathlib.Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    try:
+        assert lock.take(first, deadline=time.monotonic())
+        giving_back = threading.Timer(0.2, os.close, [first])
+        began = time.monotonic()
+        giving_back.start()
+        assert lock.take(second, deadline=began + 60)
+        assert 0.2 <= time.monotonic() - began < 30
+        giving_back.join()
+    finally:
+        os.close(second)
+
+
+def test_it_gives_up_at_the_deadline(tmp_path: pathlib.Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    try:
+        assert lock.take(first, deadline=time.monotonic())
+        began = time.monotonic()
+        assert not lock.take(second, deadline=began + 0.1)
+        assert time.monotonic() - began >= 0.1
+    finally:
+        os.close(first)
+        os.close(second)
+
+
+def test_it_ends_with_the_process_that_has_it(tmp_path: pathlib.Path) -> None:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        lock.take(opened(tmp_path), deadline=time.monotonic())
+        os.write(write, b".")
+        time.sleep(60)
+        os._exit(1)
+    assert os.read(read, 1) == b"."
+    fd = opened(tmp_path)
+    try:
+        assert not lock.take(fd, deadline=time.monotonic())
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        assert lock.take(fd, deadline=time.monotonic())
+    finally:
+        for each in (fd, read, write):
+            os.close(each)
+
+
+def test_the_lock_of_a_directory(tmp_path: pathlib.Path) -> None:
+    with lock.directory(str(tmp_path), deadline=time.monotonic()):
+        with (
+            pytest.raises(Refused) as refused,
+            lock.directory(str(tmp_path), deadline=time.monotonic()),
+        ):
+            pass
+        assert refused.value.reason == f"another run holds the lock on {tmp_path}"
+        assert f"`fuser -v {tmp_path}` names it" in refused.value.hint
+    with lock.directory(str(tmp_path), deadline=time.monotonic()):
+        pass
+    assert os.listdir(tmp_path) == []
