@@ -295,16 +295,10 @@ progress:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.formatters import human_to_bytes
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils import _module, _rootfs
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import Rules
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
 
-SOURCES = ["archive", "image", "bootstrap", "directory"]
 OPTIONS: dict[str, t.Any] = {
     "path": {"type": "str", "required": True},
     "archive": {"type": "path"},
@@ -333,86 +327,11 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def source_of(params: t.Mapping[str, t.Any]) -> Source | None:
-    if params["state"] == "absent":
-        return None
-    if params["archive"] is not None:
-        return Archive(params["archive"]).checked()
-    # Only what is needed: the host compiles all that is imported each time.
-    if params["directory"] is not None:
-        from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.directory import (
-            Directory,
-        )
-
-        return Directory(params["directory"]).checked()
-    if params["image"] is not None:
-        from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import (
-            Image,
-        )
-
-        return Image(
-            params["image"],
-            platform=params["platform"] or "",
-            authfile=params["authfile"] or "",
-            tls_verify=params["tls_verify"],
-            size_limit=bytes_of(params["size_limit"]),
-        ).checked()
-    from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.bootstrap import (
-        Bootstrap,
-    )
-
-    wanted = params["bootstrap"]
-    return Bootstrap(
-        suite=wanted["suite"],
-        packages=tuple(wanted["packages"]),
-        mirror=wanted["mirror"] or "",
-        variant=wanted["variant"],
-        components=tuple(wanted["components"]),
-    ).checked()
-
-
-def bytes_of(size: str | None) -> int:
-    if size is None:
-        return 0
-    try:
-        number = int(human_to_bytes(size))
-    except ValueError as error:
-        raise Refused(f"size_limit: {error}", "Write a number of bytes, or as in 2G.") from error
-    if number <= 0:
-        raise Refused(f"size_limit must be more than nothing, not {size}")
-    return number
-
-
-def rules_of(params: t.Mapping[str, t.Any]) -> Rules:
-    value = params["id_map"]
-    maps = None
-    if value is not None:
-        from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
-
-        maps = id_map.parse(value, id_map.Caller.of_this_process())
-    return Rules(bytes_of(params["size_limit"]), params["device_nodes"], maps)
-
-
-def request_of(params: t.Mapping[str, t.Any]) -> rootfs.RootRequest:
-    return rootfs.checked(
-        rootfs.RootRequest(
-            target=_module.target_of(params),
-            path=params["path"],
-            source=source_of(params),
-            digest=params["digest"] or "",
-            force=params["force"],
-            rules=rules_of(params),
-            persistent=params["persistent"],
-            lock_timeout=_module.LOCK_TIMEOUT,
-        )
-    )
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={**OPTIONS, **_module.TARGET_OPTIONS},
-        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, SOURCES],
-        required_if=[("state", "present", SOURCES, True)],
+        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, _rootfs.SOURCES],
+        required_if=[("state", "present", _rootfs.SOURCES, True)],
         supports_check_mode=True,
     )
     # What lies at the same path on the host is none of the result's business.
@@ -425,7 +344,7 @@ def main() -> None:
             module.log(text)
 
     with _module.failures_reported(module):
-        request = request_of(module.params)
+        request = _rootfs.request_of(module.params)
         result = rootfs.run(request, check=module.check_mode, progress=progress)
         for warning in result.warnings:
             module.warn(warning)

@@ -24,13 +24,22 @@ from timed import PING, compared, task
 from ansible_collections.linux.namespaces.plugins.module_utils._core import rootfs as package
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.image import Image
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.source import Source
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.request import (
+    RootRequest,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.archive import (
+    Archive,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.image import (
+    Image,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.source import (
+    Source,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 # Loaded before the clock runs: what a task costs whatever it unpacks is measured by itself, below.
-for _name in ("build", "decompress", "cache"):
+for _name in ("change", "tar.decompress", "sources.kept"):
     importlib.import_module(f"{package.__name__}.{_name}")
 
 ROUNDS = 5
@@ -60,7 +69,7 @@ def top(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
 
 def run(source: Source, path: pathlib.Path) -> None:
-    request = rootfs.RootRequest(target=Target(), path=str(path), source=source)
+    request = RootRequest(target=Target(), path=str(path), source=source)
     assert rootfs.run(request, check=False, progress=lambda _text: None).actions
 
 

@@ -29,7 +29,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.install imp
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
     table as mount_table,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     files,
     mounts,
@@ -54,7 +54,7 @@ def enter() -> None:
             (changes / name).mkdir(parents=True)
         layers = f"lowerdir={directory},upperdir={changes}/upper,workdir={changes}/work"
         mounts.mount("tests", directory, fstype="overlay", data=layers)
-    for path in ("/etc/linux-namespaces", host_paths.LOGS, source.CACHE, host_command.LIBRARY):
+    for path in ("/etc/linux-namespaces", host_paths.LOGS, cache.DIRECTORY, host_command.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
     for path in (host_command.COMMAND, boot_unit.PATH):
         pathlib.Path(path).unlink(missing_ok=True)

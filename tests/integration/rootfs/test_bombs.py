@@ -18,11 +18,11 @@ from results import RunModule
 from trees import failed
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import DEFAULT
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.tar import (
     decompress,
     unpack,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.rules import DEFAULT
 
 __all__ = ["playground"]
 

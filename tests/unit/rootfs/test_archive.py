@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import source
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.archive import Archive
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.progress import silent
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.archive import (
+    Archive,
+)
 
 SIZE = 1 << 31  # takes long to read
 
@@ -19,7 +21,7 @@ def test_it_is_that_of_the_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"content")
     with Archive(str(path)).opened(may_be_missing=False) as opened:
-        with opened.fill(on_host=True, patience=1, progress=source.nothing) as stream:
+        with opened.content(on_host=True, patience=1, progress=silent) as stream:
             stream.begin()
             found = stream.digest()
         assert found == opened.digest() == "sha256:" + hashlib.sha256(b"content").hexdigest()
@@ -33,7 +35,7 @@ def test_it_is_given_up_with_the_unpacking(tmp_path: pathlib.Path) -> None:
     with Archive(str(path)).opened(may_be_missing=False) as opened:
         with (
             pytest.raises(InterruptedError),
-            opened.fill(on_host=True, patience=1, progress=source.nothing) as stream,
+            opened.content(on_host=True, patience=1, progress=silent) as stream,
         ):
             stream.begin()
             assert threading.active_count() == threads + 1

@@ -9,8 +9,8 @@ import typing as t
 import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import reference
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.reference import (
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import reference
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.reference import (
     Platform,
 )
 

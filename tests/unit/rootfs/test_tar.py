@@ -16,27 +16,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import sparse, tar
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.stream import Stream
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.tar import sparse
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.tar.byte_stream import (
+    ByteStream,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.tar.reader import (
+    FILE,
+    Entry,
+    Reader,
+)
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 LONG = "directory/" * 20 + "file"
 
 
-def reader_of(content: bytes, tmp_path: pathlib.Path, *, limit: int = 0) -> tar.Reader:
+def reader_of(content: bytes, tmp_path: pathlib.Path, *, limit: int = 0) -> Reader:
     path = tmp_path / "archive"
     path.write_bytes(content)
     fd = os.open(path, os.O_RDONLY)
-    return tar.Reader(Stream(fd, name="archive", limit=limit), name="archive")
+    return Reader(ByteStream(fd, name="archive", limit=limit), name="archive")
 
 
-def entries_of(content: bytes, tmp_path: pathlib.Path) -> list[tuple[tar.Entry, bytes]]:
+def entries_of(content: bytes, tmp_path: pathlib.Path) -> list[tuple[Entry, bytes]]:
     reader = reader_of(content, tmp_path)
     found = []
     while (entry := reader.next()) is not None:
         target = tmp_path / "data"
         fd = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-        if entry.kind == tar.FILE:
+        if entry.kind == FILE:
             reader.copy_data(entry, fd)
         os.close(fd)
         found.append((entry, target.read_bytes()))
@@ -284,7 +291,7 @@ def test_damage_is_refused_or_read_but_never_breaks(changes: list[tuple[int, int
     with open(read, "rb"), open(write, "wb") as feed:
         feed.write(content)
         feed.close()
-        reader = tar.Reader(Stream(read, name="archive"), name="archive")
+        reader = Reader(ByteStream(read, name="archive"), name="archive")
         try:
             while reader.next() is not None:
                 pass
@@ -302,6 +309,6 @@ def test_a_record_whose_length_ends_within_itself(records: bytes) -> None:
     with open(read, "rb"), open(write, "wb") as feed:
         feed.write(content)
         feed.close()
-        reader = tar.Reader(Stream(read, name="archive"), name="archive")
+        reader = Reader(ByteStream(read, name="archive"), name="archive")
         with pytest.raises(Refused, match="no list of records"):
             reader.next()

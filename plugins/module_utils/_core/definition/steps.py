@@ -66,7 +66,7 @@ class RootStep:
     """A root file system, as ns_rootfs unpacks it.
 
     It comes from one of two: an archive, the user's own or one that was kept of an image or a
-    bootstrap (rootfs/cache.py), or a directory.
+    bootstrap (rootfs/sources/cache.py), or a directory.
     """
 
     do: t.ClassVar[str] = "unpack"
@@ -79,8 +79,6 @@ class RootStep:
     digest: str = ""
     # keep or skip.
     device_nodes: str = "keep"
-    # The maps that owners are shifted by, in the form of the option id_map; None for none.
-    id_map: dict[str, t.Any] | None = None
 
     def key(self) -> tuple[str, str]:
         """See MountStep."""
@@ -97,8 +95,6 @@ class RootStep:
             data["digest"] = self.digest
         if self.device_nodes != "keep":
             data["device_nodes"] = self.device_nodes
-        if self.id_map is not None:
-            data["id_map"] = self.id_map
         return data
 
     @classmethod
@@ -111,7 +107,6 @@ class RootStep:
             directory=directory,
             digest=fields.take("digest", str, "" if directory else None),
             device_nodes=fields.take("device_nodes", str, "keep"),
-            id_map=fields.maybe("id_map", dict),
         )
 
 

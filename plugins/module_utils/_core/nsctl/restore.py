@@ -27,6 +27,7 @@ from ..namespace import enter, lock, pins
 from ..namespace.target import Target
 from ..operations import mount, namespace, pivot_root, rootfs
 from ..rootfs import record
+from ..rootfs.progress import silent
 from ..storage import atomic
 
 
@@ -126,18 +127,10 @@ def _mount(steps: list[MountStep], how: _How) -> list[str]:
 
 def _unpack(steps: list[RootStep], how: _How) -> list[str]:
     (step,) = steps
-    request = rootfs.RootRequest(
-        target=how.target,
-        path=step.path,
-        source=record.source_of(step),
-        digest=step.digest,
-        rules=record.rules_of(step),
-        persistent=how.persistent,
-        lock_timeout=how.timeout,
-        follow=False,  # what is there already stays
+    request = record.request_of(
+        step, how.target, persistent=how.persistent, lock_timeout=how.timeout
     )
-    checked = rootfs.checked(request)
-    return rootfs.run(checked, check=how.check, progress=_say_nothing).actions
+    return rootfs.run(rootfs.checked(request), check=how.check, progress=silent).actions
 
 
 def _pivot(steps: list[PivotStep], how: _How) -> list[str]:
@@ -181,10 +174,6 @@ def called_inside(definition: Definition, function: t.Callable[[TargetView], t.A
             )
     finally:
         os.close(host_proc)
-
-
-def _say_nothing(_text: str) -> None:
-    pass
 
 
 def _reason_path(name: str) -> str:

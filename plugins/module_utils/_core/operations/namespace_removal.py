@@ -19,6 +19,7 @@ from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import lock, network, pid_holder, pins
+from ..rootfs.sources import cache
 from . import namespace_members, namespace_state
 
 
@@ -129,7 +130,7 @@ def removal(
         return changes
     for archive in archives:
         # Before the definition goes, so that a killed removal still knows of them.
-        changes.append(Change(f"remove {archive}", functools.partial(_forget_kept, archive)))
+        changes.append(Change(f"remove {archive}", functools.partial(cache.forget, archive)))
     if definitions.has_record(name):
         changes.append(Change(f"forget the definition of {name}", lambda: definitions.forget(name)))
     changes.append(Change(f"remove namespace {name}", lambda: discard(name)))
@@ -143,8 +144,6 @@ def kept_alone(name: str, definition: Definition | None) -> tuple[list[str], lis
     """
     if definition is None or not definitions.archives_of(definition):
         return [], []
-    from ..rootfs import cache  # which is much, and seldom needed
-
     kept = {path for path in definitions.archives_of(definition) if cache.is_kept(path)}
     try:
         for other in definitions.names():
@@ -153,12 +152,6 @@ def kept_alone(name: str, definition: Definition | None) -> tuple[list[str], lis
     except Refused as error:
         return [], [f"{error.reason}, and may need {', '.join(sorted(kept))}, which so stays"]
     return sorted(kept), []
-
-
-def _forget_kept(archive: str) -> None:
-    from ..rootfs import cache
-
-    cache.forget(archive)
 
 
 def _take_down(name: str) -> None:

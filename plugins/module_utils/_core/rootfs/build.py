@@ -17,29 +17,28 @@ import typing as t
 
 from .. import actions
 from ..namespace import enter
-from . import ask_parent, owners, place, removal, unpack, workspace
-from . import marker as digest
+from . import ask_parent, owners, place, removal, workspace
 from .marker import Marker
 from .owners import Owners
+from .progress import Progress
 from .rules import Rules
 from .site import Location, Site, Spot, look
-from .source import Progress, Stream
+from .sources.source import Content, nothing
+from .tar import decompress, unpack
 
 
 class Built(t.NamedTuple):
-    """The marker of the root that is there now, warnings, and whether this run has made it.
-
-    Otherwise another run, for which this one had to wait, has just made the very same root.
-    """
+    """The root that is there now."""
 
     marker: Marker
     warnings: list[str]
+    # False where another run, for which this one had to wait, has just made the very same root.
     made: bool = True
 
 
 def build(
     site: Site,
-    stream: Stream,
+    content: Content,
     marker: Marker,
     *,
     rules: Rules,
@@ -48,38 +47,44 @@ def build(
     config: t.Callable[[], dict[str, t.Any]],
     may_go: t.Callable[[], None],
 ) -> Built:
-    """Build what ``stream`` fills and put it into place.
+    """Build what ``content`` fills and put it into place.
 
     ``marker`` has no digest yet where that is taken on the way. ``may_go`` raises Refused when
     a root that is a mount point, and so goes at once, may not go. Raises StepFailed, Refused.
     """
 
     def finished() -> Marker:
-        stream.verify()
-        return marker._replace(digest=stream.digest(), config=config())
+        verify()
+        content.verify()
+        return marker._replace(digest=content.digest(), config=config())
 
     def work(ask: ask_parent.Ask) -> Built:
         with Spot(site.inside(), site.path, make=True) as spot:
-            return _build_at(spot, site, stream, marker, rules=rules, step=step, ask=ask)
+            return _build_at(spot, site, content, marker, rules=rules, step=step, ask=ask)
 
-    built: Built = ask_parent.call(
-        work,
-        joins=site.handles,
-        answers={
-            "may_go": may_go,
-            "begin": stream.begin,
-            "make": stream.make,
-            "progress": progress,
-            "finished": finished,
-        },
-    )
+    verify = nothing
+    with contextlib.ExitStack() as stack:
+        if content.fd >= 0:
+            stream = stack.enter_context(decompress.opened(content.fd, name=content.name))
+            content, verify = content._replace(fd=stream.fd), stream.verify
+        built: Built = ask_parent.call(
+            work,
+            joins=site.handles,
+            answers={
+                "may_go": may_go,
+                "begin": content.begin,
+                "make": content.make,
+                "progress": progress,
+                "finished": finished,
+            },
+        )
     return built
 
 
 def _build_at(
     spot: Spot,
     site: Site,
-    stream: Stream,
+    content: Content,
     marker: Marker,
     *,
     rules: Rules,
@@ -88,7 +93,7 @@ def _build_at(
 ) -> Built:
     with place.staged(spot, patience=site.patience) as stage:
         spot.reopen()
-        there = digest.read(spot.fd) if spot.fd >= 0 else None
+        there = Marker.read(spot.fd) if spot.fd >= 0 else None
         if there is not None and _is_same(there, marker):
             return Built(there, [], made=False)
         if spot.is_mount:
@@ -97,7 +102,7 @@ def _build_at(
 
         def fill() -> Marker:
             ask("begin")
-            if stream.fd < 0:
+            if content.fd < 0:
                 ask("make", stage.path)
                 if rules.lasting:
                     unpack.enter(stage.root)
@@ -105,8 +110,8 @@ def _build_at(
             else:
                 unpack.enter(stage.root)
                 unpacked = unpack.unpack(
-                    stream.fd,
-                    name=stream.name,
+                    content.fd,
+                    name=content.name,
                     rules=rules,
                     progress=functools.partial(ask, "progress"),
                 )
@@ -217,8 +222,8 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
         view = site.inside()
         with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
             spot.reopen()
-            if spot.fd >= 0 and digest.read(spot.fd) == before:
-                digest.write(spot.fd, after)
+            if spot.fd >= 0 and Marker.read(spot.fd) == before:
+                after.write(spot.fd)
 
     with contextlib.suppress(workspace.Busy, OSError):
         enter.call(write, joins=site.handles)

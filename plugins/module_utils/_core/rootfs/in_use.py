@@ -37,7 +37,9 @@ _INODE = 0xFFFFFFFF
 class _Namespace(t.NamedTuple):
     """A mount namespace, seen through one of its processes or, without one, by its name."""
 
+    # 0 without a process in it.
     pid: int
+    # Empty where it is seen through a process.
     name: str
     mounts: list[Mount]
 
@@ -52,6 +54,7 @@ class Usage:
 
     def __init__(self) -> None:
         self._namespaces: list[_Namespace] = []
+        # Pid, a path that it stands in or runs, and the device of that.
         self._processes: list[tuple[int, str, int]] = []
         seen: set[int] = set()
         for pid in proc.all_pids():

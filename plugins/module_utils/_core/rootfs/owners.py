@@ -16,7 +16,9 @@ import struct
 import typing as t
 
 from ..errors import Refused
-from ..namespace.id_map import IdMaps, Range
+
+if t.TYPE_CHECKING:
+    from ..namespace.id_map import IdMaps, Range
 
 _CAPABILITY = "security.capability"
 # struct vfs_cap_data of include/uapi/linux/capability.h: version 3 ends with the root that it
@@ -25,9 +27,10 @@ _VERSION_2, _VERSION_3, _VERSION_MASK = 0x02000000, 0x03000000, 0xFF000000
 
 
 class Owners:
-    """Owners as a user namespace with these maps has them outside; None changes nothing."""
+    """Owners as a user namespace has them outside."""
 
     def __init__(self, maps: IdMaps | None) -> None:
+        """``maps`` are those of the user namespace; None changes nothing."""
         self._maps = maps
 
     def __bool__(self) -> bool:

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Getting a root file system to its place: whole, or not at all. See look.py for what lies where.
+"""Getting a root file system to its place: whole, or not at all. See site.py for what lies where.
 
 Runs in the process that has joined the target.
 PRIVATE to the collection linux.namespaces.
@@ -18,22 +18,21 @@ import typing as t
 
 from ..errors import KernelError
 from ..syscalls import trees
-from . import marker as digest
-from . import removal, workspace
+from . import marker, removal, workspace
+from .marker import Marker
 from .site import ALWAYS_THERE, DIRECTORY, ROOT, WITHIN, Spot
 
 
 class Stage(t.NamedTuple):
-    """A new root that is being built.
+    """A new root that is being built."""
 
-    ``work`` is the open directory around it, with the path ``path``, to be used for what its
-    making needs beside; ``root`` is the root itself, ``path``/root. ``cleared`` says that
-    something was removed there that a killed run had left.
-    """
-
+    # The open directory around it, for what its making needs beside.
     work: int
+    # The root itself, open: the directory ROOT in it.
     root: int
+    # The path of the directory around it.
     path: str
+    # Something was removed there that a killed run had left.
     cleared: bool
 
 
@@ -68,12 +67,12 @@ def _rescue(spot: Spot, work: int) -> None:
     except OSError:
         return
     try:
-        if digest.read(fd) is None:
+        if Marker.read(fd) is None:
             return
         if spot.is_mount:
             # Partly moved up, perhaps: what is there belongs to it.
             removal.empty(spot.fd, except_for=(WITHIN, *ALWAYS_THERE))
-            digest.remove(fd)
+            marker.remove(fd)
         else:
             # The old one, when it was killed after the exchange.
             os.rename(ROOT, spot.free_old_name(), src_dir_fd=work, dst_dir_fd=spot.parent)
@@ -81,15 +80,15 @@ def _rescue(spot: Spot, work: int) -> None:
         os.close(fd)
 
 
-def put(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
+def put(spot: Spot, stage: Stage, made_of: Marker) -> None:
     """Put what was built into its place; what was there is beside as an old one afterwards.
 
     Raises KernelError, OSError; then what was there before is still there.
     """
-    digest.write(stage.root, marker)
+    made_of.write(stage.root)
     trees.sync_filesystem(stage.root)
     if spot.is_mount:
-        _move_up(spot, stage, marker)
+        _move_up(spot, stage, made_of)
         return
     names = {"src_dir_fd": stage.work, "dst_dir_fd": spot.parent}
     try:
@@ -111,17 +110,18 @@ def put(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
     os.fsync(spot.parent)
 
 
-def _move_up(spot: Spot, stage: Stage, marker: digest.Marker) -> None:
-    digest.remove(spot.fd)
+def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
+    marker.remove(spot.fd)
     removal.empty(spot.fd, except_for=(WITHIN, *ALWAYS_THERE))
     status = os.fstat(stage.root)
-    for name in set(os.listdir(stage.root)) - {digest.FILE}:
+    for name in set(os.listdir(stage.root)) - {marker.FILE}:
         os.rename(name, name, src_dir_fd=stage.root, dst_dir_fd=spot.fd)
     os.chown(spot.fd, status.st_uid, status.st_gid)
     os.chmod(spot.fd, stat.S_IMODE(status.st_mode))
     # From here on the root counts as whole, and what is beside it no more.
-    digest.remove(stage.root)
-    digest.write(spot.fd, marker)
+    marker.remove(stage.root)
+    trees.sync_filesystem(spot.fd)
+    made_of.write(spot.fd)
     removal.remove(spot.fd, WITHIN)
     os.utime(spot.fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
@@ -134,4 +134,4 @@ def take_away(spot: Spot) -> None:
 def clear(spot: Spot) -> None:
     """Empty a root that is a mount point. Raises KernelError, OSError."""
     removal.empty(spot.fd, except_for=(WITHIN, *ALWAYS_THERE))
-    digest.remove(spot.fd)
+    marker.remove(spot.fd)

@@ -10,82 +10,92 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import typing as t
 
 from .. import actions
 from ..definition import file as definitions
 from ..definition.model import Definition
-from ..definition.steps import RootStep, Step
+from ..definition.steps import RootStep
 from ..errors import Refused
-
-if t.TYPE_CHECKING:
-    from .rules import Rules
-    from .source import Source
-
-
-def record(definition: Definition, step: RootStep, *, persistent: bool, check: bool) -> list[str]:
-    """Record how a root is unpacked; what was done, or would be in check mode. Raises StepFailed."""
-    before = definition.find(RootStep.do, step.path)
-    after = definition.with_step(step, persistent=persistent)
-    if after == definition:
-        return []
-    name = f"record the root at {step.path}"
-    if not check:
-        actions.run(name, lambda: definitions.save(after))
-        if before is not None and getattr(before, "archive", "") != step.archive:
-            _forget_kept(before)
-    return [name]
+from ..namespace.target import Target
+from .request import RootRequest
+from .rules import Rules
+from .sources import cache, table
+from .sources.archive import Archive
+from .sources.source import Source
 
 
-def forget(definition: Definition, path: str, *, check: bool) -> list[str]:
-    """Record no root at the path; what was done, or would be in check mode. Raises StepFailed."""
-    before = definition.find(RootStep.do, path)
-    if before is None:
-        return []
-    name = f"forget the root at {path}"
-    if not check:
-        after = definition.without_step(RootStep.do, path)
-        actions.run(name, lambda: definitions.save(after))
-        _forget_kept(before)
-    return [name]
+def update(
+    definition: Definition, request: RootRequest, digest: str, *, persistent: bool, check: bool
+) -> list[str]:
+    """Record the root that was asked for, made of what has the digest, or that there is none.
 
-
-def _forget_kept(step: Step) -> None:
-    """Remove the archive that was kept for the step, unless another one unpacks it too."""
-    from . import cache
-
-    if not isinstance(step, RootStep) or not cache.is_kept(step.archive):
-        return
-    with contextlib.suppress(Refused):  # one that cannot be read may need it
-        for name in definitions.names():
-            other = definitions.load(name)
-            if other is not None and step.archive in definitions.archives_of(other):
-                return
-        cache.forget(step.archive)
-
-
-def source_of(step: RootStep) -> Source:
-    """The source that the step records, with the digest of the root that was made of it.
-
-    An archive of the user's is read for its digest. One that was kept has the digest of what it
-    was made from, which cannot be told from it.
+    What was done, or would be in check mode. Raises StepFailed.
     """
-    from . import cache
-    from .archive import Archive
-    from .directory import Directory
+    before = definition.find(RootStep.do, request.path)
+    if request.source is None:
+        if before is None:
+            return []
+        name = f"forget the root at {request.path}"
+        after = definition.without_step(RootStep.do, request.path)
+    else:
+        step = _step_of(request, request.source, digest)
+        after = definition.with_step(step, persistent=persistent)
+        if after == definition:
+            return []
+        name = f"record the root at {request.path}"
+    if not check:
+        actions.run(name, lambda: definitions.save(after))
+        if isinstance(before, RootStep) and before.archive not in definitions.archives_of(after):
+            _forget_kept(before.archive)
+    return [name]
 
+
+def _step_of(request: RootRequest, source: Source, digest: str) -> RootStep:
+    # What may change is to be as it is then, unless the task says what it has to be.
+    lasting = request.digest if source.is_followed else digest
+    return RootStep(
+        path=request.path,
+        digest=lasting,
+        device_nodes=request.rules.device_nodes,
+        **source.recorded(digest),
+    )
+
+
+def request_of(
+    step: RootStep, target: Target, *, persistent: bool | None, lock_timeout: float
+) -> RootRequest:
+    """The request of which the step was recorded; a root that is there already stays.
+
+    Raises Refused.
+    """
+    return RootRequest(
+        target=target,
+        path=step.path,
+        source=_source_of(step),
+        digest=step.digest,
+        rules=Rules(device_nodes=step.device_nodes),
+        persistent=persistent,
+        lock_timeout=lock_timeout,
+        follow=False,
+    )
+
+
+def _source_of(step: RootStep) -> Source:
+    """See Source.recorded(): what was made of an image is made again of the archive kept of it."""
     if step.directory:
-        return Directory(step.directory)
+        return table.of_options({"directory": step.directory})
+    # An archive of the user's is read for its digest. One that was kept has that of its source.
     is_kept = step.archive == cache.path_of(step.digest)
     return Archive(step.archive, known_digest=step.digest if is_kept else "")
 
 
-def rules_of(step: RootStep) -> Rules:
-    """The rules that the step records. Raises Refused."""
-    from ..namespace import id_map
-    from .rules import Rules
-
-    maps = None
-    if step.id_map is not None:
-        maps = id_map.parse(step.id_map, id_map.Caller.of_this_process())
-    return Rules(device_nodes=step.device_nodes, id_maps=maps)
+def _forget_kept(archive: str) -> None:
+    """Remove the archive where it was kept, unless another definition unpacks it too."""
+    if not cache.is_kept(archive):
+        return
+    with contextlib.suppress(Refused):  # one that cannot be read may need it
+        for name in definitions.names():
+            other = definitions.load(name)
+            if other is not None and archive in definitions.archives_of(other):
+                return
+        cache.forget(archive)

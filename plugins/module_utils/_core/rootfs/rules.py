@@ -16,18 +16,18 @@ if t.TYPE_CHECKING:
 
 
 class Rules(t.NamedTuple):
-    """How to unpack. ``size_limit`` in bytes, 0 for none; ``device_nodes`` is keep or skip.
+    """How to unpack."""
 
-    ``id_maps`` are of the user namespace that the owners are shifted for.
-    """
-
+    # How much may come out, in bytes; 0 for any amount.
     size_limit: int = 0
+    # keep or skip.
     device_nodes: str = "keep"
+    # Of the user namespace that owners are shifted for; None leaves them as they are.
     id_maps: IdMaps | None = None
 
     @property
     def lasting(self) -> dict[str, t.Any]:
-        """The rules by which the same archive makes another root, where not the default."""
+        """The rules by which the same source makes another root, where not the default."""
         found: dict[str, t.Any] = {}
         if self.device_nodes != "keep":
             found["device_nodes"] = self.device_nodes

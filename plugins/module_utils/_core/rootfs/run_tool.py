@@ -22,7 +22,7 @@ from ..errors import KernelError, Refused
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import mounts, processes
-from .source import Progress, nothing
+from .progress import Progress, silent
 
 # Of what a program writes, kept for the error.
 _LINES_KEPT = 30
@@ -56,7 +56,7 @@ def run(
     *,
     writable: t.Sequence[str],
     scratch: str,
-    progress: Progress = nothing,
+    progress: Progress = silent,
 ) -> None:
     """Run the command; only below the directories ``writable`` it can write.
 

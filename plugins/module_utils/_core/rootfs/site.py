@@ -4,7 +4,7 @@
 
 """Looking at the place of a root file system.
 
-    /srv/web            the root, with its marker (digest.py)
+    /srv/web            the root, with its marker (marker.py)
     /srv/.web.new/root  a new one that is being built (workspace.py)
     /srv/.web.old-1     one that was replaced or removed while something used it
 
@@ -31,52 +31,74 @@ from ..mount.view import TargetView
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import files
-from . import marker as digest
+from . import marker
+from .marker import Marker
 
+# The hidden directory on a mount point in which a new root is built.
 WITHIN = ".linux-namespaces.new"
+# The new root in its workspace.
 ROOT = "root"
+# What an empty file system may hold.
 ALWAYS_THERE = ("lost+found",)
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Location(t.NamedTuple):
-    """A directory as the kernel knows it: ``path`` is its name now, from the target's root.
+    """A directory as the kernel knows it."""
 
-    ``device`` and ``root`` are as in mountinfo: the file system and the path in that.
-    ``number`` is the device as stat(2) has it, which some file systems have otherwise.
-    """
-
+    # Its name now, from the target's root.
     path: str
+    # The file system, as in mountinfo: major:minor. Empty where that is not known.
     device: str
+    # The path in the file system, as in mountinfo.
     root: str
+    # The device as stat(2) has it, which some file systems have otherwise.
     number: int
 
 
 class Seen(t.NamedTuple):
-    """What is at a path: ``state`` is absent, empty, root, interrupted or foreign.
+    """What is at a path."""
 
-    A root has a ``marker``; interrupted is one that was being moved up when its run was killed.
-    ``old`` are roots that were replaced before, ``unfinished`` whether a killed run left
-    something beside, ``mounts`` the paths of what is mounted below.
-    """
-
+    # absent, empty, root (which has a marker), interrupted (a root that was being moved up when
+    # its run was killed) or foreign (anything else).
     state: str
-    marker: digest.Marker | None = None
+    # Of a root.
+    marker: Marker | None = None
+    # Something is mounted exactly there.
     is_mount: bool = False
+    # After the pivot into it: it is / in the target.
     is_target_root: bool = False
+    # A killed run left something beside.
     unfinished: bool = False
+    # None where nothing is there.
     location: Location | None = None
+    # Roots that were replaced before and are still beside.
     old: tuple[Location, ...] = ()
+    # The paths of what is mounted below.
     mounts: tuple[str, ...] = ()
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is there that could be removed: at a mount point its root stays."""
+        return self.state == "absent" or (self.state == "empty" and self.is_mount)
+
+    def __str__(self) -> str:
+        if self.marker is not None:
+            return str(self.marker)
+        return "half made" if self.state == "interrupted" else self.state
 
 
 class Spot:
     """The place of a root: its name in the open directory above. Close it, or use a with."""
 
     def __init__(self, inside: TargetView, path: str, *, make: bool) -> None:
+        """``make`` makes the directories above. Raises Refused, KernelError, OSError."""
         self._inside = inside
+        # As the task calls it.
         self.path = path
+        # The last part of its path now; empty where it is the root of the target.
         _above, _slash, self.name = inside.layout.now(path).rpartition("/")
+        # The open directories above, and of the root; -1 where they are not there.
         self.parent = self.fd = -1
         if not self.name:
             # After the pivot into it, a root is "/" and has nothing above it.
@@ -189,12 +211,12 @@ def _look(inside: TargetView, path: str) -> Seen:
             location=location,
             mounts=_mounted_below(location.path, files.place_of(spot.fd).mount_id, table),
         )
-        marker = digest.read(spot.fd)
+        found = Marker.read(spot.fd)
         if spot.is_mount and left:
             return seen._replace(state="interrupted")
-        if marker is not None:
-            return seen._replace(state="root", marker=marker)
-        names = set(os.listdir(spot.fd)) - {*ALWAYS_THERE, WITHIN, digest.FILE}
+        if found is not None:
+            return seen._replace(state="root", marker=found)
+        names = set(os.listdir(spot.fd)) - {*ALWAYS_THERE, WITHIN, marker.FILE}
         return seen._replace(state="foreign" if names else "empty")
 
 
@@ -227,7 +249,7 @@ def _left_over(spot: Spot) -> bool | None:
             return False
         return None
     try:
-        return digest.read(fd) is not None
+        return Marker.read(fd) is not None
     finally:
         os.close(fd)
 
@@ -244,15 +266,16 @@ def _location(inside: TargetView, fd: int, table: t.Sequence[Mount]) -> Location
 
 
 class Site(t.NamedTuple):
-    """Where the work is done: a path in a target that was opened.
-
-    ``patience`` is how long to wait for another run that works on the same path, in seconds.
-    """
+    """Where the work is done: a path in a target that was opened."""
 
     path: str
+    # The namespaces of the target.
     handles: Handles
+    # The host's /proc, open.
     host_proc: int
+    # What was done to the tree of the target.
     layout: Layout
+    # How long to wait for another run that works on the same path, in seconds.
     patience: float
 
     def inside(self) -> TargetView:

@@ -26,9 +26,11 @@ class Busy(Refused):
 
 
 class Workspace(t.NamedTuple):
-    """The open directory ``fd``; ``found`` says that a killed run left it, with what it holds."""
+    """A directory that is ours."""
 
+    # The open directory.
     fd: int
+    # A killed run left it, with what it holds.
     found: bool
 
 

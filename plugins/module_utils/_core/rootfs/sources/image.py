@@ -17,10 +17,14 @@ import os
 import subprocess
 import typing as t
 
-from ..errors import Refused
-from . import cache, decompress, marker, reference, run_tool
-from .source import Config, Progress, Stream
-from .stream import Stream as Bytes
+from ...errors import Refused
+from .. import digest as digests
+from .. import run_tool
+from ..progress import Progress
+from ..tar import decompress
+from ..tar.byte_stream import ByteStream
+from . import cache, kept, reference
+from .source import Config, Content, Options
 
 _LAYOUT = "image"
 _TAG = "root"
@@ -30,20 +34,37 @@ _ANSWER_LIMIT = 8 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """The image called ``name``, for ``platform``, "" for that of the host.
+    """An image: see the options of ns_rootfs that are about it."""
 
-    ``size_limit`` in bytes is how much its layers may unpack to, 0 for any amount.
-    """
+    verb: t.ClassVar[str] = "unpack"
+    is_followed: t.ClassVar[bool] = False
 
     name: str
+    # Empty for that of the host.
     platform: str = ""
+    # Empty for that of skopeo.
     authfile: str = ""
     tls_verify: bool = True
+    # How much its layers may unpack to, in bytes; 0 for any amount.
     size_limit: int = 0
-    verb: t.ClassVar[str] = "unpack"
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def of_options(cls, options: Options) -> Image:
+        """See Source."""
+        return cls(
+            options["image"],
+            platform=options["platform"] or "",
+            authfile=options["authfile"] or "",
+            tls_verify=options["tls_verify"],
+            size_limit=options["size_limit"],
+        ).checked()
+
+    def recorded(self, digest: str) -> dict[str, str]:
+        """See Source."""
+        return {"archive": cache.path_of(digest)}
 
     def checked(self) -> Image:
         """This image when its options make sense. Raises Refused."""
@@ -80,14 +101,13 @@ class OpenedImage:
         self._aliases: list[str] = []
         self._config: Config = {}
         self.missing = missing
-        self.is_followed = False
         self.facts: dict[str, t.Any] = {"source": image.name, "platform": str(self._platform)}
         file = reference.file_of(image.name)
         # A name with a digest means the same for ever; a file is known by its stamp.
         self.facts_suffice = bool(reference.pinned_by_name(image.name) or file)
         if file and not missing:
             with _opened_file(file) as fd:
-                self.facts.update(marker.stamp(fd))
+                self.facts.update(digests.stamp(fd))
 
     def digest(self) -> str:
         """See Opened. Of a registry, only the manifest is asked for."""
@@ -116,25 +136,21 @@ class OpenedImage:
         return reference.with_digest(self._image.name, self.digest())
 
     @contextlib.contextmanager
-    def fill(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Stream]:
+    def content(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Content]:
         """See Opened."""
         if on_host:
-            yield Stream(
+            yield Content(
                 name=self._image.name,
                 make=lambda work: self._unpack(work, progress),
                 digest=self.digest,
             )
             return
-        with cache.fill(
+        with kept.content(
             self.digest(),
             patience=patience,
             make=lambda work, path: self._pack(work, path, progress),
-        ) as stream:
-            yield stream
-
-    def recorded(self) -> dict[str, str]:
-        """See Opened."""
-        return {"archive": cache.path_of(self.digest())}
+        ) as content:
+            yield content
 
     def _words(self, command: str) -> list[str]:
         """skopeo's words for how to get at the image."""
@@ -195,8 +211,8 @@ class OpenedImage:
         for layer in manifest["layers"] if limit else ():
             with contextlib.ExitStack() as stack:
                 fd = stack.enter_context(_opened_file(_blob_path(layout, layer["digest"])))
-                content = stack.enter_context(decompress.opened(fd, name=self._image.name))
-                counted = Bytes(content.fd, name=self._image.name, limit=limit)
+                layer_content = stack.enter_context(decompress.opened(fd, name=self._image.name))
+                counted = ByteStream(layer_content.fd, name=self._image.name, limit=limit)
                 counted.drain()
                 limit = max(1, limit - counted.position)
 

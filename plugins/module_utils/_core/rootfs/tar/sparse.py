@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .stream import Stream
+from .byte_stream import ByteStream
 
 MAP = b"GNU.sparse.map"
 # PAX 0.0 has one record for each number, which together are the map of PAX 0.1.
@@ -107,7 +107,7 @@ def check(pieces: Pieces, size: int, stored: int, damaged: Damaged) -> None:
         raise damaged("a map of holes that does not fit its file")
 
 
-def write(pieces: Pieces, size: int, stream: Stream, target_fd: int) -> None:
+def write(pieces: Pieces, size: int, stream: ByteStream, target_fd: int) -> None:
     """Write the pieces, leaving the holes. Raises Refused, OSError."""
     for offset, length in pieces:
         os.lseek(target_fd, offset, os.SEEK_SET)

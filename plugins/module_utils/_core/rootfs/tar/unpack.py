@@ -19,41 +19,47 @@ import stat
 import struct
 import typing as t
 
-from ..errors import KernelError, Refused
-from . import marker, tar
-from .owners import Owners
-from .rules import Rules
-from .source import Progress
-from .stream import Stream
+from ...errors import KernelError, Refused
+from ...storage import atomic
+from .. import marker
+from ..owners import Owners
+from ..progress import Progress
+from ..rules import Rules
+from . import reader
+from .byte_stream import ByteStream
+from .reader import Entry, Reader
 
 # The first are this collection's own; the others tell overlayfs to look elsewhere.
 _FOREIGN_XATTRS = ("trusted.linux_namespaces.", "user.linux_namespaces.", "trusted.overlay.")
-_MARKER = marker.FILE.encode()
+# Of the marker, which only we write.
+_RESERVED = (marker.FILE.encode(), atomic.beside_of(marker.FILE).encode())
 _TIME = struct.Struct("=Iqq")
 _PROGRESS_BYTES = 32 << 20
 _NOBODY = 0xFFFFFFFF  # to chown(2): leave it as it is
 _NODES = {
-    tar.CHARACTER: stat.S_IFCHR,
-    tar.BLOCK_DEVICE: stat.S_IFBLK,
-    tar.FIFO: stat.S_IFIFO,
+    reader.CHARACTER: stat.S_IFCHR,
+    reader.BLOCK_DEVICE: stat.S_IFBLK,
+    reader.FIFO: stat.S_IFIFO,
 }
 _CALLS = {
-    tar.FILE: "openat",
-    tar.DIRECTORY: "mkdirat",
-    tar.SYMLINK: "symlinkat",
-    tar.LINK: "linkat",
-    tar.CHARACTER: "mknodat",
-    tar.BLOCK_DEVICE: "mknodat",
-    tar.FIFO: "mknodat",
+    reader.FILE: "openat",
+    reader.DIRECTORY: "mkdirat",
+    reader.SYMLINK: "symlinkat",
+    reader.LINK: "linkat",
+    reader.CHARACTER: "mknodat",
+    reader.BLOCK_DEVICE: "mknodat",
+    reader.FIFO: "mknodat",
 }
 _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
 
 
 class Unpacked(t.NamedTuple):
-    """What was unpacked: entries, bytes of the stream, and what could not be kept."""
+    """What was unpacked."""
 
     entries: int
+    # In bytes of the stream.
     size: int
+    # What could not be kept.
     warnings: list[str]
 
 
@@ -73,28 +79,28 @@ def unpack(fd: int, *, name: str, rules: Rules, progress: Progress) -> Unpacked:
     ``name`` is what errors call the archive. Raises Refused where the archive is not to be
     trusted or damaged, KernelError where the kernel said no.
     """
-    stream = Stream(fd, name=name, limit=rules.size_limit)
+    stream = ByteStream(fd, name=name, limit=rules.size_limit)
     return _Unpacking(stream, name, rules).run(progress)
 
 
 class _Unpacking:
-    def __init__(self, stream: Stream, name: str, rules: Rules) -> None:
+    def __init__(self, stream: ByteStream, name: str, rules: Rules) -> None:
         self._stream = stream
         self._name = name
         self._rules = rules
-        self._reader = tar.Reader(stream, name=name)
+        self._reader = Reader(stream, name=name)
         self._warnings: dict[str, int] = {}
         self._owners = Owners(rules.id_maps)
         # Below a directory with that bit, what is made takes over its group.
         self._setgid_seen = False
-        self._makers: dict[bytes, t.Callable[[tar.Entry, bytes], None]] = {
-            tar.FILE: self._file,
-            tar.DIRECTORY: self._directory,
-            tar.SYMLINK: self._symlink,
-            tar.LINK: self._link,
-            tar.CHARACTER: self._node,
-            tar.BLOCK_DEVICE: self._node,
-            tar.FIFO: self._node,
+        self._makers: dict[bytes, t.Callable[[Entry, bytes], None]] = {
+            reader.FILE: self._file,
+            reader.DIRECTORY: self._directory,
+            reader.SYMLINK: self._symlink,
+            reader.LINK: self._link,
+            reader.CHARACTER: self._node,
+            reader.BLOCK_DEVICE: self._node,
+            reader.FIFO: self._node,
         }
 
     def run(self, progress: Progress) -> Unpacked:
@@ -122,7 +128,7 @@ class _Unpacking:
                     self._make(entry, path)
                 except OSError as error:
                     raise self._explained(error, entry, path) from error
-                if entry.kind == tar.DIRECTORY:
+                if entry.kind == reader.DIRECTORY:
                     seconds, nanoseconds = divmod(entry.time, 1_000_000_000)
                     times.write(_TIME.pack(len(path), seconds, nanoseconds) + path)
                 if self._stream.position >= next_report:
@@ -138,20 +144,20 @@ class _Unpacking:
         warnings = [f"{text} ({count} entries)" for text, count in self._warnings.items()]
         return Unpacked(entries, self._stream.position, warnings)
 
-    def _checked(self, entry: tar.Entry) -> bytes:
+    def _checked(self, entry: Entry) -> bytes:
         """The path of the entry, from the root that it is unpacked into. Raises Refused."""
         path = self._inside(entry.name, "an entry")
-        if entry.kind == tar.LINK:
+        if entry.kind == reader.LINK:
             self._inside(entry.target, "the target of a hard link")
-        if path == _MARKER:
+        if path in _RESERVED:
             raise self._refused(f"{_shown(path)} is no name for an entry")
-        if not path and entry.kind != tar.DIRECTORY:
-            raise self._refused(f"its root is a {tar.KIND_NAMES[entry.kind]}")
+        if not path and entry.kind != reader.DIRECTORY:
+            raise self._refused(f"its root is a {reader.KIND_NAMES[entry.kind]}")
         if not (0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY):
             raise self._refused(f"{_shown(path)} is owned by {entry.uid}:{entry.gid}")
         return path
 
-    def _mapped(self, entry: tar.Entry, path: bytes) -> tar.Entry:
+    def _mapped(self, entry: Entry, path: bytes) -> Entry:
         """The entry with the owner that it gets. Raises Refused."""
         uid, gid = self._owners.of(entry.uid, entry.gid, name=_shown(path))
         return entry._replace(uid=uid, gid=gid)
@@ -177,9 +183,9 @@ class _Unpacking:
             f"{self._name} cannot be unpacked: {why}", hint or "Do not trust this archive."
         )
 
-    def _make(self, entry: tar.Entry, path: bytes) -> None:
+    def _make(self, entry: Entry, path: bytes) -> None:
         """Make the entry, and what it needs to be made."""
-        if entry.kind in tar.DEVICES and self._rules.device_nodes == "skip":
+        if entry.kind in reader.DEVICES and self._rules.device_nodes == "skip":
             return
         make = self._makers[entry.kind]
         try:
@@ -208,7 +214,7 @@ class _Unpacking:
                 pass
         return made
 
-    def _file(self, entry: tar.Entry, path: bytes) -> None:
+    def _file(self, entry: Entry, path: bytes) -> None:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(path, flags, entry.mode & 0o777)
         try:
@@ -220,7 +226,7 @@ class _Unpacking:
         finally:
             os.close(fd)
 
-    def _directory(self, entry: tar.Entry, path: bytes) -> None:
+    def _directory(self, entry: Entry, path: bytes) -> None:
         try:
             os.mkdir(path, entry.mode & 0o777)
         except FileExistsError:
@@ -232,7 +238,7 @@ class _Unpacking:
         self._settle(entry, path)
         self._setgid_seen = self._setgid_seen or bool(entry.mode & stat.S_ISGID)
 
-    def _settle_root(self, entry: tar.Entry | None) -> None:
+    def _settle_root(self, entry: Entry | None) -> None:
         """Set owner, mode, attributes and time of the root; an archive may not have it."""
         if entry is None:
             os.chown(b".", *self._owners.of(0, 0, name="the root"))
@@ -244,7 +250,7 @@ class _Unpacking:
         os.utime(b".", ns=(entry.time, entry.time))
         os.chmod(b".", entry.mode)
 
-    def _settle(self, entry: tar.Entry, where: int | bytes) -> None:
+    def _settle(self, entry: Entry, where: int | bytes) -> None:
         """Set owner, mode and attributes of what was just made with the mode of the entry.
 
         The owner goes first: chown(2) clears setuid and security.capability.
@@ -258,7 +264,7 @@ class _Unpacking:
         if entry.xattrs:
             self._set_xattrs(entry, where)
 
-    def _symlink(self, entry: tar.Entry, path: bytes) -> None:
+    def _symlink(self, entry: Entry, path: bytes) -> None:
         os.symlink(entry.target, path)
         if entry.uid or entry.gid or self._setgid_seen:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
@@ -266,15 +272,15 @@ class _Unpacking:
             self._set_xattrs(entry, path)
         os.utime(path, ns=(entry.time, entry.time), follow_symlinks=False)
 
-    def _link(self, entry: tar.Entry, path: bytes) -> None:
+    def _link(self, entry: Entry, path: bytes) -> None:
         os.link(self._inside(entry.target, ""), path, follow_symlinks=False)
 
-    def _node(self, entry: tar.Entry, path: bytes) -> None:
+    def _node(self, entry: Entry, path: bytes) -> None:
         os.mknod(path, entry.mode | _NODES[entry.kind], os.makedev(*entry.device))
         self._settle(entry, path)
         os.utime(path, ns=(entry.time, entry.time), follow_symlinks=False)
 
-    def _set_xattrs(self, entry: tar.Entry, where: int | bytes) -> None:
+    def _set_xattrs(self, entry: Entry, where: int | bytes) -> None:
         follow = {} if isinstance(where, int) else {"follow_symlinks": False}
         for name, value in entry.xattrs.items():
             if name.startswith(_FOREIGN_XATTRS):
@@ -296,10 +302,10 @@ class _Unpacking:
                 text = f"the attribute {name} could not be kept: {error.strerror}"
                 self._warnings[text] = self._warnings.get(text, 0) + 1
 
-    def _explained(self, error: OSError, entry: tar.Entry, path: bytes) -> Exception:
-        kind = tar.KIND_NAMES[entry.kind]
+    def _explained(self, error: OSError, entry: Entry, path: bytes) -> Exception:
+        kind = reader.KIND_NAMES[entry.kind]
         shown = _shown(path)
-        if error.errno == errno.EPERM and entry.kind in tar.DEVICES:
+        if error.errno == errno.EPERM and entry.kind in reader.DEVICES:
             return Refused(
                 f"{self._name} holds the device node {shown}, which may not be made here",
                 "Leave device nodes out with device_nodes: skip, or unpack as root of the host.",
@@ -308,13 +314,13 @@ class _Unpacking:
             return self._refused(
                 f"an entry has a name of {len(path)} bytes, more than the kernel takes: {shown}"
             )
-        if error.errno == errno.ENOENT and entry.kind == tar.LINK:
+        if error.errno == errno.ENOENT and entry.kind == reader.LINK:
             return self._refused(
                 f"{shown} is a hard link to {_shown(entry.target)}, which it does not hold"
             )
         if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.EINVAL,
                            errno.ENOENT, errno.ENOTEMPTY) or (
-            error.errno == errno.EPERM and entry.kind == tar.LINK
+            error.errno == errno.EPERM and entry.kind == reader.LINK
         ):  # fmt: skip
             return self._refused(f"the {kind} {shown} cannot be made: {error.strerror}")
         call = "write" if entry.stored else _CALLS[entry.kind]

@@ -12,25 +12,28 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..errors import Refused
+from ...errors import Refused
 
 _BUFFER = 1 << 20
 
 
-class Stream:
-    """Bytes from the open file or pipe ``fd``, which it does not close.
-
-    ``limit`` is how many bytes may come out of it, 0 for any number: with it a small archive
-    that unpacks without end is refused. ``name`` is what errors call it.
-    """
+class ByteStream:
+    """Bytes from an open file or pipe, which it does not close."""
 
     def __init__(self, fd: int, *, name: str, limit: int = 0) -> None:
+        """``limit`` is how many bytes may come out of it, 0 for any number.
+
+        With it a small archive that unpacks without end is refused. ``name`` is what errors call
+        it.
+        """
         self._fd = fd
         self._name = name
         self._limit = limit
+        # The buffer. What was read and not taken yet lies in it from _start to _end.
         self._view = memoryview(bytearray(_BUFFER))
         self._start = 0
         self._end = 0
+        # How many bytes were read from the file in all.
         self._read = 0
 
     @property

@@ -2,10 +2,10 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a source of root file systems is: an archive, an image, a bootstrap, a directory.
+"""What every source of root file systems can do. See table.py for what there is.
 
-Each looks at itself first (opened()), so that a root that is there need not be made again, and
-then fills a new root: as a tar stream, or by making its content in an empty directory.
+A source looks at itself first (opened()), so that a root that is there need not be made again, and
+then fills a new root: by a tar archive, or by making its content in an empty directory.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -14,32 +14,34 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-# Below it, what cannot be made again after a reboot without the network is kept as archives.
-CACHE = "/var/cache/linux-namespaces"
+if t.TYPE_CHECKING:
+    from ..progress import Progress
 
-Progress = t.Callable[[str], None]
+# What an image says of how to run it.
 Config = dict[str, t.Any]
+# The options of ns_rootfs by name, sizes in bytes.
+Options = t.Mapping[str, t.Any]
 
 
 def nothing(*_arguments: t.Any) -> None:
     """Do nothing."""
 
 
-class Stream(t.NamedTuple):
-    """What fills a new root: the tar stream ``fd``, or where that is -1 ``make(workspace)``.
+class Content(t.NamedTuple):
+    """What fills a new root: a tar archive, or what is made in a workspace."""
 
-    That fills the empty directory "root" in the directory it is given, and may use the rest of
-    that as it likes.
-
-    ``begin`` is called when it begins and ``verify`` after it; that raises Refused where the
-    source turned out bad. ``digest`` answers its digest.
-    """
-
+    # What errors call it.
     name: str
+    # The archive, compressed or not, or a pipe that one comes from; -1 where the content is made.
     fd: int = -1
+    # Fills the empty directory "root" in the directory that it is given, the workspace, and may
+    # use the rest of that as it likes.
     make: t.Callable[[str], None] = nothing
+    # Called when it begins.
     begin: t.Callable[[], None] = nothing
+    # Called after it. Raises Refused where the source turned out bad.
     verify: t.Callable[[], None] = nothing
+    # Called last: the digest of the source.
     digest: t.Callable[[], str] = str
 
 
@@ -48,13 +50,10 @@ class Opened(t.Protocol):
 
     # It is not there, which only check mode puts up with.
     missing: bool
-    # What it is, told without reading it.
+    # What is known of it without reading it.
     facts: dict[str, t.Any]
     # A root that is there and has the same facts has the same digest.
     facts_suffice: bool
-    # It has no content of its own that could be named by a digest later on, as a directory: when
-    # the namespace comes up again it is unpacked as it is then.
-    is_followed: bool
 
     def digest(self) -> str:
         """Its digest. Raises Refused where the source cannot be had."""
@@ -65,24 +64,33 @@ class Opened(t.Protocol):
     def config(self) -> Config:
         """What an image says of how to run it, once it has filled a root; else empty."""
 
-    def fill(
+    def content(
         self, *, on_host: bool, patience: float, progress: Progress
-    ) -> contextlib.AbstractContextManager[Stream]:
+    ) -> contextlib.AbstractContextManager[Content]:
         """What fills a new root, on the host or in a target that sees no path of the host's.
 
         ``patience`` is how long to wait for another run that prepares the same, in seconds.
         """
 
-    def recorded(self) -> dict[str, str]:
-        """What a definition records of it, to unpack it again after a reboot."""
-
 
 class Source(t.Protocol):
     """A source as it was asked for; ``str()`` is what people call it."""
 
-    @property
-    def verb(self) -> str:
-        """What is done with it: unpack, make, copy."""
+    # What is done with it: unpack, make, copy.
+    verb: t.ClassVar[str]
+    # It is somebody's own and may change: when a namespace comes up again, it is unpacked as it
+    # is then, unless the option digest names what it has to be.
+    is_followed: t.ClassVar[bool]
+
+    @classmethod
+    def of_options(cls, options: Options) -> Source:
+        """The source that the options describe, one of which names it. Raises Refused."""
 
     def opened(self, *, may_be_missing: bool) -> contextlib.AbstractContextManager[Opened]:
         """Look at it. Raises Refused where it cannot be used."""
+
+    def recorded(self, digest: str) -> dict[str, str]:
+        """The fields of a definition's step from which it is unpacked again after a reboot.
+
+        ``digest`` is that of the root that was made of it.
+        """

@@ -14,13 +14,14 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import typing as t
 
-from .. import actions
-from ..errors import Refused, StepFailed
+from ... import actions
+from ...errors import Refused, StepFailed
 
 # So that the two processes take turns less often; the size is what anyone may have by default.
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ has a name since Python 3.10
@@ -28,11 +29,14 @@ _PIPE_SIZE = 1 << 20
 
 
 class _Format(t.NamedTuple):
-    """A compression: how its files start, the program for it, and Python's module instead."""
+    """A compression."""
 
+    # What its files start with.
     magic: bytes
     program: str
+    # Debian's, of the program.
     package: str
+    # Python's own instead of the program; empty where there is none.
     module: str = ""
 
 
@@ -44,30 +48,25 @@ _FORMATS = (
 )
 
 
-def needs_program(fd: int) -> None:
-    """Raises Refused when what the open archive is compressed with cannot be read here."""
-    form = _format_of(fd)
-    if form is not None:
-        _command(form)
+class Decompressed(t.NamedTuple):
+    """What is in an archive."""
 
-
-class Opened(t.NamedTuple):
-    """What came out is to be read from ``fd``. ``verify`` raises Refused unless all of it was good."""
-
+    # To be read from.
     fd: int
+    # Called at the end. Raises Refused unless all of it was good.
     verify: t.Callable[[], None]
 
 
 @contextlib.contextmanager
-def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
-    """What is in the open archive ``fd``. Raises Refused where it cannot be read here.
+def opened(fd: int, *, name: str) -> t.Iterator[Decompressed]:
+    """What is in the open archive or pipe ``fd``. Raises Refused where it cannot be read here.
 
-    Where it turns out damaged only afterwards, that is raised in place of what came of it.
+    A pipe is read as it is. Where an archive turns out damaged only afterwards, that is raised in
+    place of what came of it.
     """
     form = _format_of(fd)
-    os.lseek(fd, 0, os.SEEK_SET)
     if form is None:
-        yield Opened(fd, lambda: None)
+        yield Decompressed(fd, lambda: None)
         return
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
@@ -89,7 +88,7 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
                 )
 
         try:
-            yield Opened(output.fileno(), verify)
+            yield Decompressed(output.fileno(), verify)
         except Refused:
             verify()
             raise
@@ -104,6 +103,9 @@ def opened(fd: int, *, name: str) -> t.Iterator[Opened]:
 
 
 def _format_of(fd: int) -> _Format | None:
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return None
+    os.lseek(fd, 0, os.SEEK_SET)
     start = os.pread(fd, 8, 0)
     for form in _FORMATS:
         if start.startswith(form.magic):

@@ -15,7 +15,7 @@ import json
 import re
 import typing as t
 
-from ..errors import Refused
+from ...errors import Refused
 from .source import Config
 
 TRANSPORTS = ("docker://", "oci:", "oci-archive:", "docker-archive:")

@@ -16,9 +16,9 @@ import struct
 import typing as t
 import zlib
 
-from ..errors import Refused
+from ...errors import Refused
 from . import sparse
-from .stream import Stream
+from .byte_stream import ByteStream
 
 BLOCK = 512
 FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = (
@@ -54,24 +54,26 @@ _NEWLINE = ord("\n")
 
 
 class Entry(t.NamedTuple):
-    """One entry; ``kind`` is FILE, LINK (a hard link), SYMLINK, and so on.
-
-    ``size`` is that of the file and ``stored`` how many bytes of the stream hold it: in
-    ``pieces``, (offset, length) each, where the file has holes. ``time`` is in nanoseconds,
-    ``device`` (major, minor).
-    """
+    """One entry of an archive."""
 
     name: bytes
+    # FILE, LINK (a hard link), SYMLINK and so on.
     kind: bytes
     mode: int
     uid: int
     gid: int
+    # Of the file, in bytes.
     size: int
+    # When it was changed last, in nanoseconds.
     time: int
+    # Of a link.
     target: bytes
+    # Of a device node: major and minor number.
     device: tuple[int, int]
     xattrs: dict[str, bytes]
+    # How many bytes of the stream hold it.
     stored: int
+    # (offset, length) of what is stored, where the file has holes; else None.
     pieces: tuple[tuple[int, int], ...] | None
 
 
@@ -131,13 +133,16 @@ def _xattrs(said: dict[bytes, bytes]) -> dict[str, bytes]:
 
 
 class Reader:
-    """The entries of ``stream``, one after the other; ``name`` is what errors call it."""
+    """The entries of a tar stream, one after the other."""
 
-    def __init__(self, stream: Stream, *, name: str) -> None:
+    def __init__(self, stream: ByteStream, *, name: str) -> None:
+        """``name`` is what errors call the stream."""
         self._stream = stream
         self._name = name
+        # Records of extended headers that hold for all entries.
         self._globals: dict[bytes, bytes] = {}
-        self._left = 0  # of the last entry's data, with padding, what is not read yet
+        # Of the last entry's data, with padding, what is not read yet.
+        self._left = 0
 
     def damaged(self, why: str) -> Refused:
         """What to raise where the stream is no good tar archive."""

@@ -14,9 +14,12 @@ import dataclasses
 import re
 import typing as t
 
-from ..errors import Refused
-from . import cache, marker, run_tool
-from .source import Config, Progress, Stream
+from ...errors import Refused
+from .. import digest as digests
+from .. import run_tool
+from ..progress import Progress
+from . import cache, kept
+from .source import Config, Content, Options
 
 _SUITE = re.compile(r"[a-z][a-z0-9.+-]*\Z")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+:-]*\Z")
@@ -27,16 +30,35 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
 class Bootstrap:
     """What to make: see the option bootstrap of ns_rootfs."""
 
+    verb: t.ClassVar[str] = "make"
+    is_followed: t.ClassVar[bool] = False
+
     suite: str
     packages: tuple[str, ...] = ()
+    # Empty for that of mmdebstrap, as below.
     mirror: str = ""
     variant: str = "minbase"
     components: tuple[str, ...] = ()
-    verb: t.ClassVar[str] = "make"
 
     def __str__(self) -> str:
         packages = f" with {', '.join(self.packages)}" if self.packages else ""
         return f"Debian {self.suite}{packages}"
+
+    @classmethod
+    def of_options(cls, options: Options) -> Bootstrap:
+        """See Source."""
+        wanted = options["bootstrap"]
+        return cls(
+            suite=wanted["suite"],
+            packages=tuple(wanted["packages"]),
+            mirror=wanted["mirror"] or "",
+            variant=wanted["variant"],
+            components=tuple(wanted["components"]),
+        ).checked()
+
+    def recorded(self, digest: str) -> dict[str, str]:
+        """See Source."""
+        return {"archive": cache.path_of(digest)}
 
     def checked(self) -> Bootstrap:
         """This bootstrap with its words in order, when it makes sense. Raises Refused."""
@@ -73,7 +95,6 @@ class OpenedBootstrap:
 
     missing = False
     facts_suffice = True
-    is_followed = False
 
     def __init__(self, wanted: Bootstrap) -> None:
         self._wanted = wanted
@@ -81,7 +102,7 @@ class OpenedBootstrap:
 
     def digest(self) -> str:
         """See Opened. It is that of what was asked for: the same words make the same root."""
-        return marker.of_specification({"bootstrap": dataclasses.asdict(self._wanted)})
+        return digests.of_specification({"bootstrap": dataclasses.asdict(self._wanted)})
 
     def aliases(self) -> list[str]:
         """See Opened."""
@@ -92,25 +113,21 @@ class OpenedBootstrap:
         return {}
 
     @contextlib.contextmanager
-    def fill(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Stream]:
+    def content(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Content]:
         """See Opened."""
         if on_host:
-            yield Stream(
+            yield Content(
                 name=str(self._wanted),
                 make=lambda work: make(self._wanted, f"{work}/root", work, progress=progress),
                 digest=self.digest,
             )
             return
-        with cache.fill(
+        with kept.content(
             self.digest(),
             patience=patience,
             make=lambda work, path: make(self._wanted, path, work, progress=progress),
-        ) as stream:
-            yield stream
-
-    def recorded(self) -> dict[str, str]:
-        """See Opened."""
-        return {"archive": cache.path_of(self.digest())}
+        ) as content:
+            yield content
 
 
 def make(wanted: Bootstrap, target: str, work: str, *, progress: Progress) -> None:

@@ -15,28 +15,36 @@ import hashlib
 import os
 import stat
 import subprocess
+import tempfile
 import typing as t
 
-from ..errors import Refused
-from ..mount import resolve
-from . import run_tool
-from .source import Config, Progress, Stream
+from ...errors import Refused
+from ...mount import resolve
+from .. import run_tool
+from ..progress import Progress
+from .source import Config, Content, Options
 
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """The directory at ``path``, without what is mounted below it."""
+    """A directory on the host, without what is mounted below it."""
+
+    verb: t.ClassVar[str] = "copy"
+    is_followed: t.ClassVar[bool] = True
 
     path: str
-    verb: t.ClassVar[str] = "copy"
 
     def __str__(self) -> str:
         return self.path
 
-    def checked(self) -> Directory:
-        """This directory with a clean path. Raises Refused."""
-        path = resolve.checked_absolute(self.path, option="directory")
-        return dataclasses.replace(self, path=path)
+    @classmethod
+    def of_options(cls, options: Options) -> Directory:
+        """See Source."""
+        return cls(resolve.checked_absolute(options["directory"], option="directory"))
+
+    def recorded(self, digest: str) -> dict[str, str]:  # noqa: ARG002
+        """See Source."""
+        return {"directory": self.path}
 
     @contextlib.contextmanager
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedDirectory]:
@@ -53,7 +61,6 @@ class Directory:
 class OpenedDirectory:
     """A directory that was there."""
 
-    is_followed = True
     facts_suffice = False  # nothing about a directory tells that nothing below it was changed
 
     def __init__(self, directory: Directory, *, missing: bool) -> None:
@@ -80,17 +87,17 @@ class OpenedDirectory:
         return {}
 
     @contextlib.contextmanager
-    def fill(
+    def content(
         self,
         *,
         on_host: bool,
         patience: float,  # noqa: ARG002
         progress: Progress,
-    ) -> t.Iterator[Stream]:
+    ) -> t.Iterator[Content]:
         """See Opened."""
         digest = self.digest()
         if on_host:
-            yield Stream(
+            yield Content(
                 name=self._path,
                 make=lambda work: self._copy(work, progress),
                 digest=lambda: digest,
@@ -98,21 +105,25 @@ class OpenedDirectory:
             return
         command = ["tar", "--create", "--directory", self._path, "--one-file-system"]
         command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
-        with subprocess.Popen(
-            [*command, "--xattrs-include=*", "."],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as packing:
+        with (
+            tempfile.TemporaryFile() as complaints,
+            subprocess.Popen(
+                [*command, "--xattrs-include=*", "."],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+            ) as packing,
+        ):
             output = t.cast("t.IO[bytes]", packing.stdout)
 
             def verify() -> None:
-                _out, said = packing.communicate()
-                if packing.returncode:
-                    raise self._failed(said.decode("utf-8", "replace").splitlines())
+                output.close()
+                if packing.wait():
+                    complaints.seek(0)
+                    raise self._failed(complaints.read().decode("utf-8", "replace").splitlines())
 
             try:
-                yield Stream(
+                yield Content(
                     name=self._path,
                     fd=output.fileno(),
                     verify=verify,
@@ -120,10 +131,6 @@ class OpenedDirectory:
                 )
             finally:
                 packing.kill()
-
-    def recorded(self) -> dict[str, str]:
-        """See Opened."""
-        return {"directory": self._path}
 
     def _copy(self, work: str, progress: Progress) -> None:
         # A reflink shares the blocks of the original until one of the two is written to.

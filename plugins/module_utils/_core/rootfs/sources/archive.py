@@ -13,28 +13,40 @@ import contextlib
 import dataclasses
 import os
 import stat
+import threading
 import typing as t
 
-from ..errors import Refused
-from ..mount import resolve
-from . import marker
-from .source import Config, Progress, Stream
+from ...errors import Refused
+from ...mount import resolve
+from .. import digest as digests
+from .source import Config, Content, Options
+
+if t.TYPE_CHECKING:
+    from ..progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """The archive at ``path``. ``known_digest`` is its digest where that is not of the file."""
+    """An archive on the host."""
+
+    verb: t.ClassVar[str] = "unpack"
+    is_followed: t.ClassVar[bool] = False
 
     path: str
+    # Its digest where that is not of the file; else empty.
     known_digest: str = ""
-    verb: t.ClassVar[str] = "unpack"
 
     def __str__(self) -> str:
         return self.path
 
-    def checked(self) -> Archive:
-        """This archive with a clean path. Raises Refused."""
-        return dataclasses.replace(self, path=resolve.checked_absolute(self.path, option="archive"))
+    @classmethod
+    def of_options(cls, options: Options) -> Archive:
+        """See Source."""
+        return cls(resolve.checked_absolute(options["archive"], option="archive"))
+
+    def recorded(self, digest: str) -> dict[str, str]:  # noqa: ARG002
+        """See Source."""
+        return {"archive": self.path}
 
     @contextlib.contextmanager
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedArchive]:
@@ -75,14 +87,13 @@ class OpenedArchive:
         self.missing = fd < 0
         self.facts: dict[str, t.Any] = {"source": str(archive)}
         self.facts_suffice = not self.missing
-        self.is_followed = False
         if not self.missing:
-            self.facts.update(marker.stamp(fd))
+            self.facts.update(digests.stamp(fd))
 
     def digest(self) -> str:
         """See Opened."""
         if not self._digest:
-            self._digest = marker.of_file(self._fd)
+            self._digest = digests.of_file(self._fd)
         return self._digest
 
     def aliases(self) -> list[str]:
@@ -94,19 +105,14 @@ class OpenedArchive:
         return {}
 
     @contextlib.contextmanager
-    def fill(
+    def content(
         self,
         *,
         on_host: bool,  # noqa: ARG002
         patience: float,  # noqa: ARG002
         progress: Progress,  # noqa: ARG002
-    ) -> t.Iterator[Stream]:
+    ) -> t.Iterator[Content]:
         """See Opened. The digest is taken by a thread, beside the unpacking."""
-        # Not needed for a root that is there already: that costs what an empty task costs.
-        import threading
-
-        from . import decompress
-
         given_up = threading.Event()
         failures: list[OSError] = []
 
@@ -114,7 +120,7 @@ class OpenedArchive:
             # Whoever unpacks is waited for longest, and goes first where processors are few.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
             try:
-                self._digest = self._digest or marker.of_file(
+                self._digest = self._digest or digests.of_file(
                     self._fd, is_wanted=lambda: not given_up.is_set()
                 )
             except OSError as error:
@@ -126,25 +132,16 @@ class OpenedArchive:
             hashing.join()
             for error in failures:
                 raise error
-            if {**self.facts, **marker.stamp(self._fd)} != self.facts:
+            if {**self.facts, **digests.stamp(self._fd)} != self.facts:
                 raise Refused(f"{self._archive} was changed while it was unpacked", "Run it again.")
             return self._digest
 
         try:
-            with decompress.opened(self._fd, name=str(self._archive)) as content:
-                yield Stream(
-                    name=str(self._archive),
-                    fd=content.fd,
-                    begin=hashing.start,
-                    verify=content.verify,
-                    digest=finished,
-                )
+            yield Content(
+                name=str(self._archive), fd=self._fd, begin=hashing.start, digest=finished
+            )
         finally:
             # Before the archive is closed: by then its descriptor may be that of another file.
             given_up.set()
             if hashing.ident is not None:
                 hashing.join()
-
-    def recorded(self) -> dict[str, str]:
-        """See Opened."""
-        return {"archive": self._archive.path}
