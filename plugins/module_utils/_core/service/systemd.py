@@ -16,7 +16,7 @@ import subprocess
 import time
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, kinds
 from ..actions import Action
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD
 from ..errors import Refused
@@ -31,8 +31,6 @@ from .model import Observed, ServiceRequest
 
 _LAST_LINES = "20"
 _PAUSE = 0.02
-# What nsctl cannot give a program without staying beside it, or without owning all the rest.
-_NOT_PRIVATE = ("pid", "time", "user")
 _STARTED = ("active", "reloading", "activating")
 
 
@@ -79,7 +77,8 @@ class Systemd:
     def check(self) -> None:
         if not systemctl.runs_here():
             raise Refused("systemd does not manage this host", "Use supervisor: none.")
-        private = sorted(set(self._request.spec.kinds) & set(_NOT_PRIVATE))
+        # What nsctl gives the program without staying beside it.
+        private = sorted(set(self._request.spec.kinds) - set(kinds.IN_PLACE))
         if private:
             raise Refused(
                 f"a service of systemd cannot have a {private[0]} namespace of its own",
