@@ -20,8 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
 
-    # Looks at the system after a failure and answers (reason, hint), each possibly empty.
-    Explain = t.Callable[[OSError], tuple[str, str]]
+    # The cause of a failure: (reason, hint), both empty where none was found.
+    Answer = tuple[str, str]
+    # Looks for it, at the system as it is after the failure.
+    Explain = t.Callable[[OSError], Answer]
 
 # A test ends the run with SIGKILL before a step: the one whose name holds this text, or the one
 # with this number, counted from 1 over all processes of the run.

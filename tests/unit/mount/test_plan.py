@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import Layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import changes
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import plan as plans
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compare import (
     Identity,
@@ -44,7 +45,7 @@ EMPTY = Observed(exists=True)
 MISSING = Observed(exists=False)
 
 
-def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[plans.Action]:
+def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[changes.Action]:
     context: dict[str, t.Any] = {"layout": Layout(), "sources": {}, "recorded": {}, **more}
     return plans.plan([pair[0] for pair in pairs], [pair[1] for pair in pairs], **context)
 
@@ -86,7 +87,7 @@ def test_one_mount(wanted: WantedMount, seen: Observed, expected: list[str]) -> 
     sources = {0: DIRECTORY_SOURCE} if wanted.options.bind else {}
     actions = plan((wanted, seen), sources=sources)
     assert [action.name for action in actions] == expected
-    assert {action.position for action in actions} == {0}
+    assert {action.wanted for action in actions} == {wanted}
     assert [action.needs_source for action in actions] == [
         name.startswith(("mount", "replace")) for name in expected
     ]
@@ -95,7 +96,7 @@ def test_one_mount(wanted: WantedMount, seen: Observed, expected: list[str]) -> 
 def test_the_order_is_that_of_the_list() -> None:
     pairs = [(tmpfs("/b"), EMPTY), (tmpfs("/a"), mounted()), (tmpfs("/c"), EMPTY)]
     actions = plan(*pairs)
-    assert [(action.path, action.position) for action in actions] == [("/b", 0), ("/c", 2)]
+    assert [action.path for action in actions] == ["/b", "/c"]
 
 
 # What a mount brings or takes along
@@ -245,8 +246,23 @@ def test_surplus_after_a_pivot_knows_both_names() -> None:
 
 def test_surplus_is_unmounted_first() -> None:
     actions = plan((tmpfs("/mnt"), EMPTY), surplus=["/mnt/a/b", "/mnt/a"])
-    assert [(action.verb, action.path, action.position) for action in actions] == [
-        ("unmount", "/mnt/a/b", -1),
-        ("unmount", "/mnt/a", -1),
-        ("attach", "/mnt", 0),
+    assert [(type(action), action.path) for action in actions] == [
+        (changes.Unmount, "/mnt/a/b"),
+        (changes.Unmount, "/mnt/a"),
+        (changes.Attach, "/mnt"),
     ]
+
+
+# Where what is there cannot be taken away
+
+
+def test_what_would_be_replaced_is_covered() -> None:
+    differs = (tmpfs("/mnt", "mode=700"), mounted())
+    assert [type(action) for action in plan(differs)] == [changes.Replace]
+    (action,) = plan(differs, covers=True)
+    assert isinstance(action, changes.Attach)
+    assert action.name == "mount tmpfs on /mnt"
+    # What can be changed in place is.
+    assert (
+        names((tmpfs("/mnt", "ro"), mounted()), covers=True)[-1] == "set flags of /mnt: ro,relatime"
+    )

@@ -13,47 +13,38 @@ import contextlib
 import dataclasses
 import functools
 import os
-import resource
 import stat
 import typing as t
 
-from .. import actions as steps
+from .. import actions
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
-from ..mount import attach, build, explain, observe, resolve
-from ..mount import table as mount_table
+from ..mount import attach, build, explain, observe, resolve, table
 from ..mount.compare import Source
 from ..mount.plan import plan
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import network, pins
-from ..syscalls import mounts as calls
-from ..syscalls import namespaces
+from ..syscalls import mounts, namespaces
 
 PROC = WantedMount(path="/proc", src="proc", fstype="proc", words=("nosuid", "nodev", "noexec"))
-_PROPAGATION = {
-    "private": calls.MS_PRIVATE,
-    "slave": calls.MS_SLAVE,
-    "shared": calls.MS_SHARED,
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """What is arranged before a program starts.
+    """What is arranged before a program starts."""
 
-    ``root`` is the directory that becomes its root, as the process sees it before; ``mounts``
-    are made in it, in their order. ``propagation`` is that of all mounts in a new mount
-    namespace: private, slave, shared, or unchanged; empty where the namespace is not new and
-    nothing may be changed in it. ``mount_proc`` mounts a proc of the own pid namespace;
-    None does so where the root has a directory for it. ``loopback`` brings lo up.
-    """
-
+    # The directory that becomes its root, as the process sees it before.
     root: str = ""
+    # Made in the root, in their order.
     mounts: tuple[WantedMount, ...] = ()
+    # Of all mounts in a new mount namespace: private, slave, shared, or unchanged; empty where
+    # the namespace is not new and nothing may be changed in it.
     propagation: str = ""
     hostname: str = ""
+    # Whether a proc of the own pid namespace is mounted; None: where the root has a place for it.
     mount_proc: bool | None = False
+    # Whether lo is brought up.
     loopback: bool = False
 
     def checked(self, creates: t.Collection[str]) -> Surroundings:
@@ -111,7 +102,7 @@ def arrange(
     done: list[str] = []
 
     def step(name: str, action: t.Callable[[], t.Any]) -> None:
-        steps.run(name, action)
+        actions.run(name, action)
         done.append(name)
 
     if wanted.hostname:
@@ -123,16 +114,15 @@ def arrange(
         return done
     if wanted.propagation != "unchanged":
         # First of all: in a peer group with the host's, each mount below would appear there.
-        flags = calls.MS_REC | _PROPAGATION[wanted.propagation]
-        steps.run(
-            f"make all mounts {wanted.propagation}", lambda: calls.mount("none", "/", flags=flags)
+        actions.run(
+            f"make all mounts {wanted.propagation}",
+            lambda: mounts.set_propagation_of_all(wanted.propagation),
         )
     if copy_of_host:
         # EINVAL: in a user namespace of its own they are locked, and go with it.
         with contextlib.suppress(KernelError):
             pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
-    mounting = _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths)
-    return done + mounting.run()
+    return done + _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths).run()
 
 
 class _Mounting:
@@ -151,108 +141,91 @@ class _Mounting:
         self._mounts = wanted.all_mounts()
         self._host_proc = host_proc
         self._may_make_paths = may_make_paths
+        # Both by the index of the mount.
         self._trees: dict[int, build.Tree] = {}
         self._sources: dict[int, Source] = {}
 
     def run(self) -> list[str]:
+        """Make them; the names of the steps taken. Raises StepFailed."""
         done = []
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        _make_room(len(self._mounts))
         try:
-            copied = {mount.device for mount in self._table().values()}
-            # Before the pivot: sources are the host's, and a user namespace may mount proc and
-            # sysfs only as long as it sees the host's (mount_namespaces(7)).
-            for position in range(len(self._mounts)):
-                self._build(position)
-            if self._wanted.root:
-                root = self._wanted.root
-                done.append(f"pivot into {root}")
-                steps.run(done[-1], lambda: pivot_into(root))
-            inside = TargetView(self._host_proc, Layout())
-            for position, mount in enumerate(self._mounts):
-                if self._has_place(inside, mount):
-                    done += self._make(inside, position, copied)
-            # Looking around may have changed it to a directory of the host's /proc.
-            os.chdir("/")
+            with build.room_for(len(self._mounts)):
+                copied = {mount.device for mount in self._table().values()}
+                # Before the pivot: sources are the host's, and a user namespace may mount proc
+                # and sysfs only as long as it sees the host's (mount_namespaces(7)).
+                for index, mount in enumerate(self._mounts):
+                    self._build(index, mount)
+                if self._wanted.root:
+                    done.append(f"pivot into {self._wanted.root}")
+                    actions.run(done[-1], lambda: pivot_into(self._wanted.root))
+                view = TargetView(self._host_proc, Layout())
+                for index, mount in enumerate(self._mounts):
+                    if self._has_place(view, mount):
+                        done += self._make(view, index, mount, copied)
+                # Looking around may have changed it to a directory of the host's /proc.
+                os.chdir("/")
         finally:
             for tree in self._trees.values():
                 os.close(tree.fd)
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         return done
 
-    def _build(self, position: int) -> None:
-        mount = self._mounts[position]
+    def _build(self, index: int, mount: WantedMount) -> None:
         if mount.state != "mounted" or (mount.options.bind and mount.src_in != "host"):
             return
-        self._trees[position] = steps.run(
-            _mount_step(mount),
-            lambda: self._built(position, mount),
-            explain=functools.partial(explain.mount, inside=None, wanted=mount),
+        self._trees[index] = actions.run(
+            f"mount {mount.title} on {mount.path}",
+            lambda: self._built(index, mount),
+            explain=functools.partial(explain.mount, view=None, wanted=mount),
         )
 
-    def _built(self, position: int, mount: WantedMount) -> build.Tree:
+    def _built(self, index: int, mount: WantedMount) -> build.Tree:
         if not mount.options.bind:
             return build.build(mount)
-        try:
-            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
-        except OSError as error:
-            raise Refused(
-                f"src {mount.src} cannot be opened on the host: {error.strerror}",
-                "Create it first, or use src_in: namespace if it is inside the root.",
-            ) from error
-        try:
-            self._sources[position] = observe.source_of(fd, self._table())
-            return build.clone(fd, mount, source=self._sources[position])
-        finally:
-            os.close(fd)
+        with observe.source_on_host(mount.src) as fd:
+            self._sources[index] = observe.source_of(fd, self._table())
+            return build.clone(fd, mount, source=self._sources[index])
 
-    def _table(self) -> dict[int, mount_table.Mount]:
-        table = mount_table.read("self/mountinfo", dir_fd=self._host_proc)
-        return {mount.id: mount for mount in table}
+    def _table(self) -> dict[int, table.Mount]:
+        rows = table.read("self/mountinfo", dir_fd=self._host_proc)
+        return {row.id: row for row in rows}
 
-    def _has_place(self, inside: TargetView, mount: WantedMount) -> bool:
+    def _has_place(self, view: TargetView, mount: WantedMount) -> bool:
         if mount is PROC:
             return _may_take_proc(required=self._wanted.mount_proc is True)
-        return self._may_make_paths or inside.exists(mount.path)
+        return self._may_make_paths or view.exists(mount.path)
 
-    def _make(self, inside: TargetView, position: int, copied: t.Container[str]) -> list[str]:
-        mount = self._mounts[position]
+    def _make(
+        self, view: TargetView, index: int, mount: WantedMount, copied: t.Container[str]
+    ) -> list[str]:
         if mount.options.bind and mount.src_in == "namespace":
-            with contextlib.suppress(KernelError), inside.opened(mount.src) as fd:
-                self._sources[position] = observe.source_of(fd, self._table())
+            with contextlib.suppress(KernelError), view.opened(mount.src) as fd:
+                self._sources[index] = observe.source_of(fd, self._table())
         seen = observe.observe(
-            inside,
+            view,
             mount,
-            observe.Table(inside.mounts()),
+            table.Table(view.mounts()),
             host_devices=copied,
             own_kinds=self._own_kinds,
         )
-        actions = plan(
+        planned = plan(
             [mount],
             [seen],
             layout=Layout(),
-            sources={0: self._sources[position]} if position in self._sources else {},
+            sources={0: self._sources[index]} if index in self._sources else {},
             recorded={},
+            # What was copied into a user namespace is locked there and cannot be taken away.
+            covers=True,
         )
-        done = []
-        for action in actions:
-            # What was copied into a user namespace is locked there: it is covered, not replaced.
-            if action.verb == "replace":
-                action = action._replace(verb="attach", name=_mount_step(mount))
-            trees = {0: self._trees.pop(position)} if position in self._trees else {}
-            applier = attach.Applier(inside, [mount], trees)
-            steps.run(
+        is_built = index in self._trees and any(action.needs_source for action in planned)
+        trees = {mount.path: self._trees.pop(index)} if is_built else {}
+        mounter = attach.Mounter(view, trees)
+        for action in planned:
+            actions.run(
                 action.name,
-                functools.partial(applier.apply, action),
-                explain=functools.partial(explain.mount, inside=inside, wanted=mount),
+                functools.partial(action.apply, mounter),
+                explain=functools.partial(explain.mount, view=view, wanted=mount),
             )
-            done.append(action.name)
-        return done
-
-
-def _mount_step(mount: WantedMount) -> str:
-    what = f"bind of {mount.src}" if mount.options.bind else mount.fstype
-    return f"mount {what} on {mount.path}"
+        return [action.name for action in planned]
 
 
 def _may_take_proc(*, required: bool) -> bool:
@@ -278,13 +251,13 @@ def pivot_into(root: str) -> None:
     """
     place = _open_directory(root)
     # pivot_root(2) takes a mount point only: a copy of the tree, laid over itself, is one.
-    tree = calls.open_tree(place, "", recursive=True)
-    calls.move_mount(tree, place)
+    tree = mounts.open_tree(place, "", recursive=True)
+    mounts.move_mount(tree, place)
     os.fchdir(tree)
     os.close(tree)
     os.close(place)
-    calls.pivot_root(".", ".")
-    calls.umount(".", flags=calls.MNT_DETACH)
+    mounts.pivot_root(".", ".")
+    mounts.umount(".", flags=mounts.MNT_DETACH)
     os.chdir("/")
 
 
@@ -296,11 +269,3 @@ def _open_directory(path: str) -> int:
             f"root {path} cannot be opened: {error.strerror}",
             "Name a directory that holds a root file system.",
         ) from error
-
-
-def _make_room(number: int) -> None:
-    """Each detached mount is an open file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < number + 64:
-        most = number + 64 if hard == resource.RLIM_INFINITY else min(number + 64, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -14,80 +14,71 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import resource
 import typing as t
 
-from .. import actions as steps
+from .. import actions
 from ..definition.layout import Layout
 from ..namespace import enter
 from ..namespace.target import Handles
-from . import attach, build, explain, observe
-from . import idmap as idmapped
-from . import table as mount_table
-from .plan import Action
+from . import attach, build, explain, idmap, observe
+from .changes import Action
+from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
 
 
 def apply(
-    actions: t.Sequence[Action],
+    planned: t.Sequence[Action],
     wanted: t.Sequence[WantedMount],
     handles: Handles,
     *,
     host_proc: int,
     layout: Layout,
-    host_mounts: t.Sequence[mount_table.Mount],
-) -> list[mount_table.Mount]:
-    """Carry out the planned ``actions`` for the ``wanted`` mounts; return what is there then.
+    host_mounts: t.Sequence[Mount],
+) -> list[Mount]:
+    """Carry out the plan for the ``wanted`` mounts; return those of them that are there then.
 
     ``handles`` are the target's namespaces, ``host_mounts`` is the host's mount table. Raises
     StepFailed.
     """
-    trees = _build_on_host(wanted, actions, host_mounts)
 
-    def change() -> list[mount_table.Mount]:
-        inside = TargetView(host_proc, layout)
-        applier = attach.Applier(inside, wanted, trees)
-        steps_to_take = [(action, applier.prepare) for action in actions if action.needs_source]
-        steps_to_take += [(action, applier.apply) for action in actions]
-        for action, step in steps_to_take:
-            mount = wanted[action.position] if action.position >= 0 else None
-            steps.run(
-                action.name,
-                functools.partial(step, action),
-                explain=functools.partial(explain.mount, inside=inside, wanted=mount),
-            )
-        table = observe.Table(inside.mounts())
-        seen = [observe.observe(inside, mount, table, host_devices=()).mount for mount in wanted]
+    def change() -> list[Mount]:
+        view = TargetView(host_proc, layout)
+        mounter = attach.Mounter(view, trees)
+        for action in planned:
+            if action.needs_source:
+                _run(action, functools.partial(mounter.prepare, action.wanted), view)
+        for action in planned:
+            _run(action, functools.partial(action.apply, mounter), view)
+        table = Table(view.mounts())
+        seen = [observe.observe(view, mount, table, host_devices=()).mount for mount in wanted]
         return [mount for mount in seen if mount is not None]
 
-    try:
-        found: list[mount_table.Mount] = enter.call(change, joins=handles)
-        return found
-    finally:
-        for tree in trees.values():
-            os.close(tree.fd)
+    with build.room_for(len(planned)):
+        trees = _built_on_host(planned, {mount.id: mount for mount in host_mounts})
+        try:
+            found: list[Mount] = enter.call(change, joins=handles)
+            return found
+        finally:
+            for tree in trees.values():
+                os.close(tree.fd)
 
 
-def _build_on_host(
-    wanted: t.Sequence[WantedMount],
-    actions: t.Sequence[Action],
-    host_mounts: t.Sequence[mount_table.Mount],
-) -> dict[int, build.Tree]:
+def _run(action: Action, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:
+    look = functools.partial(explain.mount, view=view, wanted=action.wanted)
+    return actions.run(action.name, work, explain=look)
+
+
+def _built_on_host(
+    planned: t.Sequence[Action], by_id: t.Mapping[int, Mount]
+) -> dict[str, build.Tree]:
     """The mounts whose source is on the host, detached: they are carried into the target."""
-    by_id = {mount.id: mount for mount in host_mounts}
-    trees: dict[int, build.Tree] = {}
-    _allow_descriptors(len(actions))
+    trees: dict[str, build.Tree] = {}
     try:
-        for action in actions:
-            if not action.needs_source or not wanted[action.position].needs_host:
-                continue
-            mount = wanted[action.position]
-            trees[action.position] = steps.run(
-                action.name,
-                functools.partial(_build_one, mount, by_id),
-                explain=functools.partial(explain.mount, inside=None, wanted=mount),
-            )
+        for action in planned:
+            if action.needs_source and action.wanted.needs_host:
+                work = functools.partial(_built, action.wanted, by_id)
+                trees[action.path] = _run(action, work, None)
     except BaseException:
         for tree in trees.values():
             os.close(tree.fd)
@@ -95,21 +86,11 @@ def _build_on_host(
     return trees
 
 
-def _build_one(wanted: WantedMount, by_id: dict[int, mount_table.Mount]) -> build.Tree:
+def _built(wanted: WantedMount, by_id: t.Mapping[int, Mount]) -> build.Tree:
     with contextlib.ExitStack() as stack:
-        idmap = wanted.options.idmap
-        userns = stack.enter_context(idmapped.opened(idmap)) if idmap else -1
+        asked = wanted.options.idmap
+        userns = stack.enter_context(idmap.opened(asked)) if asked else -1
         if not wanted.options.bind:
             return build.build(wanted, userns=userns)
-        fd = os.open(wanted.src, os.O_PATH | os.O_CLOEXEC)
-        stack.callback(os.close, fd)
+        fd = stack.enter_context(observe.source_on_host(wanted.src))
         return build.clone(fd, wanted, source=observe.source_of(fd, by_id), userns=userns)
-
-
-def _allow_descriptors(number: int) -> None:
-    """Each detached mount is an open file: make room for as many as there are actions."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number + 256
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import typing as t
 
 from ..errors import KernelError
@@ -32,11 +33,33 @@ _ALL_ATTRIBUTES = (
 _PEERS = ("slave", "rslave", "shared", "rshared")
 
 
+# Files that a process has open besides.
+_OTHER_FILES = 256
+
+
 class Tree(t.NamedTuple):
-    """A mount that is not attached yet. ``settled``: its attributes and peers are as wanted."""
+    """A mount that is not attached yet."""
 
     fd: int
+    # Whether its attributes and peers are as wanted already.
     settled: bool = True
+
+
+@contextlib.contextmanager
+def room_for(number: int) -> t.Iterator[None]:
+    """Let the process have this many detached mounts within the block: each is an open file.
+
+    Up to the hard limit, and only there: a program is to start with the limits of its caller.
+    """
+    soft, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = number + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
@@ -89,7 +112,7 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
             _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
         if cuts_peers(wanted):
             calls.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
-        expected = source.attributes & ~wanted.options.attr_clr | wanted.options.attr_set
+        expected = wanted.options.applied_to(source.attributes)
         if expected != source.attributes:
             set_attributes(tree, expected)
         if wanted.options.recursive:

@@ -16,7 +16,7 @@ import typing as t
 from ..definition.steps import MountStep
 from ..syscalls import mounts as calls
 from . import options
-from . import table as mount_table
+from .table import Mount
 from .wanted import WantedMount
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
@@ -78,10 +78,10 @@ class Observed(t.NamedTuple):
 
     exists: bool
     is_directory: bool = True
-    mount: mount_table.Mount | None = None
+    mount: Mount | None = None
     identity: Identity | None = None
     stacked: int = 0
-    children: tuple[mount_table.Mount, ...] = ()
+    children: tuple[Mount, ...] = ()
     is_hosts: bool = False
     is_shared: bool = False
     name: str = ""
@@ -150,12 +150,12 @@ def differences(
         reasons.append("id map")
     if reasons:
         return Differences(replace=tuple(reasons))
-    expected = base & ~asked.attr_clr | asked.attr_set
+    expected = asked.applied_to(base)
     attributes = None
     if options.attributes_of(mount.flags) != expected or (
         asked.recursive
         and any(
-            has & ~asked.attr_clr | asked.attr_set != has
+            asked.applied_to(has) != has
             for has in (options.attributes_of(child.flags) for child in observed.children)
         )
     ):
@@ -174,7 +174,7 @@ def differences(
     )
 
 
-def _has_source(mount: mount_table.Mount, wanted: WantedMount, source: Source | None) -> bool:
+def _has_source(mount: Mount, wanted: WantedMount, source: Source | None) -> bool:
     if wanted.options.loop:
         return source is not None and mount.device in source.devices
     return mount.src == (wanted.src or "none")
@@ -206,9 +206,8 @@ def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
     if not wanted.propagation or observed.mount is None:
         return False
     affected = [observed.mount]
-    word = wanted.propagation
-    if word not in ("private", "slave", "shared", "unbindable"):
-        word = word[1:]  # rprivate, rslave, rshared, runbindable
+    word, recursive = options.propagation_of(wanted.propagation)
+    if recursive:
         affected += observed.children
     for mount in affected:
         has = mount.propagation
@@ -225,7 +224,7 @@ def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
 def _changed_options(
     fstype: str,
     asked: options.Options,
-    mount: mount_table.Mount,
+    mount: Mount,
     recorded: MountStep | None,
 ) -> tuple[tuple[str, str | None], ...]:
     shown: dict[str, str | None] = {}

@@ -18,7 +18,8 @@ from ..syscalls import files
 from . import resolve
 from .view import TargetView
 
-Answer = tuple[str, str]
+if t.TYPE_CHECKING:
+    from ..actions import Answer
 
 
 class Cause(t.NamedTuple):
@@ -29,14 +30,14 @@ class Cause(t.NamedTuple):
     hint: str
 
 
-def new_root(inside: TargetView, fd: int, path: str, *, put_old: int = -1) -> Cause | None:
+def new_root(view: TargetView, fd: int, path: str, *, put_old: int = -1) -> Cause | None:
     """Why the open file ``fd`` cannot become the root, or None when it can.
 
     The rows of pivot_root(2), ERRORS, most of which are one EINVAL.
     """
     place = files.place_of(fd)
-    root = files.place_of(inside.root)
-    table = {row.id: row for row in inside.mounts()}
+    root = files.place_of(view.root)
+    table = {row.id: row for row in view.mounts()}
     mount_it = f"Mount something on {path} first: the new root itself, or a bind of {path} onto it."
     if not resolve.is_directory(fd):
         return Cause(errno.ENOTDIR, f"new_root {path} is not a directory", "Name a mounted one.")
@@ -82,7 +83,7 @@ def new_root(inside: TargetView, fd: int, path: str, *, put_old: int = -1) -> Ca
     return None
 
 
-def pivot_root(error: OSError, inside: TargetView, path: str, put_old: str) -> Answer:
+def pivot_root(error: OSError, view: TargetView, path: str, put_old: str) -> Answer:
     """The cause of a failed pivot to ``path``."""
     if error.errno == errno.EPERM:
         return (
@@ -90,9 +91,9 @@ def pivot_root(error: OSError, inside: TargetView, path: str, put_old: str) -> A
             "Run the task as root (become: true).",
         )
     with contextlib.ExitStack() as stack:
-        fd = stack.enter_context(inside.opened(path))
-        old = stack.enter_context(inside.opened(put_old)) if put_old else -1
-        cause = new_root(inside, fd, path, put_old=old)
+        fd = stack.enter_context(view.opened(path))
+        old = stack.enter_context(view.opened(put_old)) if put_old else -1
+        cause = new_root(view, fd, path, put_old=old)
     if cause is not None:
         return cause.reason, cause.hint
     if error.errno == errno.EINVAL:

@@ -9,17 +9,18 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import typing as t
 
 from .. import kinds
-from ..errors import KernelError
+from ..errors import KernelError, Refused
 from ..syscalls import files, statmount
 from . import options, resolve
-from . import table as mount_table
 from .compare import Identity, Observed, Source
+from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
 
@@ -28,57 +29,26 @@ from .wanted import WantedMount
 _INSTANCES = ("tmpfs", "ramfs", "proc", "devpts", "overlay")
 
 
-class Table:
-    """The mount table of the target, indexed."""
-
-    def __init__(self, mounts: t.Sequence[mount_table.Mount]) -> None:
-        self.mounts = mounts
-        self.by_id = {mount.id: mount for mount in mounts}
-        self._on: dict[int, list[mount_table.Mount]] = {}
-        for mount in mounts:
-            if mount.parent != mount.id:
-                self._on.setdefault(mount.parent, []).append(mount)
-
-    def stacked_under(self, mount: mount_table.Mount) -> list[mount_table.Mount]:
-        """The mounts at the same path beneath ``mount``, from the top down."""
-        found = []
-        lower = self.by_id.get(mount.parent)
-        while lower is not None and lower.path == mount.path and lower.path != "/":
-            found.append(lower)
-            lower = self.by_id.get(lower.parent)
-        return found
-
-    def descendants(self, mount: mount_table.Mount) -> list[mount_table.Mount]:
-        """What is mounted below ``mount``, a mount after the one it stands on.
-
-        The table lists them by age: a mount can be older than the one that it was moved onto.
-        """
-        found = [mount]
-        for lower in found:
-            found += self._on.get(lower.id, [])
-        return found[1:]
-
-
 def observe(
-    inside: TargetView,
+    view: TargetView,
     wanted: WantedMount,
-    table: Table,
+    there: Table,
     *,
     host_devices: t.Container[str],
     own_kinds: t.Container[str] = (),
 ) -> Observed:
-    """What is at the place of ``wanted`` now.
+    """What is at the place of ``wanted`` now; ``there`` is the target's mount table.
 
     ``host_devices`` are the file systems of the host, ``own_kinds`` the kinds of namespace that
     the target has of its own. Raises KernelError, Refused.
     """
     try:
-        with inside.opened(wanted.path) as fd:
+        with view.opened(wanted.path) as fd:
             status = os.fstat(fd)
             is_directory = stat.S_ISDIR(status.st_mode)
             place = files.place_of(fd)
-            name = inside.path_of(fd)
-            if not place.is_mount_root or place.mount_id not in table.by_id:
+            name = view.path_of(fd)
+            if not place.is_mount_root or place.mount_id not in there.by_id:
                 return Observed(exists=True, is_directory=is_directory, name=name)
             # In a user namespace of its own the kernel would tell only what is mapped there.
             tells = wanted.options.idmap and "user" not in own_kinds
@@ -87,8 +57,8 @@ def observe(
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Observed(exists=False)
         raise
-    mount = table.by_id[place.mount_id]
-    lower = table.stacked_under(mount)
+    mount = there.by_id[place.mount_id]
+    lower = there.stacked_under(mount)
     if "user" in own_kinds:
         # What came with a user namespace is locked: it stays at the bottom for ever.
         while lower and lower[-1].device in host_devices:
@@ -99,7 +69,7 @@ def observe(
         mount=mount,
         identity=Identity(place.device, place.inode),
         stacked=len(lower),
-        children=tuple(table.descendants(mount)) if _looks_below(wanted) else (),
+        children=tuple(there.descendants(mount)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
         name=name,
@@ -107,9 +77,7 @@ def observe(
     )
 
 
-def _is_hosts(
-    mount: mount_table.Mount, host_devices: t.Container[str], own_kinds: t.Container[str]
-) -> bool:
+def _is_hosts(mount: Mount, host_devices: t.Container[str], own_kinds: t.Container[str]) -> bool:
     """Whether it came with the copy of the host's mount namespace, and still is the host's."""
     if mount.fstype in _INSTANCES:
         return mount.device in host_devices
@@ -123,10 +91,26 @@ def _is_hosts(
 
 
 def _looks_below(wanted: WantedMount) -> bool:
-    return wanted.options.recursive or wanted.propagation.startswith(("rp", "rs", "ru"))
+    return wanted.options.recursive or options.propagation_of(wanted.propagation)[1]
 
 
-def source_of(fd: int, table: t.Mapping[int, mount_table.Mount]) -> Source:
+@contextlib.contextmanager
+def source_on_host(path: str) -> t.Iterator[int]:
+    """Open the source of a mount that is on the host. Raises Refused where it is not there."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused(
+            f"src {path} cannot be opened on the host: {error.strerror}",
+            "Create it first, or use src_in: namespace if it is inside the target.",
+        ) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def source_of(fd: int, table: t.Mapping[int, Mount]) -> Source:
     """What a bind of the open file ``fd`` would show; ``table`` is of the namespace it is in."""
     place = files.place_of(fd)
     mount = table.get(place.mount_id)

@@ -47,7 +47,6 @@ ATTRIBUTE_WORDS: dict[str, tuple[int, int]] = {
 _IGNORED = frozenset(
     {"defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup"}
 )
-_PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 
 
 class Options(t.NamedTuple):
@@ -74,6 +73,15 @@ class Options(t.NamedTuple):
     def read_only(self) -> bool:
         """Whether ``ro`` was asked for."""
         return bool(self.attr_set & mounts.MOUNT_ATTR_RDONLY)
+
+    def applied_to(self, bits: int) -> int:
+        """The MOUNT_ATTR_* bits of a mount that had these ``bits``, with the words applied."""
+        return bits & ~self.attr_clr | self.attr_set
+
+
+def propagation_of(word: str) -> tuple[str, bool]:
+    """The propagation that a word names, and whether of the mounts below too: of rslave, slave."""
+    return word.removeprefix("r"), word.startswith("r")
 
 
 def split_words(opts: str | t.Iterable[str]) -> list[str]:
@@ -127,7 +135,7 @@ def parse(words: tuple[str, ...]) -> Options:
             loop = True
         elif key == "remount":
             raise Refused("'remount' is not a mount option here", "Use state: remounted.")
-        elif key.lstrip("r") in _PROPAGATIONS or key in _PROPAGATIONS:
+        elif propagation_of(key)[0] in mounts.PROPAGATION:
             raise Refused(f"{key!r} is not a mount option here", f"Use propagation: {key}.")
         elif key.startswith("X-mount."):
             raise Refused(f"the mount option {key} is not supported")

@@ -4,7 +4,7 @@
 
 """The plan: the ordered changes that turn the mounts that are there into the wanted ones.
 
-Pure: data in, data out. attach.py carries it out.
+Pure: data in, data out.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -15,27 +15,18 @@ import typing as t
 from ..definition.layout import Layout, ancestors, is_below
 from ..definition.steps import MountStep
 from ..errors import Refused
-from . import options
-from .compare import Differences, Observed, Source, differences
+from .changes import (
+    Action,
+    Attach,
+    Reconfigure,
+    Replace,
+    SetFlags,
+    SetPropagation,
+    Unmount,
+    Unstack,
+)
+from .compare import Observed, Source, differences
 from .wanted import WantedMount
-
-
-class Action(t.NamedTuple):
-    """One change. ``name`` is for people; ``position`` tells which wanted mount it is about.
-
-    ``position`` is -1 for a mount that nobody asked for, below ``exclusive_below``.
-    """
-
-    name: str
-    verb: str
-    path: str
-    position: int = -1
-    differences: Differences = Differences()
-
-    @property
-    def needs_source(self) -> bool:
-        """Whether a new mount is built for it."""
-        return self.verb in ("attach", "replace")
 
 
 def plan(
@@ -47,15 +38,17 @@ def plan(
     recorded: t.Mapping[int, MountStep],
     surplus: t.Sequence[str] = (),
     may_be_missing: bool = False,
+    covers: bool = False,
 ) -> list[Action]:
     """The actions for these mounts, in their order.
 
     ``sources`` and ``recorded`` are by index; a bind whose source is not known yet, because an
     earlier action makes it, is attached anew. ``surplus`` are paths to be unmounted since
     nobody asked for them, deepest first. With ``may_be_missing`` an earlier task would have
-    made the sources that are not there. Raises Refused when a mount can never be made.
+    made the sources that are not there. With ``covers`` a mount that would be replaced is
+    covered by the new one. Raises Refused when a mount can never be made.
     """
-    actions = [Action(f"unmount {path}", "unmount", path) for path in surplus]
+    actions: list[Action] = [Unmount(WantedMount(path, state="unmounted")) for path in surplus]
     # Where a mount comes or goes, what was seen below it holds no longer.
     renewed = set(surplus)
     names: dict[str, str] = {}
@@ -65,32 +58,27 @@ def plan(
         if is_below_renewed:
             seen = Observed(exists=True)
         _check_name(mount.path, seen.name, names)
-        if not may_be_missing and index not in sources:
+        source = sources.get(index)
+        if not may_be_missing and source is None:
             _check_source(mount, layout.now(mount.src), renewed)
-        steps = _plan_one(
-            index,
-            mount,
-            seen,
-            is_root=name == "/",
-            may_check=not is_below_renewed,
-            source=sources.get(index),
-            recorded=recorded.get(index),
-        )
-        if any(step.needs_source or step.verb == "unmount" for step in steps):
+        if mount.state == "mounted" and not is_below_renewed:
+            _check_target(mount, seen, source)
+        found = _plan_one(mount, seen, source, recorded.get(index), is_root=name == "/")
+        if covers:
+            found = [Attach(mount) if isinstance(each, Replace) else each for each in found]
+        if any(action.renews for action in found):
             renewed.add(name)
-        actions += steps
+        actions += found
     return actions
 
 
 def _plan_one(
-    index: int,
     wanted: WantedMount,
     seen: Observed,
-    *,
-    is_root: bool,
-    may_check: bool,
     source: Source | None,
     recorded: MountStep | None,
+    *,
+    is_root: bool,
 ) -> list[Action]:
     path = wanted.path
     if wanted.state == "unmounted":
@@ -98,43 +86,33 @@ def _plan_one(
             return []
         if is_root:
             raise Refused(f"{path} is the root of the target and cannot be unmounted")
-        return [Action(f"unmount {path}", "unmount", path, index)]
+        return [Unmount(wanted)]
     if wanted.state == "remounted" and seen.mount is None:
         raise Refused(
             f"nothing is mounted on {path}, so there is nothing to remount",
             "Use state: mounted.",
         )
-    if may_check and wanted.state == "mounted":
-        _check_target(wanted, seen, source)
+    if seen.mount is None:
+        return [Attach(wanted)]
     found = differences(wanted, seen, source=source, recorded=recorded)
-    actions = []
     if found.replace:
-        verb = "attach" if seen.mount is None else "replace"
-        if verb == "replace" and is_root:
+        if is_root:
             raise Refused(
                 f"{path} is the root of the namespace and differs in {', '.join(found.replace)}",
                 "The root cannot be replaced under a running namespace: remove the namespace "
                 "and run the play again.",
                 recreate=True,
             )
-        reasons = "" if verb == "attach" else f" (differs: {', '.join(found.replace)})"
-        what = "mount" if verb == "attach" else "replace with"
-        actions.append(Action(f"{what} {_title(wanted)} on {path}{reasons}", verb, path, index))
-        return actions
+        return [Replace(wanted, found)]
+    actions: list[Action] = []
     if seen.stacked and not is_root:
-        actions.append(Action(f"unstack the mounts on {path}", "unstack", path, index))
+        actions.append(Unstack(wanted))
     if found.reconfigure:
-        words = ",".join(
-            key if value is None else f"{key}={value}" for key, value in found.reconfigure
-        )
-        name = f"change options of {path}: {words}"
-        actions.append(Action(name, "reconfigure", path, index, found))
+        actions.append(Reconfigure(wanted, found))
     if found.attributes is not None:
-        name = f"set flags of {path}: {','.join(options.words_of(found.attributes))}"
-        actions.append(Action(name, "set flags", path, index, found))
+        actions.append(SetFlags(wanted, found))
     if found.propagation:
-        name = f"make {path} {found.propagation}"
-        actions.append(Action(name, "set propagation", path, index, found))
+        actions.append(SetPropagation(wanted, found))
     return actions
 
 
@@ -173,12 +151,6 @@ def _check_target(wanted: WantedMount, seen: Observed, source: Source | None) ->
             f"{kind[wants_directory]}",
             "A directory is mounted on a directory, a file on a file (mount(2), ENOTDIR).",
         )
-
-
-def _title(wanted: WantedMount) -> str:
-    if wanted.options.bind:
-        return f"{'rbind' if wanted.options.bind_recursive else 'bind'} of {wanted.src}"
-    return wanted.fstype
 
 
 def surplus_below(

@@ -128,6 +128,37 @@ def _parse_line(line: str) -> Mount:
     )
 
 
+class Table:
+    """A mount table, indexed."""
+
+    def __init__(self, mounts: t.Sequence[Mount]) -> None:
+        self.mounts = mounts
+        self.by_id = {mount.id: mount for mount in mounts}
+        self._on: dict[int, list[Mount]] = {}
+        for mount in mounts:
+            if mount.parent != mount.id:
+                self._on.setdefault(mount.parent, []).append(mount)
+
+    def stacked_under(self, mount: Mount) -> list[Mount]:
+        """The mounts at the same path beneath ``mount``, from the top down."""
+        found = []
+        lower = self.by_id.get(mount.parent)
+        while lower is not None and lower.path == mount.path and lower.path != "/":
+            found.append(lower)
+            lower = self.by_id.get(lower.parent)
+        return found
+
+    def descendants(self, mount: Mount) -> list[Mount]:
+        """What is mounted below ``mount``, a mount after the one it stands on.
+
+        The table lists them by age: a mount can be older than the one that it was moved onto.
+        """
+        found = [mount]
+        for lower in found:
+            found += self._on.get(lower.id, [])
+        return found[1:]
+
+
 def below(mounts: t.Iterable[Mount], path: str) -> list[Mount]:
     """The mounts whose path lies below ``path`` (not at it), in table order."""
     prefix = path.rstrip("/") + "/"

@@ -20,8 +20,7 @@ from .. import kinds
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
 from ..syscalls import files, mounts, namespaces
-from . import resolve
-from . import table as mount_table
+from . import resolve, table
 
 
 def open_host_proc() -> int:
@@ -67,9 +66,9 @@ class TargetView:
             os.close(own)
         self.root = _open_root()
 
-    def mounts(self) -> list[mount_table.Mount]:
+    def mounts(self) -> list[table.Mount]:
         """The mount table, as read now."""
-        return mount_table.read("self/mountinfo", dir_fd=self.host_proc)
+        return table.read("self/mountinfo", dir_fd=self.host_proc)
 
     def let_go(self, fd: int) -> None:
         """Detach everything mounted at ``fd``, the root of a mount, and below. Raises KernelError.

@@ -39,6 +39,13 @@ class WantedMount(MountStep):
         return options.parse(self.words)
 
     @property
+    def title(self) -> str:
+        """What is mounted, for people."""
+        if self.options.bind:
+            return f"{'rbind' if self.options.bind_recursive else 'bind'} of {self.src}"
+        return self.fstype
+
+    @property
     def needs_host(self) -> bool:
         """Whether its source is looked up on the host, before the target is entered.
 

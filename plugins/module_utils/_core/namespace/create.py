@@ -25,11 +25,6 @@ from .target import Handles, Target
 if t.TYPE_CHECKING:
     from .id_map import IdMaps
 
-_PROPAGATION = {
-    "private": mounts.MS_PRIVATE,
-    "slave": mounts.MS_SLAVE,
-    "shared": mounts.MS_SHARED,
-}
 # What the holder lives in besides its pid namespace, whether that is new or not: see holder.
 _AROUND_HOLDER = ("user", "mnt")
 
@@ -141,7 +136,7 @@ def _born(
             credentials.become_root()
         if "mnt" in making.kinds:
             if making.propagation != "unchanged":
-                mounts.mount("none", "/", flags=mounts.MS_REC | _PROPAGATION[making.propagation])
+                mounts.set_propagation_of_all(making.propagation)
             pins.forget_in_copy(shared=making.propagation in ("shared", "unchanged"))
 
     def map_ids(pid: int) -> None:

@@ -20,11 +20,12 @@ import typing as t
 from .. import kinds
 from ..errors import KernelError
 from ..process import capabilities, proc
-from ..syscalls import files, namespaces, processes
+from ..syscalls import files, namespaces
 from . import nsfs
 from .target import Handles
 
-Answer = tuple[str, str]
+if t.TYPE_CHECKING:
+    from ..actions import Answer
 
 _DEEPEST = 32  # levels of pid and of user namespaces (pid_namespaces(7), user_namespaces(7))
 # Switches of distributions beside the kernel's own limits: file, the value that forbids.
@@ -108,9 +109,7 @@ def _limit_reached(creates: t.Collection[str]) -> Answer:
                 f"Allow some: sysctl -w user.max_{kind}_namespaces=10000.",
             )
     shown = ", ".join(f"user.max_{kind}_namespaces={limit}" for kind, limit in limits.items())
-    deepest = (
-        f", or they are nested {_DEEPEST} levels deep" if {"user", "pid"} & set(creates) else ""
-    )
+    deepest = f", or they are nested {_DEEPEST} levels deep" if kinds.NESTED & set(creates) else ""
     return (
         f"the limit of namespaces is reached ({shown}), here or in a user namespace further out"
         + deepest,
@@ -123,7 +122,7 @@ def _limit_reached(creates: t.Collection[str]) -> Answer:
 
 def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
     if "user" not in creates:
-        if _may("sys_admin"):
+        if capabilities.has("sys_admin"):
             return _filtered()
         shown = ", ".join(sorted(creates))
         return (
@@ -183,7 +182,7 @@ def switch_in_the_way(error: OSError) -> Answer:
 
     AppArmor lets them be created: what fails is the first step that needs a right there.
     """
-    if error.errno in (errno.EPERM, errno.EACCES) and not _may("sys_admin"):
+    if error.errno in (errno.EPERM, errno.EACCES) and not capabilities.has("sys_admin"):
         return forbidding_switch(_sysctl)
     return "", ""
 
@@ -251,7 +250,7 @@ def _join_forbidden(joins: Handles, names: t.Sequence[str]) -> Answer:
         finally:
             if kind != "user":
                 os.close(fd)
-        if owner_id != own or not _may("sys_admin"):
+        if owner_id != own or not capabilities.has("sys_admin"):
             return _not_over(kind, f"the user namespace {owner_id}, whose owner has the uid {uid}")
     return _filtered()
 
@@ -307,11 +306,6 @@ def _time_offsets(error: OSError) -> Answer:
     if error.errno == errno.EACCES:
         return "the time namespace has a process already, so its offsets are fixed", ""
     return "", ""
-
-
-def _may(name: str) -> bool:
-    effective, _permitted, _inheritable = processes.get_capabilities()
-    return bool(effective & capabilities.mask_of([name]))
 
 
 def _sysctl(name: str) -> str | None:

@@ -112,8 +112,8 @@ def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> lis
             return [Row(MISSING, path, wanted[0], remark=in_words(error))]
         return [row for step in recorded for row in _compared(name, [step], layout)]
     rows = []
-    for index, (mount, seen) in enumerate(zip(wanted, result.observed)):
-        changes = [action.name for action in result.planned if action.position == index]
+    for mount, seen in zip(wanted, result.observed):
+        changes = [action.name for action in result.planned if action.wanted == mount]
         state = DIFFERS if changes else AS_WANTED
         if seen.mount is None:
             state = MISSING

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import typing as t
 
 from .. import actions, kinds
@@ -20,10 +19,11 @@ from ..definition.layout import Layout
 from ..definition.model import Change, Definition
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
-from ..mount import loop, observe
-from ..mount import table as mount_table
+from ..mount import loop, observe, table
+from ..mount.changes import Action
 from ..mount.compare import Observed, Source
-from ..mount.plan import Action, plan, surplus_below
+from ..mount.plan import plan, surplus_below
+from ..mount.table import Mount, Table
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace.target import Target
@@ -51,7 +51,7 @@ class MountResult(t.NamedTuple):
 
     actions: list[str]
     # Those that are there.
-    mounts: list[mount_table.Mount]
+    mounts: list[Mount]
     persistent: bool
     wanted: tuple[WantedMount, ...]
     # What was at the place of each wanted mount.
@@ -118,7 +118,7 @@ def _check_paths_differ(wanted: t.Sequence[WantedMount]) -> None:
 
 
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
-    host_mounts = mount_table.read()
+    host_mounts = table.read()
     sources = _host_sources(request.wanted, host_mounts, may_be_missing=check)
     recorded = _recorded(request.wanted, opened.definition)
     look = _Look(request, opened, sources, recorded, host_mounts, may_be_missing=check)
@@ -166,7 +166,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
 
 def _host_sources(
     wanted: t.Sequence[WantedMount],
-    host_mounts: t.Sequence[mount_table.Mount],
+    host_mounts: t.Sequence[Mount],
     *,
     may_be_missing: bool,
 ) -> dict[int, Source]:
@@ -176,21 +176,14 @@ def _host_sources(
         if not (mount.needs_host and (mount.options.bind or mount.options.loop)):
             continue
         try:
-            fd = os.open(mount.src, os.O_PATH | os.O_CLOEXEC)
-        except OSError as error:
-            if may_be_missing:
-                continue  # an earlier task of the play would have made it
-            raise Refused(
-                f"src {mount.src} cannot be opened on the host: {error.strerror}",
-                "Create it first, or use src_in: namespace if it is inside the target.",
-            ) from error
-        try:
-            found[index] = observe.source_of(fd, by_id)
-            if mount.options.loop:
-                devices = tuple(loop.devices_of(fd))
-                found[index] = found[index]._replace(is_directory=True, devices=devices)
-        finally:
-            os.close(fd)
+            with observe.source_on_host(mount.src) as fd:
+                found[index] = observe.source_of(fd, by_id)
+                if mount.options.loop:
+                    devices = tuple(loop.devices_of(fd))
+                    found[index] = found[index]._replace(is_directory=True, devices=devices)
+        except Refused:
+            if not may_be_missing:  # in check mode an earlier task would have made it
+                raise
     return found
 
 
@@ -228,7 +221,7 @@ class _Look:
         opened: Session,
         sources: t.Mapping[int, Source],
         recorded: t.Sequence[_Recorded | None],
-        host_mounts: t.Sequence[mount_table.Mount],
+        host_mounts: t.Sequence[Mount],
         *,
         may_be_missing: bool,
     ) -> None:
@@ -253,14 +246,14 @@ class _Look:
 
     def inside(self, view: TargetView) -> tuple[list[Action], list[Observed]]:
         """In the process that has joined the target. Raises Refused, _Unseen."""
-        table = observe.Table(view.mounts())
+        there = Table(view.mounts())
         observed: list[Observed] = []
         for index, mount in enumerate(self._wanted):
             try:
                 seen = observe.observe(
                     view,
                     mount,
-                    table,
+                    there,
                     host_devices=self._host_devices,
                     own_kinds=self._own_kinds,
                 )
@@ -273,8 +266,8 @@ class _Look:
             observed.append(seen)
             if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
                 with contextlib.suppress(KernelError, Refused), view.opened(mount.src) as fd:
-                    self._sources[index] = observe.source_of(fd, table.by_id)
-        surplus = self._surplus(view, table) if self._request.exclusive_below else []
+                    self._sources[index] = observe.source_of(fd, there.by_id)
+        surplus = self._surplus(view, there) if self._request.exclusive_below else []
         planned = self._planned(
             observed,
             layout=view.layout,
@@ -301,17 +294,17 @@ class _Look:
             may_be_missing=may_be_missing,
         )
 
-    def _surplus(self, view: TargetView, table: observe.Table) -> list[str]:
+    def _surplus(self, view: TargetView, there: Table) -> list[str]:
         # What a later mount hides has a path below it too, but cannot be reached any more.
         below = self._request.exclusive_below
         try:
             with view.opened(below) as fd:
-                top = table.by_id[files.place_of(fd).mount_id]
+                top = there.by_id[files.place_of(fd).mount_id]
         except (KernelError, Refused) as error:
             if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return []  # this very list makes it, or nobody does
             raise
-        reachable = [mount.path for mount in table.descendants(top)]
+        reachable = [mount.path for mount in there.descendants(top)]
         return surplus_below(reachable, below, self._wanted, view.layout)
 
 
@@ -332,17 +325,18 @@ def _definition_after(
 def _described(
     wanted: t.Sequence[WantedMount], observed: t.Sequence[Observed], planned: t.Sequence[Action]
 ) -> dict[str, str]:
-    touched = {action.position for action in planned}
+    touched = {action.wanted for action in planned}
     lines = {}
-    for index, (mount, seen) in enumerate(zip(wanted, observed)):
-        if index in touched:
+    for mount, seen in zip(wanted, observed):
+        if mount in touched:
             lines[mount.path] = _line_of_wanted(mount)
         elif seen.mount is None:
             lines[mount.path] = "not mounted"
         else:
             lines[mount.path] = _line_of_mount(seen.mount)
-    if any(action.position < 0 for action in planned):
-        lines.update({action.path: "not mounted" for action in planned if action.position < 0})
+    # What nobody asked for.
+    for surplus in touched.difference(wanted):
+        lines[surplus.path] = "not mounted"
     return lines
 
 
@@ -355,7 +349,7 @@ def _line_of_step(step: MountStep) -> str:
     return " ".join([*words, step.propagation]).strip()
 
 
-def _line_of_mount(mount: mount_table.Mount) -> str:
+def _line_of_mount(mount: Mount) -> str:
     words = [mount.fstype, mount.src or "none", ",".join((*mount.flags, *mount.options))]
     return " ".join([*words, mount.propagation])
 

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The mounts of a target and what is known of each, as findmnt(8) shows them.
+"""What ns_mount_info does: the mounts of a target and what is known of each, as in findmnt(8).
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -15,9 +15,8 @@ import re
 import typing as t
 
 from ..errors import KernelError, Refused
-from ..mount import resolve
-from ..mount import table as mount_table
-from ..mount.observe import Table
+from ..mount import resolve, table
+from ..mount.table import Mount, Table
 from ..mount.view import TargetView
 from ..namespace.target import Target
 from ..syscalls import files
@@ -27,17 +26,19 @@ _UDEV_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
 class Usage(t.NamedTuple):
-    """How full a file system is, in bytes; ``available`` is for users without privileges."""
+    """How full a file system is, in bytes."""
 
     size: int
     used: int
+    # To users without privileges.
     available: int
 
 
 class Found(t.NamedTuple):
-    """A mount; ``usage`` is None where it was not asked for, or the mount is out of reach."""
+    """A mount, and how full it is."""
 
-    mount: mount_table.Mount
+    mount: Mount
+    # None where it was not asked for, or the mount is out of reach.
     usage: Usage | None = None
 
 
@@ -80,18 +81,16 @@ def _from_inside(target: Target, path: str, usage: bool) -> list[Found]:
         return found
 
 
-def _look(inside: TargetView, path: str, usage: bool) -> list[Found]:
-    mounts = inside.mounts()
+def _look(view: TargetView, path: str, usage: bool) -> list[Found]:
+    mounts = view.mounts()
     if path:
-        mounts = _on_path(inside, path, mounts)
-    return [Found(mount, _usage(inside, mount) if usage else None) for mount in mounts]
+        mounts = _on_path(view, path, mounts)
+    return [Found(mount, _usage(view, mount) if usage else None) for mount in mounts]
 
 
-def _on_path(
-    inside: TargetView, path: str, mounts: list[mount_table.Mount]
-) -> list[mount_table.Mount]:
+def _on_path(view: TargetView, path: str, mounts: list[Mount]) -> list[Mount]:
     try:
-        with inside.opened(path) as fd:
+        with view.opened(path) as fd:
             place = files.place_of(fd)
     except Refused:  # below a mount of the definition that is not there
         return []
@@ -101,22 +100,22 @@ def _on_path(
         if error.errno == errno.EACCES:
             return _on_name(mounts, path)
         raise
-    table = Table(mounts)
-    top = table.by_id.get(place.mount_id)
+    there = Table(mounts)
+    top = there.by_id.get(place.mount_id)
     if top is None or not place.is_mount_root:
         return []
-    return [top, *table.stacked_under(top)]
+    return [top, *there.stacked_under(top)]
 
 
-def _on_name(mounts: list[mount_table.Mount], path: str) -> list[mount_table.Mount]:
+def _on_name(mounts: list[Mount], path: str) -> list[Mount]:
     if not path:
         return mounts
     return [mount for mount in reversed(mounts) if mount.path == path]
 
 
-def _usage(inside: TargetView, mount: mount_table.Mount) -> Usage | None:
+def _usage(view: TargetView, mount: Mount) -> Usage | None:
     try:
-        with resolve.opened_in(inside.root, mount.path) as fd:
+        with resolve.opened_in(view.root, mount.path) as fd:
             if files.place_of(fd).mount_id != mount.id:  # covered by another mount
                 return None
             status = os.fstatvfs(fd)
@@ -129,9 +128,9 @@ def _usage(inside: TargetView, mount: mount_table.Mount) -> Usage | None:
     )
 
 
-def _table_of_process(pid: int) -> list[mount_table.Mount]:
+def _table_of_process(pid: int) -> list[Mount]:
     try:
-        return mount_table.read(f"/proc/{pid}/mountinfo")
+        return table.read(f"/proc/{pid}/mountinfo")
     except PermissionError as error:
         raise Refused(
             f"the mounts of process {pid} may not be read",

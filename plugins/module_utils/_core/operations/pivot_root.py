@@ -72,21 +72,21 @@ class PivotResult(t.NamedTuple):
     """What was (or in check mode: would be) done."""
 
     actions: list[str]
+    # The root and the place of the old root.
     before: dict[str, str]
     after: dict[str, str]
+    # Whether it is made again after a reboot.
     persistent: bool
 
 
 class _Seen(t.NamedTuple):
-    """What was found inside.
+    """What was found view."""
 
-    ``pivoted`` are the new roots it was pivoted to. Where it is still to be pivoted ``note``
-    says what the new root is; where it was, ``old_root_at`` is the place of an old root that
-    was kept, as it is named now.
-    """
-
+    # The new roots that it was pivoted to.
     pivoted: tuple[str, ...] = ()
+    # The pivot that is still to be made.
     note: PivotNote | None = None
+    # Where it was made: the place of an old root that was kept, as it is named now.
     old_root_at: str = ""
 
     @property
@@ -133,10 +133,13 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
         if definition is not None:
             final = definition.with_step(step, persistent=opened.persistent)
             actions.run(record, lambda: definitions.save(final))
+    before = {"root": seen.root, "old root": seen.old_root_at or "not there"}
+    after = {"root": request.new_root, "old root": request.put_old or "not there"}
     return PivotResult(
         actions=names,
-        before={"root": seen.root, "old root": seen.old_root_at or "not there"},
-        after={"root": request.new_root, "old root": request.put_old or "not there"},
+        before=before,
+        # A root that was pivoted away from since, or named otherwise, is no difference.
+        after=after if change else before,
         persistent=opened.persistent,
     )
 
@@ -182,17 +185,17 @@ def _noted(definition: Definition, note: PivotNote, pivoted: t.Collection[str]) 
     return dataclasses.replace(definition, pivoted=(*done, note))
 
 
-def _look(inside: TargetView, request: PivotRequest, kept: str) -> _Seen:
-    if request.new_root in inside.layout.pivoted:
+def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
+    if request.new_root in view.layout.pivoted:
         if request.put_old:
-            _check_put_old(inside, request.put_old)
-        return _Seen(inside.layout.pivoted, old_root_at=_old_root(inside, kept))
-    if request.target.namespace is None and not inside.exists(request.new_root):
+            _check_put_old(view, request.put_old)
+        return _Seen(view.layout.pivoted, old_root_at=_old_root(view, kept))
+    if request.target.namespace is None and not view.exists(request.new_root):
         raise Refused(
             f"{request.new_root} does not exist in {request.target}",
             "A target without a name keeps no note of its pivots: it may have been made already.",
         )
-    if not inside.exists(request.new_root):
+    if not view.exists(request.new_root):
         raise _foreseen(
             explain_pivot.Cause(
                 errno.ENOENT,
@@ -201,17 +204,17 @@ def _look(inside: TargetView, request: PivotRequest, kept: str) -> _Seen:
             )
         )
     with contextlib.ExitStack() as stack:
-        fd = stack.enter_context(inside.opened(request.new_root))
+        fd = stack.enter_context(view.opened(request.new_root))
         put_old = -1
         if request.put_old:
-            _check_put_old(inside, request.put_old)
-            put_old = stack.enter_context(inside.opened(request.put_old))
-        cause = explain_pivot.new_root(inside, fd, request.new_root, put_old=put_old)
+            _check_put_old(view, request.put_old)
+            put_old = stack.enter_context(view.opened(request.put_old))
+        cause = explain_pivot.new_root(view, fd, request.new_root, put_old=put_old)
         if cause is not None:
             raise _foreseen(cause)
         listed = files.place_of(fd).mount_id
         note = PivotNote(request.new_root, files.unique_mount_id(fd), listed)
-    return _Seen(inside.layout.pivoted, note)
+    return _Seen(view.layout.pivoted, note)
 
 
 def _foreseen(cause: explain_pivot.Cause) -> Refused:
@@ -220,14 +223,14 @@ def _foreseen(cause: explain_pivot.Cause) -> Refused:
     return Refused(cause.reason, cause.hint, syscall="pivot_root", errno=name)
 
 
-def _check_put_old(inside: TargetView, put_old: str) -> None:
-    if not inside.exists(put_old):
+def _check_put_old(view: TargetView, put_old: str) -> None:
+    if not view.exists(put_old):
         raise _foreseen(
             explain_pivot.Cause(
                 errno.ENOENT, f"put_old {put_old} does not exist", "Make that directory first."
             )
         )
-    with inside.opened(put_old) as fd:
+    with view.opened(put_old) as fd:
         if not resolve.is_directory(fd):
             raise _foreseen(
                 explain_pivot.Cause(
@@ -236,48 +239,48 @@ def _check_put_old(inside: TargetView, put_old: str) -> None:
             )
 
 
-def _old_root(inside: TargetView, kept: str) -> str:
+def _old_root(view: TargetView, kept: str) -> str:
     """Where the old root is mounted now, or nothing when it is gone."""
-    if kept and inside.exists(kept):
-        with inside.opened(kept) as fd:
+    if kept and view.exists(kept):
+        with view.opened(kept) as fd:
             if files.place_of(fd).is_mount_root:
-                return inside.layout.now(kept)
+                return view.layout.now(kept)
     return ""
 
 
-def _apply(inside: TargetView, request: PivotRequest, seen: _Seen, name: str) -> None:
+def _apply(view: TargetView, request: PivotRequest, seen: _Seen, name: str) -> None:
     def change() -> None:
         if seen.note is not None:
-            _pivot(inside, request)
+            _pivot(view, request)
         elif request.put_old:
-            _move_old(inside, seen.old_root_at, request.put_old)
+            _move_old(view, seen.old_root_at, request.put_old)
         else:
-            with resolve.opened_in(inside.root, seen.old_root_at) as old_root:
-                inside.let_go(old_root)
+            with resolve.opened_in(view.root, seen.old_root_at) as old_root:
+                view.let_go(old_root)
 
     actions.run(
         name,
         change,
         explain=lambda error: explain_pivot.pivot_root(
-            error, inside, request.new_root, request.put_old
+            error, view, request.new_root, request.put_old
         ),
     )
 
 
-def _pivot(inside: TargetView, request: PivotRequest) -> None:
-    with inside.opened(request.new_root) as new_root:
+def _pivot(view: TargetView, request: PivotRequest) -> None:
+    with view.opened(request.new_root) as new_root:
         if request.put_old:
-            with inside.opened(request.put_old) as put_old:
-                calls.pivot_root(inside.name(new_root), inside.name(put_old))
+            with view.opened(request.put_old) as put_old:
+                calls.pivot_root(view.name(new_root), view.name(put_old))
             return
         # With new_root as put_old the old root comes to lie on top of the new one, without a
         # directory for it; from there it goes at once (pivot_root(2), NOTES). Where a run is
         # killed in between, the next one's TargetView() completes it.
         os.fchdir(new_root)
         calls.pivot_root(".", ".")
-        inside.let_go(inside.root)
+        view.let_go(view.root)
 
 
-def _move_old(inside: TargetView, old_root_at: str, put_old: str) -> None:
-    with resolve.opened_in(inside.root, old_root_at) as old_root, inside.opened(put_old) as place:
+def _move_old(view: TargetView, old_root_at: str, put_old: str) -> None:
+    with resolve.opened_in(view.root, old_root_at) as old_root, view.opened(put_old) as place:
         calls.move_mount(old_root, place)

@@ -4,12 +4,13 @@
 
 """The capabilities by name and by bit (capabilities(7), include/uapi/linux/capability.h).
 
-Pure. PRIVATE to the collection linux.namespaces.
+Pure, but for has(). PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 from ..errors import Refused
+from ..syscalls import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ def mask_of(names: t.Iterable[str]) -> int:
             )
         mask |= 1 << NAMES.index(word)
     return mask
+
+
+def has(name: str) -> bool:
+    """Whether the caller has the capability, in its effective set."""
+    effective, _permitted, _inheritable = processes.get_capabilities()
+    return bool(effective & mask_of([name]))
 
 
 def names_of(mask: int) -> list[str]:

@@ -39,6 +39,13 @@ MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MS_RELATIME = 1 << 21
 MS_STRICTATIME = 1 << 24
+# The words of mount(8) for it.
+PROPAGATION = {
+    "private": MS_PRIVATE,
+    "slave": MS_SLAVE,
+    "shared": MS_SHARED,
+    "unbindable": MS_UNBINDABLE,
+}
 
 # umount2(2)
 MNT_DETACH = 2
@@ -97,6 +104,11 @@ def mount(source: str, target: str, *, fstype: str = "", flags: int = 0, data: s
         to_bytes(data) if data else None,
         shown={"source": source, "target": target, "fstype": fstype, "flags": hex(flags)},
     )
+
+
+def set_propagation_of_all(word: str) -> None:
+    """mount(2): the propagation of all mounts in the caller's mount namespace. Raises KernelError."""
+    mount("none", "/", flags=MS_REC | PROPAGATION[word])
 
 
 def umount(target: str, *, flags: int = 0) -> None:

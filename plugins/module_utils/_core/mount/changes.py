@@ -1,0 +1,178 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The actions of a plan: each is one change of a mount, has a name, and applies itself.
+
+Pure, but for apply(), which has attach.Mounter do it.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import options
+from .compare import Differences
+from .wanted import WantedMount
+
+if t.TYPE_CHECKING:
+
+    class Mounter(t.Protocol):
+        """Who does it, inside the target: see attach.py. Each raises KernelError, Refused."""
+
+        def attach(self, wanted: WantedMount) -> None:
+            """Mount it on its path."""
+
+        def replace(self, wanted: WantedMount) -> None:
+            """Mount it in place of what is mounted on its path."""
+
+        def unstack(self, path: str) -> None:
+            """Leave the topmost of the mounts on the path alone there."""
+
+        def unmount(self, path: str) -> None:
+            """Unmount what is mounted on the path, and below."""
+
+        def reconfigure(self, path: str, words: t.Sequence[tuple[str, str | None]]) -> None:
+            """Change options of the file system."""
+
+        def set_flags(self, wanted: WantedMount, attributes: int) -> None:
+            """Give the mount these MOUNT_ATTR_* bits; those below what is wanted, if asked for."""
+
+        def set_propagation(self, path: str, word: str) -> None:
+            """Set the propagation of the mount."""
+
+
+class _Fields(t.NamedTuple):
+    # The mount that it is for; for one that nobody asked for, that it is to be unmounted.
+    wanted: WantedMount
+    # What it sets right.
+    found: Differences = Differences()
+
+
+class Action(_Fields):
+    """One change of the mount on a path."""
+
+    __slots__ = ()
+
+    # Whether a new mount is built for it.
+    needs_source = False
+    # Whether what was seen below the path holds no longer afterwards.
+    renews = False
+
+    @property
+    def path(self) -> str:
+        """Where."""
+        return self.wanted.path
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        raise NotImplementedError
+
+    def apply(self, mounter: Mounter) -> None:
+        """Carry it out. Raises KernelError, Refused."""
+        raise NotImplementedError
+
+
+class Attach(Action):
+    """Mount it: on what is there, which is seen no longer."""
+
+    __slots__ = ()
+    needs_source = renews = True
+
+    @property
+    def name(self) -> str:
+        return f"mount {self.wanted.title} on {self.path}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.attach(self.wanted)
+
+
+class Replace(Action):
+    """Mount it in place of a mount that no change makes the wanted one."""
+
+    __slots__ = ()
+    needs_source = renews = True
+
+    @property
+    def name(self) -> str:
+        reasons = ", ".join(self.found.replace)
+        return f"replace with {self.wanted.title} on {self.path} (differs: {reasons})"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.replace(self.wanted)
+
+
+class Unmount(Action):
+    """Unmount it, and what is mounted below."""
+
+    __slots__ = ()
+    renews = True
+
+    @property
+    def name(self) -> str:
+        return f"unmount {self.path}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.unmount(self.path)
+
+
+class Unstack(Action):
+    """Take away what is mounted on the same path beneath it."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return f"unstack the mounts on {self.path}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.unstack(self.path)
+
+
+class Reconfigure(Action):
+    """Change options of its file system."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        words = [
+            key if value is None else f"{key}={value}" for key, value in self.found.reconfigure
+        ]
+        return f"change options of {self.path}: {','.join(words)}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.reconfigure(self.path, self.found.reconfigure)
+
+
+class SetFlags(Action):
+    """Set its flags, as ro and nosuid."""
+
+    __slots__ = ()
+
+    @property
+    def _attributes(self) -> int:
+        assert self.found.attributes is not None
+        return self.found.attributes
+
+    @property
+    def name(self) -> str:
+        return f"set flags of {self.path}: {','.join(options.words_of(self._attributes))}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.set_flags(self.wanted, self._attributes)
+
+
+class SetPropagation(Action):
+    """Set its propagation."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return f"make {self.path} {self.found.propagation}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.set_propagation(self.path, self.found.propagation)
