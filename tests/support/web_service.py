@@ -63,12 +63,12 @@ class Web:
             args["argv"] = [PYTHON, "-I", "-S", "-c", PROGRAM, *words]
         return args
 
-    def task(self, *words: str, **options: t.Any) -> Result:
-        """Run a task that may fail."""
-        return self._run_module("ns_service", self.args(*words, **options))
+    def task(self, *words: str, env: dict[str, str] | None = None, **options: t.Any) -> Result:
+        """Run a task that may fail; ``env`` is the module's own environment."""
+        return self._run_module("ns_service", self.args(*words, **options), env=env)
 
-    def check(self, *words: str, **options: t.Any) -> Result:
-        return self._run_module("ns_service", self.args(*words, **options), check=True)
+    def check(self, *words: str, env: dict[str, str] | None = None, **options: t.Any) -> Result:
+        return self._run_module("ns_service", self.args(*words, **options), check=True, env=env)
 
     def converge(self, *words: str, **options: t.Any) -> Result:
         """Run a task that must succeed, with check mode and a second run."""

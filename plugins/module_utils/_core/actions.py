@@ -57,11 +57,15 @@ def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = N
 class Action:
     """A change that is planned: its name, and what makes it."""
 
-    __slots__ = ("apply", "name")
+    __slots__ = ("apply", "explain", "name")
 
-    def __init__(self, name: str, apply: t.Callable[[], t.Any]) -> None:
+    def __init__(
+        self, name: str, apply: t.Callable[[], t.Any], explain: Explain | None = None
+    ) -> None:
         self.name = name
         self.apply = apply
+        # See run().
+        self.explain = explain
 
 
 def run_all(planned: t.Iterable[Action], *, check: bool) -> list[str]:
@@ -72,7 +76,7 @@ def run_all(planned: t.Iterable[Action], *, check: bool) -> list[str]:
     names = []
     for action in planned:
         if not check:
-            run(action.name, action.apply)
+            run(action.name, action.apply, explain=action.explain)
         names.append(action.name)
     return names
 

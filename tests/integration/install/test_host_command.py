@@ -15,6 +15,7 @@ import typing as t
 import pytest
 from module_server import CHECKOUT
 from results import Converge, RunModule
+from stub_systemd import StubSystemd, stub_systemd
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
@@ -23,6 +24,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.install imp
     sources,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
+
+__all__ = ["stub_systemd"]
 
 NewName = t.Callable[[], str]
 COMMAND = pathlib.Path(host_command.COMMAND)
@@ -166,30 +169,13 @@ def test_a_unit_that_needs_it_keeps_it(converge: Converge, new_name: NewName) ->
     assert actions_of(converge, name, state="absent") == REMOVED
 
 
-@pytest.fixture
-def systemctl(tmp_path: pathlib.Path) -> t.Iterator[tuple[dict[str, str], pathlib.Path]]:
-    """A host that systemd seems to run: the environment for modules, and what was asked of it.
-
-    The command has no manager to talk to here; molecule has hosts that do.
-    """
-    asked = tmp_path / "asked"
-    asked.touch()
-    stub = tmp_path / "systemctl"
-    stub.write_text(f'#!/bin/sh\necho "$*" >> {asked}\n')
-    stub.chmod(0o755)
-    marker = pathlib.Path("/run/systemd/system")
-    marker.mkdir(parents=True)
-    yield {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, asked
-    shutil.rmtree(marker.parent)
-
-
 def test_where_systemd_runs_there_is_a_unit(
     converge: Converge,
     new_name: NewName,
-    systemctl: tuple[dict[str, str], pathlib.Path],
+    stub_systemd: StubSystemd,
 ) -> None:
     name = new_name()
-    env, asked = systemctl
+    env, asked = stub_systemd.env, stub_systemd.asked
     enabled = UNIT.parent / "multi-user.target.wants" / UNIT.name
     before = os.listdir(enabled.parent)
     done = converge("ns_namespace", {"name": name}, env=env)
@@ -220,16 +206,15 @@ def test_where_systemd_runs_there_is_a_unit(
 def test_what_systemctl_says_is_the_reason(
     run_module: RunModule,
     new_name: NewName,
-    systemctl: tuple[dict[str, str], pathlib.Path],
+    stub_systemd: StubSystemd,
 ) -> None:
-    env, asked = systemctl
-    (asked.parent / "systemctl").write_text("#!/bin/sh\necho 'no bus here' >&2; exit 1\n")
-    failed = run_module("ns_namespace", {"name": new_name()}, env=env)
+    stub_systemd.answer("daemon-reload", "echo 'no bus here' >&2; exit 1")
+    failed = run_module("ns_namespace", {"name": new_name()}, env=stub_systemd.env)
     assert failed["step"] == f"install {UNIT.name}"
     assert "systemctl daemon-reload: no bus here" in failed["msg"]
-    (asked.parent / "systemctl").write_text("#!/bin/sh\n")
+    stub_systemd.answer("daemon-reload", "")
     args = {"name": failed["invocation"]["module_args"]["name"], "state": "absent"}
-    assert run_module("ns_namespace", args, env=env)["changed"]
+    assert run_module("ns_namespace", args, env=stub_systemd.env)["changed"]
 
 
 def run_as_ansible_does(
@@ -266,11 +251,11 @@ def test_what_ansible_sends_to_a_host_is_enough(new_name: NewName, tmp_path: pat
 def test_a_service_brings_the_same(
     run_module: RunModule,
     new_name: NewName,
-    systemctl: tuple[dict[str, str], pathlib.Path],
+    stub_systemd: StubSystemd,
     tmp_path: pathlib.Path,
 ) -> None:
     name = new_name()
-    env, _asked = systemctl
+    env = stub_systemd.env
     assert run_module("ns_namespace", {"name": name, "persistent": False}, env=env)["changed"]
     service = f"namespace={name} name=idle supervisor=systemd"
     try:

@@ -354,17 +354,6 @@ def test_output_without_a_namespace_is_removed(web: Web, run_module: RunModule) 
     assert not LOGS.exists()
 
 
-def test_a_damaged_note_is_named(web: Web) -> None:
-    web.started("plain")
-    web.converge(state="stopped")
-    path = pathlib.Path(service_note.path_of(web.name, "idle"))
-    for damaged in ("{", "{}", '{"program": 1}'):
-        path.write_text(damaged)
-        failure = web.task("plain")
-        assert f"{path} is damaged" in failure["reason"]
-    path.unlink()
-
-
 def test_check_mode_of_a_play_from_nothing(run_module: RunModule, new_name: NewName) -> None:
     args = {
         "namespace": new_name(),

@@ -22,7 +22,7 @@ from ..storage import atomic, json_file
 from .data import Fields
 from .service import Reload, ServiceSpec
 
-# Notes of 0.1.0 have no version: see _of_before().
+# Notes of 0.1.0 have no version: see _of_0_1_0().
 VERSION = 2
 
 
@@ -34,6 +34,37 @@ class Note(t.NamedTuple):
     process: Running
     # The ids of its namespaces, by kind: of those that it joined and its own.
     lives_in: dict[str, int]
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        return {
+            "version": VERSION,
+            "spec": self.spec.to_data(),
+            "process": {"pid": self.process.pid, "start": self.process.start},
+            "lives_in": self.lives_in,
+        }
+
+    @classmethod
+    def from_data(cls, data: t.Any, namespace: str, name: str) -> Note:
+        """The note of a service of that name in a JSON form. Raises ValueError."""
+        fields = Fields(data, "the note")
+        version = fields.take("version", int, 1)
+        if version == 1:
+            spec = _of_0_1_0(fields, namespace, name)
+        elif version == VERSION:
+            spec = ServiceSpec.from_data(fields.take("spec", dict))
+            if (spec.namespace, spec.name) != (namespace, name):
+                raise ValueError(f"it is of service {spec.name} in namespace {spec.namespace}")
+        else:
+            raise ValueError(f"it has version {version}, this collection reads version {VERSION}")
+        process = Fields(fields.take("process", dict), "the process")
+        running = Running(process.take("pid", int), process.take("start", int))
+        process.done()
+        lives_in = fields.table("lives_in", int)
+        fields.done()
+        if not lives_in:
+            raise ValueError("the note does not say which namespaces the process lives in")
+        return cls(spec, running, lives_in)
 
 
 def path_of(namespace: str, name: str) -> str:
@@ -56,8 +87,8 @@ def read(namespace: str, name: str) -> Note | None:
     path = path_of(namespace, name)
     try:
         found = json_file.read(path)
-        return None if found is None else _note_of(namespace, name, found)
-    except (ValueError, IsADirectoryError) as error:
+        return None if found is None else Note.from_data(found, namespace, name)
+    except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}",
             f"End what still runs in namespace {namespace}, and remove the file.",
@@ -66,13 +97,7 @@ def read(namespace: str, name: str) -> Note | None:
 
 def write(note: Note) -> None:
     """Write the note. Call it with the lock of the namespace held. Raises OSError."""
-    data = {
-        "version": VERSION,
-        "spec": note.spec.to_data(),
-        "process": {"pid": note.process.pid, "start": note.process.start},
-        "lives_in": note.lives_in,
-    }
-    json_file.write(path_of(note.spec.namespace, note.spec.name), data)
+    json_file.write(path_of(note.spec.namespace, note.spec.name), note.to_data())
 
 
 def remove(namespace: str, name: str) -> None:
@@ -80,27 +105,7 @@ def remove(namespace: str, name: str) -> None:
     atomic.remove(path_of(namespace, name))
 
 
-def _note_of(namespace: str, name: str, data: dict[str, t.Any]) -> Note:
-    """What a file says. Raises ValueError."""
-    fields = Fields(data, "the note")
-    version = fields.take("version", int, 1)
-    if version == 1:
-        spec = _of_before(namespace, name, fields)
-    elif version == VERSION:
-        spec = ServiceSpec.from_data(fields.take("spec", dict))
-    else:
-        raise ValueError(f"it has version {version}, this collection reads version {VERSION}")
-    process = Fields(fields.take("process", dict), "the process")
-    running = Running(process.take("pid", int), process.take("start", int))
-    process.done()
-    lives_in = fields.table("lives_in", int)
-    fields.done()
-    if not lives_in:
-        raise ValueError("the note does not say which namespaces the process lives in")
-    return Note(spec, running, lives_in)
-
-
-def _of_before(namespace: str, name: str, fields: Fields) -> ServiceSpec:
+def _of_0_1_0(fields: Fields, namespace: str, name: str) -> ServiceSpec:
     """The service that version 0.1.0 noted, which knew less of it. Raises ValueError."""
     reload_by = Reload(fields.take("reload_signal", str), fields.texts("reload_argv"))
     return ServiceSpec(

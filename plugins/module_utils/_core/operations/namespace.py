@@ -17,14 +17,15 @@ import os
 import typing as t
 
 from .. import host_paths, kinds
+from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
 from ..namespace import create, network, pid_holder, pins, settings, sysctl
 from ..namespace.target import Target
-from . import namespace_immutable, namespace_removal, namespace_state
-from .namespace_removal import Change, NamespaceResult
+from . import namespace_immutable, namespace_members, namespace_removal, namespace_state
+from .namespace_removal import NamespaceResult
 
 if t.TYPE_CHECKING:
     from ..namespace.id_map import IdMaps
@@ -93,16 +94,16 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         removal = _removal_before(request, definition)
         kept = None if removal else definition
         changes = removal + _building(request, kept, anew=bool(removal))
-        if not check:
-            with _undone_on_failure(name, is_new=is_new, was=kept):
-                namespace_removal.carry_out(changes)
+        with _undone_on_failure(name, is_new=is_new, was=kept):
+            done = run_all(changes, check=check)
         after = before
         if changes:
             after = {**request.properties.to_data(), "persistent": request.persistent}
         facts = namespace_state.describe(name)
         if check and changes:
             facts["persistent"] = request.persistent
-        return NamespaceResult([change.name for change in changes], before, after, facts, [])
+        unread = [error.reason for error in namespace_members.damaged_notes(name)]
+        return NamespaceResult(done, before, after, facts, unread)
 
 
 @contextlib.contextmanager
@@ -118,11 +119,12 @@ def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.
         raise
 
 
-def _removal_before(request: NamespaceRequest, definition: Definition | None) -> list[Change]:
+def _removal_before(request: NamespaceRequest, definition: Definition | None) -> list[Action]:
     """What has to be removed first. Raises Refused where that was not allowed."""
     name = request.name
     pinned = pins.pinned(name)
     if pinned and definition is None:
+        namespace_removal.check_notes(name)
         # A removal forgets the definition first: it was begun, and is to be finished.
         return namespace_removal.removal(name, force=request.force)
     differing = namespace_immutable.differences(name, request.properties, pinned, definition)
@@ -134,20 +136,21 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
         )
     if not differing:
         return []
+    namespace_removal.check_notes(name)
     archives, _unsure = namespace_removal.kept_alone(name, definition)
     return namespace_removal.removal(name, archives=archives, force=request.force)
 
 
 def _building(
     request: NamespaceRequest, definition: Definition | None, *, anew: bool
-) -> list[Change]:
+) -> list[Action]:
     """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
     name, wanted = request.name, request.properties
     pinned = {} if anew else pins.pinned(name)
     changes = []
     if definition != _definition_after(request, definition):
         verb = "record" if request.persistent else "note"
-        changes.append(Change(f"{verb} namespace {name}", lambda: _record(request)))
+        changes.append(Action(f"{verb} namespace {name}", lambda: _record(request)))
     if "pid" in pinned and "pid" in wanted.kinds and pid_holder.pid_of(name) is None:
         # Nothing can be born in a pid namespace whose init has ended (pid_namespaces(7)).
         del pinned["pid"]
@@ -155,7 +158,7 @@ def _building(
     if "user" in missing and pinned:
         # The others belong to it, or differences() would tell: only its pin is gone.
         missing.remove("user")
-        changes.append(Change("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
+        changes.append(Action("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
     if missing:
         settable = [each for each in _settings_of(wanted) if each.kind in missing]
         making = create.Making(
@@ -166,7 +169,7 @@ def _building(
             settings=settable,
         )
         changes.append(
-            Change(
+            Action(
                 f"create {', '.join(sorted(missing))}",
                 lambda: _create(name, making, pinned),
                 functools.partial(_explain_birth, creates=missing),
@@ -174,14 +177,14 @@ def _building(
         )
     for kind in pinned:
         if kind not in wanted.kinds:
-            changes.append(Change(f"drop {kind}", functools.partial(_drop, name, kind)))
+            changes.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
     kept = [each for each in _settings_of(wanted) if each.kind in pinned]
     opened = Target(namespace=name).open
     for setting in settings.missing(kept, opened):
-        changes.append(Change(setting.name, functools.partial(settings.make, setting, opened)))
+        changes.append(Action(setting.name, functools.partial(settings.make, setting, opened)))
     if "net" in wanted.kinds and (anew or not network.is_published(name)):
         network.check_publishable(name)
-        changes.append(Change(f"show {name} to ip netns", lambda: network.publish(name)))
+        changes.append(Action(f"show {name} to ip netns", lambda: network.publish(name)))
     return changes
 
 

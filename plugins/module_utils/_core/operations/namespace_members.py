@@ -14,7 +14,8 @@ import typing as t
 
 from .. import kinds
 from ..definition import service_note
-from ..errors import KernelError
+from ..definition.service_note import Note
+from ..errors import KernelError, Refused
 from ..namespace import nsfs, pid_holder, pins
 from ..process import proc, watch
 from ..syscalls import namespaces
@@ -23,16 +24,32 @@ from ..syscalls import namespaces
 def of(name: str) -> list[proc.ProcessFacts]:
     """The processes that live in one of its namespaces, but for its holder, and its services.
 
-    A service may have namespaces of its own, of all the kinds that the named one has.
+    A service may have namespaces of its own, of all the kinds that the named one has: then only
+    its note tells, and where that is damaged nobody does.
     """
     found = {facts.pid: facts for facts in [*_inside(name), *_services(name)]}
     return [found[pid] for pid in sorted(found)]
 
 
-def _services(name: str) -> t.Iterator[proc.ProcessFacts]:
+def damaged_notes(name: str) -> list[Refused]:
+    """Why the notes of its services cannot be read, for each that cannot."""
+    return [found for found in _notes(name) if isinstance(found, Refused)]
+
+
+def _notes(name: str) -> t.Iterator[Note | Refused]:
     for service in service_note.names(name):
-        note = service_note.read(name, service)
-        if note is None:
+        try:
+            note = service_note.read(name, service)
+        except Refused as error:
+            yield error
+        else:
+            if note is not None:
+                yield note
+
+
+def _services(name: str) -> t.Iterator[proc.ProcessFacts]:
+    for note in _notes(name):
+        if isinstance(note, Refused):
             continue
         left = watch.session_of(note.process, lives_in=note.lives_in)
         for process in [note.process, *left]:

@@ -14,7 +14,8 @@ import functools
 import os
 import typing as t
 
-from .. import actions, host_paths
+from .. import host_paths
+from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
@@ -34,20 +35,13 @@ class NamespaceResult(t.NamedTuple):
     warnings: list[str]
 
 
-class Change(t.NamedTuple):
-    """One change of a named namespace: an action that is planned."""
-
-    name: str
-    apply: t.Callable[[], t.Any]
-    explain: actions.Explain | None = None
-
-
 def absent(
     name: str, *, check: bool, force: bool = False, lock_timeout: float = 60.0
 ) -> NamespaceResult:
     """Remove the namespace: pins, definition, and everything kept with them.
 
-    A definition that cannot be read is no obstacle: what is lost by that is told in the result.
+    A definition or a note of a service that cannot be read is no obstacle: what is lost by that
+    is told in the result.
     Raises Refused while processes live inside, unless ``force`` says to end them.
     """
     host_paths.checked_name(name)
@@ -60,12 +54,9 @@ def absent(
         if namespace_state.is_there(name):
             archives, unsure = kept_alone(name, definition)
             changes = removal(name, archives=archives, force=force)
-            damage += unsure
-        if not check:
-            carry_out(changes)
-        return NamespaceResult(
-            [change.name for change in changes], before, {}, namespace_state.describe(name), damage
-        )
+            damage += [*unsure, *_unknown_services(name)]
+        done = run_all(changes, check=check)
+        return NamespaceResult(done, before, {}, namespace_state.describe(name), damage)
 
 
 def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
@@ -82,10 +73,22 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
                 f"namespace {name!r} is not persistent: there is no definition to bring it back",
                 "Remove it with linux.namespaces.ns_namespace, state: absent.",
             )
+        check_notes(name)
         changes = removal(name, force=force, keep_definition=True)
-        if not check:
-            carry_out(changes)
-        return [change.name for change in changes]
+        return run_all(changes, check=check)
+
+
+def check_notes(name: str) -> None:
+    """Raises Refused where the note of a service is damaged: its program may run unseen."""
+    for error in namespace_members.damaged_notes(name):
+        raise error
+
+
+def _unknown_services(name: str) -> list[str]:
+    return [
+        f"{error.reason}; a program of that service which has all namespaces to itself runs on"
+        for error in namespace_members.damaged_notes(name)
+    ]
 
 
 def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
@@ -94,19 +97,13 @@ def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
     return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
 
 
-def carry_out(changes: t.Iterable[Change]) -> None:
-    """Carry them out, in their order. Raises StepFailed."""
-    for change in changes:
-        actions.run(change.name, change.apply, explain=change.explain)
-
-
 def removal(
     name: str,
     *,
     archives: t.Iterable[str] = (),
     force: bool,
     keep_definition: bool = False,
-) -> list[Change]:
+) -> list[Action]:
     """The changes that remove it, and the ``archives`` that were kept for it alone.
 
     Raises Refused while processes live inside, without ``force``.
@@ -123,17 +120,17 @@ def removal(
     changes = []
     if living:
         changes.append(
-            Change(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
+            Action(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
         )
     if keep_definition:
-        changes.append(Change(f"take down namespace {name}", lambda: _take_down(name)))
+        changes.append(Action(f"take down namespace {name}", lambda: _take_down(name)))
         return changes
     for archive in archives:
         # Before the definition goes, so that a killed removal still knows of them.
-        changes.append(Change(f"remove {archive}", functools.partial(cache.forget, archive)))
+        changes.append(Action(f"remove {archive}", functools.partial(cache.forget, archive)))
     if definitions.has_record(name):
-        changes.append(Change(f"forget the definition of {name}", lambda: definitions.forget(name)))
-    changes.append(Change(f"remove namespace {name}", lambda: discard(name)))
+        changes.append(Action(f"forget the definition of {name}", lambda: definitions.forget(name)))
+    changes.append(Action(f"remove namespace {name}", lambda: discard(name)))
     return changes
 
 

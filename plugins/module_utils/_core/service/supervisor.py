@@ -66,7 +66,7 @@ class Supervisor(t.Protocol):
         """Remove all that is known of it and all that it wrote. Nothing of it lives."""
 
 
-# Of those that run here `auto` is the first.
+# By the names that tasks have for them.
 SUPERVISORS: dict[str, type[Supervisor]] = {"systemd": Systemd, "none": Plain}
 
 
@@ -78,7 +78,7 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     """
     request = request.checked()
     lock.check_rights()
-    supervisor = _chosen(request)
+    supervisor = chosen(request.supervisor, SUPERVISORS)(request)
     supervisor.check()
     if request.is_to_run:
         if not check:
@@ -101,11 +101,11 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     return ServiceResult(done, _shown(before), shown, _described(request, after))
 
 
-def _chosen(request: ServiceRequest) -> Supervisor:
-    name = request.supervisor
+def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:
+    """The supervisor of that name; `auto` is the first that runs here. Pure but for that."""
     if name == "auto":
-        name = next(name for name, each in SUPERVISORS.items() if each.runs_here())
-    return SUPERVISORS[name](request)
+        return next(each for each in among.values() if each.runs_here())
+    return among[name]
 
 
 def _locked(

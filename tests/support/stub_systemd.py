@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that systemd seems to run. Its commands talk to no manager; molecule has hosts with one."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import typing as t
+
+import pytest
+
+_COMMAND = """#!/bin/sh
+echo "$*" >> "{asked}"
+[ ! -e "{answers}/$2" ] || . "{answers}/$2"
+"""
+
+
+class StubSystemd:
+    """What the commands answer, and what they were asked."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        # With which modules find the commands.
+        self.env = {"PATH": f"{directory}/bin:{os.environ['PATH']}"}
+        # The words of each call of systemctl, a line each.
+        self.asked = directory / "asked"
+        self._answers = directory / "answers"
+        for each in (directory / "bin", self._answers):
+            each.mkdir()
+        self.asked.touch()
+        for name, asked in (("systemctl", self.asked), ("journalctl", "/dev/null")):
+            command = directory / "bin" / name
+            command.write_text(_COMMAND.format(asked=asked, answers=self._answers))
+            command.chmod(0o755)
+
+    def answer(self, verb: str, script: str) -> None:
+        """Have `systemctl VERB` run these lines of a shell; without any it does nothing."""
+        (self._answers / verb).write_text(script + "\n")
+
+    def show(self, **properties: object) -> None:
+        """What it says that a unit is."""
+        lines = "".join(f"{name}={value}\\n" for name, value in properties.items())
+        self.answer("show", f"printf '{lines}'")
+
+
+@pytest.fixture
+def stub_systemd(tmp_path: pathlib.Path) -> t.Iterator[StubSystemd]:
+    directory = tmp_path / "systemd"
+    directory.mkdir()
+    marker = pathlib.Path("/run/systemd/system")
+    marker.mkdir(parents=True)
+    yield StubSystemd(directory)
+    shutil.rmtree(marker.parent)
