@@ -310,6 +310,28 @@ def test_others_at_once(
             assert ".linux-namespaces.new" not in os.listdir(roots.path)
 
 
+def test_another_run_that_ends_is_no_use_of_a_mount_point(
+    roots: Roots, run_module: RunModule
+) -> None:
+    """Its process stands in the workspace for a moment after it has given back the lock."""
+    roots.path.mkdir()
+    mounts.mount("tests", str(roots.path), fstype="tmpfs")
+    try:
+        args = {"path": str(roots.path), "archive": roots.first}
+        assert run_module("ns_rootfs", args)["changed"]
+        work = roots.path / ".linux-namespaces.new"
+        work.mkdir()
+        with subprocess.Popen(["sleep", "infinity"], cwd=work) as process:
+            try:
+                done = run_module("ns_rootfs", {**args, "archive": roots.second})
+                assert done["changed"], done
+                assert roots.content() == "second"
+            finally:
+                process.kill()
+    finally:
+        mounts.umount(str(roots.path), flags=mounts.MNT_DETACH)
+
+
 def test_another_run_at_work_is_not_taken_for_a_killed_one(
     roots: Roots, run_module: RunModule, tmp_path: pathlib.Path
 ) -> None:

@@ -25,7 +25,7 @@ from ..mount.table import Mount
 from ..namespace import enter, pins
 from ..namespace.target import Target
 from ..process import proc
-from .site import Location
+from .site import WITHIN, Location
 
 _LAYERS = ("lowerdir", "upperdir", "workdir")
 _LINKS = ("root", "cwd", "exe")
@@ -95,9 +95,12 @@ class Usage:
                     on_host and _shows_another(namespace, mount, location.path)
                 ):
                     users.append(f"an overlay on {mount.path} in {namespace}")
+        # What stands in there is a run of ns_rootfs that ends.
+        workspace = f"{location.path.rstrip('/')}/{WITHIN}"
         for pid, path, device in self._processes:
             # Another mount namespace may have another file system by that path.
-            if device == location.number and is_below(path, location.path):
+            is_there = device == location.number and is_below(path, location.path)
+            if is_there and not is_below(path, workspace):
                 users.append(f"process {pid}")
         return list(dict.fromkeys(users))
 
