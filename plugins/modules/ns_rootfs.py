@@ -65,6 +65,8 @@ options:
     description:
       - The path of a directory on the managed host that is copied, without what is mounted below it.
       - Its digest is that of the listing below it. A file is taken to be changed when its size or time is.
+      - Each run of a task follows what is in the directory then. A root that is recorded in the definition of a named
+        namespace is copied as the directory is when the namespace comes up, and then stays until a task is run.
     type: path
   bootstrap:
     description:
@@ -99,6 +101,8 @@ options:
       - The digest that the source must have, V(sha256:) and 64 digits. For an archive it is that of the file, for an
         image that of its manifest, or of the index that leads to the manifest.
       - Another one is refused before anything is unpacked.
+      - For a O(directory) it also says that the directory has to be the same when a named namespace comes up again.
+        Otherwise that may have changed by then. What comes from another source has to be the same in any case.
     type: str
   state:
     description:
@@ -139,7 +143,8 @@ options:
     description:
       - Whether the root is recorded in the definition of the named namespace, from which it is unpacked again after a
         reboot. By default it is, when the namespace is persistent.
-      - The archive must still be there then.
+      - The archive or directory must still be there then. While the root is there, C(nsctl up) and C(nsctl show) take
+        it as it is, and do not look at what it came from.
       - A target without a name has no definition. A root on the host needs none.
     type: bool
 extends_documentation_fragment:

@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import stat
 import subprocess
 import tarfile
@@ -18,8 +17,8 @@ import typing as t
 import pytest
 from command import Nsctl
 from processes_inside import inside
+from reboots import reboot
 from results import RunModule
-from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
@@ -27,28 +26,12 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition 
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
     lock,
-    pid_holder,
     pins,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
 Play = list[tuple[str, dict[str, t.Any]]]
-
-
-def reboot() -> None:
-    """What a reboot leaves of named namespaces: their definitions."""
-    for name in pins.names():
-        pid = pid_holder.pid_of(name)
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda name=name: pid_holder.pid_of(name) is None)  # type: ignore[misc]
-        network = pathlib.Path("/run/netns") / name
-        if network.exists():
-            mounts.umount(str(network), flags=mounts.MNT_DETACH)
-            network.unlink()
-    mounts.umount(host_paths.BASE, flags=mounts.MNT_DETACH)
-    os.rmdir(host_paths.BASE)
 
 
 @pytest.fixture

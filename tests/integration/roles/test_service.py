@@ -11,6 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
+from command import Nsctl
 from images import make_image, umoci
 from plays import apply
 from registry import Registry, free_port, registry
@@ -83,3 +84,33 @@ def test_an_image_runs_in_a_namespace_of_its_own(image: str, tmp_path: pathlib.P
         assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
     assert wait_until(lambda: not home.exists())
     assert not os.path.exists("/etc/linux-namespaces/server.json")
+
+
+def test_a_directory_is_copied_into_memory(tmp_path: pathlib.Path, nsctl: Nsctl) -> None:
+    port, home, tree = free_port(), tmp_path / "home", tree_with_perl(tmp_path / "tree")
+    variables: dict[str, t.Any] = {
+        "service_name": "server",
+        "service_home": str(home),
+        "service_rootfs": {"directory": str(tree)},
+        "service_root": "tmpfs",
+        "service_argv": ["perl", "/server", "there"],
+        "service_environment": {"PORT": str(port), "GREETING": "hello", "PATH": "/usr/bin"},
+        "service_ready": {"port": port},
+    }
+    try:
+        assert apply(tmp_path, "service", variables) > 0
+        assert answer(port) == "hello 0:0 own there"
+        assert apply(tmp_path, "service", variables) == 0
+        (tree / "version").unlink()
+        # Only the role follows it while it runs.
+        assert nsctl("up", "server").stdout == "server: up already\n"
+        assert nsctl.data("show", "server")["changes"] == []
+        assert answer(port) == "hello 0:0 own there"
+        assert apply(tmp_path, "service", variables) > 0
+        assert answer(port) == "hello 0:0 host there"
+        assert apply(tmp_path, "service", variables) == 0
+    finally:
+        assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
+    assert wait_until(lambda: not home.exists())
+    assert not os.path.exists("/etc/linux-namespaces/server.json")
+    assert tree.exists()

@@ -141,7 +141,7 @@ def _digest(request: RootRequest, seen: Seen, source: Opened) -> str:
     if request.digest and request.digest not in (found, *source.aliases()):
         raise Refused(
             f"{request.source} has the digest {found}, not the one asked for, {request.digest}",
-            "Have there what it was, or correct digest.",
+            "It is another one, or was changed since: bring back what it was, or correct digest.",
             digest=found,
         )
     return found
