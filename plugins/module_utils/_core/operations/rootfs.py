@@ -16,7 +16,7 @@ import typing as t
 
 from ..errors import Refused
 from ..mount import resolve
-from ..rootfs import digest as digests
+from ..rootfs import digests
 from ..rootfs.marker import Marker
 from ..rootfs.request import RootRequest, RootResult
 from ..rootfs.site import Seen, Site

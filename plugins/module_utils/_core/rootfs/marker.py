@@ -19,7 +19,7 @@ import typing as t
 import zlib
 
 from ..storage import atomic
-from .digest import is_digest
+from .digests import is_digest
 
 _PREFIXES = ("trusted.linux_namespaces.", "user.linux_namespaces.")
 # No such attribute, none at all on this file system, none of this kind for the caller.

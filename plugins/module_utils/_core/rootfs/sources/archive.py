@@ -18,7 +18,7 @@ import typing as t
 
 from ...errors import Refused
 from ...mount import resolve
-from .. import digest as digests
+from .. import digests
 from .source import Config, Content, Options
 
 if t.TYPE_CHECKING:

@@ -15,8 +15,7 @@ import re
 import typing as t
 
 from ...errors import Refused
-from .. import digest as digests
-from .. import run_tool
+from .. import digests, run_tool
 from ..progress import Progress
 from . import cache, kept
 from .source import Config, Content, Options

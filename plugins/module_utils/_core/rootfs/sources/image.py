@@ -18,8 +18,7 @@ import subprocess
 import typing as t
 
 from ...errors import Refused
-from .. import digest as digests
-from .. import run_tool
+from .. import digests, run_tool
 from ..progress import Progress
 from ..tar import decompress
 from ..tar.byte_stream import ByteStream
