@@ -150,4 +150,5 @@ def _content_of(found: dict[str, t.Any]) -> _Content:
     every = tuple(steps.from_data(each, f"step {number}") for number, each in listed)
     noted = fields.take("pivoted", list, [])
     fields.done()
-    return _Content(properties, every, tuple(map(PivotNote.from_data, noted)))
+    begun = [PivotNote.from_data(Fields(each, "a pivot that was begun")) for each in noted]
+    return _Content(properties, every, tuple(begun))

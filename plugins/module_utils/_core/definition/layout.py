@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .data import Fields
+if t.TYPE_CHECKING:
+    from .data import Fields
 
 
 def is_below(path: str, above: str) -> bool:
@@ -62,9 +63,8 @@ class PivotNote(t.NamedTuple):
         return self._asdict()
 
     @classmethod
-    def from_data(cls, data: t.Any) -> PivotNote:
+    def from_data(cls, fields: Fields) -> PivotNote:
         """The note of a JSON form. Raises ValueError."""
-        fields = Fields(data, "a pivot that was begun")
         taken = fields.take("new_root", str), fields.take("mount", int), fields.take("listed", int)
         fields.done()
         return cls(*taken)

@@ -24,7 +24,8 @@ from ..errors import StepFailed
 from ..mount.view import open_host_proc
 from ..namespace import enter, explain
 from ..namespace.target import Handles
-from ..process import accounts, credentials, descendants, proc
+from ..process import accounts, descendants, proc
+from ..process.become_root import become_root
 from ..process.execute import become, identity_of
 from ..process.pipes import Streams
 from ..process.program import Program
@@ -81,7 +82,7 @@ def start(
             os.close(told)
             os.setsid()  # no terminal of the caller's to push input into (CVE-2017-5226)
             if "user" in creates:
-                credentials.become_root()
+                become_root()
             joined = set(joins.names if joins is not None else ())
             done = arrange(
                 surroundings,

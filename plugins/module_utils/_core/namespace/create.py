@@ -17,7 +17,7 @@ import typing as t
 
 from .. import actions, kinds
 from ..errors import StepFailed
-from ..process import credentials
+from ..process.become_root import become_root
 from ..syscalls import mounts
 from . import enter, pid_holder, pins, settings
 from .target import Handles, Target
@@ -133,7 +133,7 @@ def _born(
     def set_up() -> None:
         os.sched_setaffinity(0, cpus)
         if "user" in making.kinds:
-            credentials.become_root()
+            become_root()
         if "mnt" in making.kinds:
             if making.propagation != "unchanged":
                 mounts.set_propagation_of_all(making.propagation)

@@ -14,7 +14,8 @@ import os
 
 from .. import host_paths, kinds
 from ..errors import KernelError, Refused
-from ..process import credentials, proc
+from ..process import proc
+from ..process.become_root import become_root
 from ..syscalls import namespaces, processes
 from ..values import Value
 from . import nsfs, pins
@@ -69,7 +70,7 @@ class Handles:
 
     def _become_root(self) -> None:
         if "user" in self._fds:
-            credentials.become_root()
+            become_root()
 
     def only(self, names: t.Collection[str]) -> Handles:
         """Close the files of all other kinds; return self."""

@@ -26,25 +26,6 @@ if TYPE_CHECKING:
 _MOST_CAPABILITIES = 64
 
 
-def become_root() -> None:
-    """In a user namespace that is new and has its maps, or was joined: be its root, if it has one.
-
-    The kernel lets the ids of the caller be, which the maps may not even hold.
-    """
-    try:
-        os.setgroups([])
-    except OSError:  # without the right to set them (user_namespaces(7), "deny")
-        pass
-    try:
-        os.setresgid(0, 0, 0)
-    except OSError:  # no gid 0 inside
-        pass
-    try:
-        os.setresuid(0, 0, 0)
-    except OSError:  # no uid 0 inside
-        pass
-
-
 def take_on(identity: Identity, wanted: t.Collection[str] | None) -> None:
     """Become ``identity`` with the capabilities ``wanted``, in all five sets.
 
