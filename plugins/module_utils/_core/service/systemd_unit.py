@@ -14,6 +14,7 @@ import typing as t
 
 from ..definition.service import DEFAULT_SIGNAL_TO_STOP, ServiceSpec, signal_name
 from ..host_paths import COMMAND
+from ..install import boot_unit
 
 _Value = t.TypeVar("_Value")
 
@@ -50,7 +51,7 @@ def text(spec: ServiceSpec, pinned: t.Collection[str]) -> str:
         "# Written by linux.namespaces.ns_service; what is changed here is lost.",
         "[Unit]",
         f"Description={spec.name} in namespace {spec.namespace}",
-        "After=linux-namespaces.service network.target",
+        f"After={boot_unit.NAME} network.target",
         "",
         "[Service]",
         *_type(spec, pinned),
