@@ -62,7 +62,7 @@ def _bytes_of(size: str | None) -> int:
 def _id_maps_of(wanted: t.Any) -> IdMaps | None:
     if wanted is None:
         return None
-    # 7 ms to compile, for what most roots do not have.
+    # 3 ms to compile, for what most roots do not have.
     from ._core.namespace import id_map
 
     return id_map.parse(wanted, id_map.Caller.of_this_process())

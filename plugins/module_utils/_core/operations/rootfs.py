@@ -75,14 +75,14 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
             wanted = _wanted(request, seen, source)
             result = _result(seen, source, wanted, check=check)
             if not _is_settled(seen, wanted):
-                # 14 ms to compile, which a root that is as it should be does not cost.
+                # 13 ms to compile, which a root that is as it should be does not cost.
                 from ..rootfs import change
 
                 work = change.Work(request, site, seen, source, wanted, check, progress)
                 change.carry_out(work, result)
         if opened.definition is not None:
             result.persistent = opened.persistent and wanted is not None
-            # 8 ms to compile, with the definition, for a target that has none.
+            # 7 ms to compile, with the definition, for a target that has none.
             from ..rootfs import record
 
             result.actions += record.update(

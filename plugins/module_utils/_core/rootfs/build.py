@@ -23,7 +23,7 @@ from .owners import Owners
 from .progress import Progress
 from .rules import Rules
 from .site import Location, Site, Spot, look
-from .sources.source import Content, nothing
+from .sources.source import Content
 from .tar import decompress, unpack
 
 
@@ -53,32 +53,43 @@ def build(
     a root that is a mount point, and so goes at once, may not go. Raises StepFailed, Refused.
     """
 
-    def finished() -> Marker:
-        verify()
-        content.verify()
-        return marker._replace(digest=content.digest(), config=config())
+    with _decompressed(content) as readable:
 
-    def work(ask: ask_parent.Ask) -> Built:
-        with Spot(site.inside(), site.path, make=True) as spot:
-            return _build_at(spot, site, content, marker, rules=rules, step=step, ask=ask)
+        def finished() -> Marker:
+            readable.verify()
+            return marker._replace(digest=readable.digest(), config=config())
 
-    verify = nothing
-    with contextlib.ExitStack() as stack:
-        if content.fd >= 0:
-            stream = stack.enter_context(decompress.opened(content.fd, name=content.name))
-            content, verify = content._replace(fd=stream.fd), stream.verify
+        def work(ask: ask_parent.Ask) -> Built:
+            with Spot(site.inside(), site.path, make=True) as spot:
+                return _build_at(spot, site, readable, marker, rules=rules, step=step, ask=ask)
+
         built: Built = ask_parent.call(
             work,
             joins=site.handles,
             answers={
                 "may_go": may_go,
-                "begin": content.begin,
-                "make": content.make,
+                "begin": readable.begin,
+                "make": readable.make,
                 "progress": progress,
                 "finished": finished,
             },
         )
     return built
+
+
+@contextlib.contextmanager
+def _decompressed(content: Content) -> t.Iterator[Content]:
+    """The same with its archive as a tar stream. Raises Refused where that cannot be read here."""
+    if content.fd < 0:
+        yield content
+        return
+    with decompress.opened(content.fd, name=content.name) as stream:
+
+        def verify() -> None:
+            stream.verify()
+            content.verify()
+
+        yield content._replace(fd=stream.fd, verify=verify)
 
 
 def _build_at(

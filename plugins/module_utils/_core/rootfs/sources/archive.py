@@ -81,9 +81,10 @@ class OpenedArchive:
     """An archive, opened once: what is hashed is what is unpacked."""
 
     def __init__(self, archive: Archive, fd: int) -> None:
+        """``fd`` is the open file; -1 where it is missing."""
         self._archive = archive
         self._fd = fd
-        self._digest = archive.known_digest
+        self._digest = archive.known_digest  # empty until it was taken
         self.missing = fd < 0
         self.facts: dict[str, t.Any] = {"source": str(archive)}
         self.facts_suffice = not self.missing

@@ -65,7 +65,7 @@ class OpenedDirectory:
 
     def __init__(self, directory: Directory, *, missing: bool) -> None:
         self._path = directory.path
-        self._digest = ""
+        self._digest = ""  # until it was asked for
         self.missing = missing
         self.facts: dict[str, t.Any] = {"source": directory.path}
 

@@ -79,7 +79,7 @@ class Image:
         if may_be_missing and (
             not run_tool.is_there("skopeo") or (file and not os.path.exists(file))
         ):
-            yield OpenedImage(self, missing=True)  # an earlier task of the play would have
+            yield OpenedImage(self, missing=True)
             return
         run_tool.needed("skopeo", for_what="image")
         run_tool.needed("umoci", for_what="image")
@@ -90,12 +90,14 @@ class OpenedImage:
     """An image; for a target that sees no path of the host's it is kept as an archive."""
 
     def __init__(self, image: Image, *, missing: bool) -> None:
+        """``missing``: an earlier task of the play would have fetched it, or installed skopeo."""
         self._image = image
         self._platform = (
             reference.platform_of(image.platform)
             if image.platform
             else reference.platform_here(os.uname().machine)
         )
+        # Each is empty until it was asked for.
         self._digest = ""
         self._aliases: list[str] = []
         self._config: Config = {}
