@@ -124,6 +124,21 @@ def test_on_a_file_system_without_attributes(
     assert inside.run("ls", "-A", "/mnt") == ""
 
 
+@pytest.mark.parametrize("path", ["/mnt", "/mnt/root"])
+def test_what_is_no_file_in_place_of_the_marker_holds_nothing_up(
+    path: str, inside: Unshared, tmp_path: pathlib.Path, run_module: RunModule
+) -> None:
+    """Whoever is root inside may leave a fifo there, which somebody would have to write to."""
+    inside.run("mount", "-t", "ramfs", "ramfs", "/mnt")
+    inside.run("mkdir", "-p", path)
+    inside.run("mkfifo", f"{path}/.linux-namespaces.digest")
+    (tmp_path / "tree").mkdir()
+    args = {"pid": inside.pid, "path": path, "archive": pack(tmp_path / "tree", tmp_path / "a.tar")}
+    done = run_module("ns_rootfs", args)
+    assert done["changed"], done
+    assert run_module("ns_rootfs", args)["changed"] is False
+
+
 @pytest.mark.parametrize("step", ["unpack", "put"])
 def test_killed_on_a_mount_point_the_next_run_converges(
     step: str, inside: Unshared, archives: tuple[str, str], run_module: RunModule

@@ -333,3 +333,14 @@ def test_what_was_recorded_of_a_directory_before_steps_had_a_type(
     is_up_already(nsctl, web)
     assert run_module("ns_rootfs", args)["actions"] == ["record the root at /mnt"]
     assert step_of(web).digest == ""
+
+
+def test_check_mode_where_an_image_is_still_to_come(web: str, run_module: RunModule) -> None:
+    """Its digest is not known, and nobody asks for it."""
+    args = {"namespace": web, "path": "/mnt", "image": "oci-archive:/srv/missing.tar:tag"}
+    done = run_module("ns_rootfs", args, check=True)
+    assert not done.get("failed"), done
+    assert done["actions"] == [
+        "unpack oci-archive:/srv/missing.tar:tag to /mnt",
+        "record the root at /mnt",
+    ]
