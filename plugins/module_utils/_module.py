@@ -17,7 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.mount import table as mount_table
-from ._core.namespace import lock
+from ._core.namespace import pins
 from ._core.namespace.target import Target
 
 TARGET_OPTIONS: dict[str, t.Any] = {
@@ -41,7 +41,7 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
     """
     target = Target(params["namespace"], params["pid"], params["namespace_path"]).checked()
     if target.namespace is not None and not only_looks:
-        lock.check_rights()
+        pins.check_rights()
     return target
 
 

@@ -18,21 +18,10 @@ from ..errors import KernelError, Refused
 from ..host_paths import BASE, checked_name, directory
 from ..storage import lock
 from ..syscalls import files, mounts
+from . import pins
 
 _PAUSE = 0.02
 _held: set[str] = set()
-
-
-def check_rights() -> None:
-    """Refuse a caller that cannot keep anything in BASE. Raises Refused."""
-    if os.geteuid() != 0:
-        raise Refused(
-            f"named namespaces are root's: they are kept in {BASE}, where only root can pin them",
-            (
-                "Run the task as root (become: true). Without root linux.namespaces.ns_unshare_run "
-                "runs a program in namespaces of its own."
-            ),
-        )
 
 
 @contextlib.contextmanager
@@ -44,7 +33,7 @@ def held(name: str, *, timeout: float) -> t.Iterator[None]:
     too long, or the caller is not root.
     """
     checked_name(name)
-    check_rights()
+    pins.check_rights()
     if name in _held:
         yield
         return

@@ -20,10 +20,22 @@ import errno
 import os
 
 from .. import kinds
-from ..errors import KernelError
+from ..errors import KernelError, Refused
 from ..host_paths import BASE, LOGS, checked_name, directory, is_name
 from ..storage import atomic
 from ..syscalls import mounts
+
+
+def check_rights() -> None:
+    """Refuse a caller that cannot keep anything in BASE. Raises Refused."""
+    if os.geteuid() != 0:
+        raise Refused(
+            f"named namespaces are root's: they are kept in {BASE}, where only root can pin them",
+            (
+                "Run the task as root (become: true). Without root linux.namespaces.ns_unshare_run "
+                "runs a program in namespaces of its own."
+            ),
+        )
 
 
 def path(name: str, kind: str) -> str:

@@ -93,7 +93,7 @@ def _unknown_services(name: str) -> list[str]:
 
 def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
     """The lock of the name, but in check mode. Raises Refused for a caller that is not root."""
-    lock.check_rights()
+    pins.check_rights()
     return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
 
 

@@ -77,7 +77,7 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     was changed, StepFailed for the action that failed.
     """
     request = request.checked()
-    lock.check_rights()
+    pins.check_rights()
     supervisor = chosen(request.supervisor, SUPERVISORS)(request)
     supervisor.check()
     if request.is_to_run:
