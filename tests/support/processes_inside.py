@@ -22,7 +22,7 @@ def inside(
     """Call the function in a child that has joined the named namespace, or some kinds of it."""
     try:
         with Target(namespace=name).open(kinds) as handles:
-            return enter.call(function, joins=handles)
+            return enter.run_inside(function, joins=handles)
     finally:
         leave_orphans_to_init()
 

@@ -41,3 +41,8 @@ def checked_name(name: str) -> str:
 def directory(name: str) -> str:
     """The directory of the named namespace ``name``."""
     return f"{BASE}/{checked_name(name)}"
+
+
+def services(name: str) -> str:
+    """The directory of the notes of its services."""
+    return f"{directory(name)}/services"

@@ -150,6 +150,6 @@ def test_memory_does_not_grow_with_the_number_of_entries(playground: Playground)
             )
             return done.entries, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
-    entries, kilobytes = enter.call(unpacked)
+    entries, kilobytes = enter.run_inside(unpacked)
     assert entries == 60_000
     assert kilobytes < 6_000

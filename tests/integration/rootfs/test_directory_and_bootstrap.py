@@ -155,7 +155,9 @@ def test_a_program_with_capabilities_has_them_in_its_user_namespace(
         let_everyone_reach(path)
         program = str(path / "bin/ping")
         with Target(namespace=name).open() as handles:
-            shown = enter.call(lambda: os.getxattr(program, "security.capability"), joins=handles)
+            shown = enter.run_inside(
+                lambda: os.getxattr(program, "security.capability"), joins=handles
+            )
         assert shown == NET_BIND
     finally:
         run_module("ns_namespace", {"name": name, "state": "absent", "force": True})

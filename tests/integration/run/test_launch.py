@@ -212,9 +212,9 @@ def test_nothing_is_imported_from_a_root_that_was_entered() -> None:
         return str(ftplib)
 
     with pytest.raises(ImportError):
-        enter.call(import_late, creates=["mnt"])
+        enter.run_inside(import_late, creates=["mnt"])
     with pytest.raises(LookupError):
-        enter.call(lambda: b"x".decode("cp1140"), creates=["mnt"])
+        enter.run_inside(lambda: b"x".decode("cp1140"), creates=["mnt"])
 
 
 # CVE-2017-5226: a program pushed input into the terminal of who had started it.

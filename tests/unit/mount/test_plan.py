@@ -45,7 +45,7 @@ EMPTY = Observed(exists=True)
 MISSING = Observed(exists=False)
 
 
-def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[changes.Action]:
+def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[changes.Change]:
     context: dict[str, t.Any] = {"layout": Layout(), "sources": {}, "recorded": {}, **more}
     return plans.plan([pair[0] for pair in pairs], [pair[1] for pair in pairs], **context)
 

@@ -69,13 +69,13 @@ class Note(t.NamedTuple):
 
 def path_of(namespace: str, name: str) -> str:
     """Where the note of a service is."""
-    return f"{host_paths.directory(namespace)}/services/{host_paths.checked_name(name)}.json"
+    return f"{host_paths.services(namespace)}/{host_paths.checked_name(name)}.json"
 
 
 def names(namespace: str) -> list[str]:
     """The names of the services that are noted in the namespace, sorted."""
     try:
-        found = os.listdir(f"{host_paths.directory(namespace)}/services")
+        found = os.listdir(host_paths.services(namespace))
     except (FileNotFoundError, NotADirectoryError):
         return []
     every = [name[:-5] for name in found if name.endswith(".json")]

@@ -38,6 +38,12 @@ class MountStep:
         """What tells it from other steps: two with the same do the same at the same place."""
         return self.do, self.path
 
+    @property
+    def line(self) -> str:
+        """What is mounted, in a line for people."""
+        words = [self.fstype or "bind", self.src or "none", ",".join(self.words) or "defaults"]
+        return " ".join([*words, self.propagation]).strip()
+
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
         data: dict[str, t.Any] = {"do": self.do, "path": self.path, "src": self.src}

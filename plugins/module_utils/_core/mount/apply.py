@@ -21,14 +21,14 @@ from ..definition.layout import Layout
 from ..namespace import enter
 from ..namespace.target import Handles
 from . import attach, build, explain, idmap, observe
-from .changes import Action
+from .changes import Change
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
 
 
 def apply(
-    planned: t.Sequence[Action],
+    planned: t.Sequence[Change],
     wanted: t.Sequence[WantedMount],
     handles: Handles,
     *,
@@ -57,20 +57,20 @@ def apply(
     with build.room_for(len(planned)):
         trees = _built_on_host(planned, {mount.id: mount for mount in host_mounts})
         try:
-            found: list[Mount] = enter.call(change, joins=handles)
+            found: list[Mount] = enter.run_inside(change, joins=handles)
             return found
         finally:
             for tree in trees.values():
                 os.close(tree.fd)
 
 
-def _run(action: Action, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:
+def _run(action: Change, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:
     look = functools.partial(explain.mount, view=view, wanted=action.wanted)
     return actions.run(action.name, work, explain=look)
 
 
 def _built_on_host(
-    planned: t.Sequence[Action], by_id: t.Mapping[int, Mount]
+    planned: t.Sequence[Change], by_id: t.Mapping[int, Mount]
 ) -> dict[str, build.Tree]:
     """The mounts whose source is on the host, detached: they are carried into the target."""
     trees: dict[str, build.Tree] = {}

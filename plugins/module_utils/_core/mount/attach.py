@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import files
 from ..syscalls import mounts as calls
-from . import build, observe, options, resolve
+from . import build, make_path, observe, options, resolve
 from .compare import Source
 from .table import Mount, Table
 from .view import TargetView
@@ -147,9 +147,9 @@ class Mounter:
             if resolve.exists_in(base, rest):
                 return
             if resolve.is_directory(tree):
-                resolve.make_directories(base, rest, mode=mode)
+                make_path.directories(base, rest, mode=mode)
             else:
-                resolve.make_file(base, rest)
+                make_path.file(base, rest)
 
     def _is_locked(self, top: int) -> bool:
         """Whether the mount may not be taken away (mount_namespaces(7), MNT_LOCKED).

@@ -50,7 +50,7 @@ class _Fields(t.NamedTuple):
     found: Differences = Differences()
 
 
-class Action(_Fields):
+class Change(_Fields):
     """One change of the mount on a path."""
 
     __slots__ = ()
@@ -75,7 +75,7 @@ class Action(_Fields):
         raise NotImplementedError
 
 
-class Attach(Action):
+class Attach(Change):
     """Mount it: on what is there, which is seen no longer."""
 
     __slots__ = ()
@@ -89,7 +89,7 @@ class Attach(Action):
         mounter.attach(self.wanted)
 
 
-class Replace(Action):
+class Replace(Change):
     """Mount it in place of a mount that no change makes the wanted one."""
 
     __slots__ = ()
@@ -104,7 +104,7 @@ class Replace(Action):
         mounter.replace(self.wanted)
 
 
-class Unmount(Action):
+class Unmount(Change):
     """Unmount it, and what is mounted below."""
 
     __slots__ = ()
@@ -118,7 +118,7 @@ class Unmount(Action):
         mounter.unmount(self.path)
 
 
-class Unstack(Action):
+class Unstack(Change):
     """Take away what is mounted on the same path beneath it."""
 
     __slots__ = ()
@@ -131,7 +131,7 @@ class Unstack(Action):
         mounter.unstack(self.path)
 
 
-class Reconfigure(Action):
+class Reconfigure(Change):
     """Change options of its file system."""
 
     __slots__ = ()
@@ -147,7 +147,7 @@ class Reconfigure(Action):
         mounter.reconfigure(self.path, self.found.reconfigure)
 
 
-class SetFlags(Action):
+class SetFlags(Change):
     """Set its flags, as ro and nosuid."""
 
     __slots__ = ()
@@ -165,7 +165,7 @@ class SetFlags(Action):
         mounter.set_flags(self.wanted, self._attributes)
 
 
-class SetPropagation(Action):
+class SetPropagation(Change):
     """Set its propagation."""
 
     __slots__ = ()

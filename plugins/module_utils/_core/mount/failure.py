@@ -15,6 +15,7 @@ import stat
 import typing as t
 
 from ..errors import KernelError, Refused
+from ..process import proc
 from ..syscalls import files
 from . import table
 from .table import Mount
@@ -93,11 +94,8 @@ class Failure:
 
     def text_in_proc(self, name: str) -> str:
         """The text of a file of the host's /proc; empty where it cannot be read."""
-        with contextlib.suppress(OSError), self.host_proc() as proc:
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-            with open(fd, encoding="utf-8") as file:
-                return file.read()
-        return ""
+        with self.host_proc() as host_proc:
+            return proc.text_of(name, dir_fd=host_proc)
 
     @contextlib.contextmanager
     def host_proc(self) -> t.Iterator[int]:

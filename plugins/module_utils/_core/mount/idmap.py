@@ -15,7 +15,8 @@ import typing as t
 
 from .. import kinds
 from ..errors import KernelError, Refused
-from ..namespace import enter, id_map
+from ..namespace import id_map
+from ..namespace.hold import hold
 from ..syscalls import namespaces
 from . import options
 
@@ -60,5 +61,5 @@ def _make(text: str) -> int:
         },
         id_map.Caller.of_this_process(),
     )
-    with enter.held(lambda: None, creates=["user"], prepare=maps.write) as child:
+    with hold(lambda: None, creates=["user"], prepare=maps.write) as child:
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)

@@ -14,6 +14,7 @@ import os
 import time
 import typing as t
 
+from ..process import proc
 from ..syscalls import files
 
 _MOST = 5
@@ -68,7 +69,7 @@ def _search(host_proc: int, matches: t.Callable[[int], bool]) -> list[User]:
             break
         with contextlib.suppress(OSError), _opened(host_proc, name) as process:
             if matches(process):
-                found.append(User(int(name), _text(process, "comm").strip()))
+                found.append(User(int(name), proc.text_of("comm", dir_fd=process).strip()))
     return found
 
 
@@ -90,10 +91,10 @@ def _writes(process: int, *, mount_id: int = -1, device: int = -1) -> bool:
             place = files.place_of(fd)
             if mount_id not in (-1, place.mount_id) or device not in (-1, place.device):
                 continue
-            lines = dict(
-                line.split(":", 1) for line in _text(process, f"fdinfo/{name}").splitlines()
-            )
-            if int(lines["flags"], 8) & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR):
+            text = proc.text_of(f"fdinfo/{name}", dir_fd=process)
+            lines = dict(line.split(":", 1) for line in text.splitlines())
+            flags = int(lines.get("flags", "0"), 8)
+            if flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR):
                 return True
     return False
 
@@ -124,9 +125,3 @@ def _names(directory: int, name: str) -> list[str]:
         return []
     finally:
         os.close(fd)
-
-
-def _text(directory: int, name: str) -> str:
-    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    with open(fd, encoding="utf-8", errors="replace") as file:
-        return file.read()

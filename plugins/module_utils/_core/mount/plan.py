@@ -16,8 +16,8 @@ from ..definition.layout import Layout, ancestors, is_below
 from ..definition.steps import MountStep
 from ..errors import Refused
 from .changes import (
-    Action,
     Attach,
+    Change,
     Reconfigure,
     Replace,
     SetFlags,
@@ -39,7 +39,7 @@ def plan(
     surplus: t.Sequence[str] = (),
     may_be_missing: bool = False,
     covers: bool = False,
-) -> list[Action]:
+) -> list[Change]:
     """The actions for these mounts, in their order.
 
     ``sources`` and ``recorded`` are by index; a bind whose source is not known yet, because an
@@ -48,7 +48,7 @@ def plan(
     made the sources that are not there. With ``covers`` a mount that would be replaced is
     covered by the new one. Raises Refused when a mount can never be made.
     """
-    actions: list[Action] = [Unmount(WantedMount(path, state="unmounted")) for path in surplus]
+    actions: list[Change] = [Unmount(WantedMount(path, state="unmounted")) for path in surplus]
     # Where a mount comes or goes, what was seen below it holds no longer.
     renewed = set(surplus)
     names: dict[str, str] = {}
@@ -79,7 +79,7 @@ def _plan_one(
     recorded: MountStep | None,
     *,
     is_root: bool,
-) -> list[Action]:
+) -> list[Change]:
     path = wanted.path
     if wanted.state == "unmounted":
         if seen.mount is None:
@@ -104,7 +104,7 @@ def _plan_one(
                 recreate=True,
             )
         return [Replace(wanted, found)]
-    actions: list[Action] = []
+    actions: list[Change] = []
     if seen.stacked and not is_root:
         actions.append(Unstack(wanted))
     if found.reconfigure:

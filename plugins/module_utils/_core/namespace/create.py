@@ -19,13 +19,14 @@ from .. import actions, kinds
 from ..errors import StepFailed
 from ..process.become_root import become_root
 from ..syscalls import mounts
-from . import enter, pid_holder, pins, settings
+from . import holder_process, pid_holder, pins, settings
+from .hold import hold
 from .target import Handles, Target
 
 if t.TYPE_CHECKING:
     from .id_map import IdMaps
 
-# What the holder lives in besides its pid namespace, whether that is new or not: see holder.
+# What the holder lives in besides its pid namespace, whether that is new or not.
 _AROUND_HOLDER = ("user", "mnt")
 
 
@@ -78,7 +79,9 @@ def _create(
         handles = stack.enter_context(Target(namespace=name).open(joined)) if joined else None
         becomes = None
         if makes_holder:
-            becomes = functools.partial(pid_holder.become, stack.enter_context(pid_holder.shape()))
+            becomes = functools.partial(
+                holder_process.become, stack.enter_context(holder_process.shape())
+            )
         with _on(cpu) as cpus:
             child = stack.enter_context(_born(making, handles, becomes, cpus))
         for setting in making.settings:
@@ -143,7 +146,7 @@ def _born(
         if "user" in making.kinds and making.id_maps is not None:
             making.id_maps.write(pid)
 
-    return enter.held(
+    return hold(
         set_up,
         joins=joins,
         creates=making.kinds,

@@ -9,7 +9,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import pickle
@@ -17,7 +16,7 @@ import signal
 
 from .. import kinds
 from ..errors import KernelError
-from ..process import import_guard
+from ..process import import_guard, proc
 from ..syscalls import namespaces, processes
 from .target import Handles
 
@@ -47,7 +46,7 @@ def spawn(
     """
     # unshare(2) and setns(2) leave the caller outside of a pid or time namespace: a second
     # birth is needed there.
-    twice = bool({"pid", "time"} & (set(creates) | set(joins.names if joins else ())))
+    twice = bool(kinds.FOR_CHILDREN & {*creates, *(joins.names if joins else ())})
     if twice:
         # Without clone3(2) the second child is an orphan that must come back to us.
         processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
@@ -61,7 +60,7 @@ def spawn(
     os.close(tell)
     os.close(gate)
     try:
-        message = _read_all(told)
+        message = read_all(told)
         if twice:
             os.waitpid(first, 0)
         if not message:
@@ -113,7 +112,7 @@ def _first_child(
             namespaces.unshare(kinds.flags_of(set(creates) - {"pid"}))
             if time_offsets:
                 # Only before the first child is born there (time_namespaces(7)).
-                _write_offsets(time_offsets)
+                proc.write("/proc/self/timens_offsets", time_offsets)
             child = _second_birth(new_pid="pid" in creates)
             if child:
                 _tell(tell, child)
@@ -141,25 +140,13 @@ def _second_birth(*, new_pid: bool) -> int:
     return os.fork()
 
 
-def _write_offsets(text: str) -> None:
-    try:
-        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError(
-            "write", error.errno or errno.EIO, {"path": "/proc/self/timens_offsets", "text": text}
-        ) from error
-
-
 def _tell(fd: int, pid: int) -> None:
     os.write(fd, pickle.dumps(pid))
     os.close(fd)
 
 
-def _read_all(fd: int) -> bytes:
+def read_all(fd: int) -> bytes:
+    """What can be read until the end. Raises OSError."""
     chunks = []
     while chunk := os.read(fd, 65536):
         chunks.append(chunk)
@@ -175,71 +162,7 @@ def _exit_with(body: t.Callable[[], int]) -> t.NoReturn:
         os._exit(status)
 
 
-@contextlib.contextmanager
-def held(
-    setup: t.Callable[[], None],
-    *,
-    joins: Handles | None = None,
-    creates: t.Collection[str] = (),
-    time_offsets: str = "",
-    prepare: t.Callable[[int], None] | None = None,
-    afterwards: t.Callable[[], t.NoReturn] | None = None,
-) -> t.Iterator[int]:
-    """A child in these namespaces that has run ``setup`` and waits while the block runs.
-
-    Yields its pid, for the block to make pins of its namespaces. After the block the child
-    ends, or goes on with ``afterwards``; when the block raises, it ends in every case. What
-    ``setup`` raises is raised here. See spawn() for the rest.
-    """
-    report_fd, child_report = os.pipe()
-    child_gate, gate = os.pipe()
-
-    def body() -> int:
-        os.close(report_fd)
-        os.close(gate)
-        answer: Exception | None = None
-        try:
-            setup()
-        except Exception as error:
-            answer = error
-        os.write(child_report, pickle.dumps(answer))
-        os.close(child_report)
-        proceed = os.read(child_gate, 1)  # end of file when our parent has died
-        if proceed and answer is None and afterwards is not None:
-            afterwards()
-        return 0
-
-    try:
-        child = spawn(
-            body, joins=joins, creates=creates, time_offsets=time_offsets, prepare=prepare
-        )
-    except BaseException:
-        os.close(report_fd)
-        os.close(gate)
-        raise
-    finally:
-        os.close(child_report)
-        os.close(child_gate)
-    stays = False
-    try:
-        message = _read_all(report_fd)
-        if not message:
-            raise ChildProcessError("the child ended while it set up its namespaces")
-        error = pickle.loads(message)
-        if error is not None:
-            raise error
-        yield child
-        if afterwards is not None:
-            os.write(gate, b"x")
-            stays = True
-    finally:
-        os.close(report_fd)
-        os.close(gate)
-        if not stays:
-            os.waitpid(child, 0)
-
-
-def call(
+def run_inside(
     function: t.Callable[[], t.Any],
     *,
     joins: Handles | None = None,
@@ -271,7 +194,7 @@ def call(
     finally:
         os.close(child_fd)
     try:
-        message = _read_all(result_fd)
+        message = read_all(result_fd)
     finally:
         os.close(result_fd)
         _pid, status = os.waitpid(child, 0)

@@ -143,7 +143,7 @@ def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
             "Run the task outside of the chroot; a root made by pivot_root(2) has no such limit.",
         )
     for what, own in (("uid", os.geteuid()), ("gid", os.getegid())):
-        if not is_mapped(_text_of(f"/proc/self/{what}_map"), own):
+        if not is_mapped(proc.text_of(f"/proc/self/{what}_map"), own):
             return (
                 f"the {what} of the caller has no counterpart in its own user namespace",
                 "Run the task as a user whose ids are mapped.",
@@ -152,7 +152,7 @@ def _unshare_forbidden(creates: t.Collection[str]) -> Answer:
 
 
 def _filtered() -> Answer:
-    status = _text_of("/proc/self/status").splitlines()
+    status = proc.text_of("/proc/self/status").splitlines()
     modes = [line.split()[1] for line in status if line.startswith("Seccomp:")]
     if modes == ["2"]:
         return (
@@ -309,13 +309,4 @@ def _time_offsets(error: OSError) -> Answer:
 
 
 def _sysctl(name: str) -> str | None:
-    return _text_of(f"/proc/sys/{name}").strip() or None
-
-
-def _text_of(path: str) -> str:
-    """The text of a file of /proc, empty where there is none."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
+    return proc.text_of(f"/proc/sys/{name}").strip() or None

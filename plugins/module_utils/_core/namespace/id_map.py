@@ -11,21 +11,18 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import pwd
 import shutil
 import subprocess
 import typing as t
 
-from ..errors import KernelError, Refused
-from ..syscalls import processes
+from ..errors import Refused
+from ..process import capabilities, proc
 
 SUBUID = "/etc/subuid"
 SUBGID = "/etc/subgid"
 
-_CAP_SETGID = 6
-_CAP_SETUID = 7
 # (uid_t)-1 is no id, so that a range ends before it.
 _IDS = (1 << 32) - 1
 # Both from map_write() in kernel/user_namespace.c: 340 since Linux 4.15, and less than a page.
@@ -100,18 +97,18 @@ class IdMaps(t.NamedTuple):
         Directly where the caller has CAP_SETUID and CAP_SETGID, or maps itself alone; through
         newuidmap(1) and newgidmap(1) otherwise. Raises KernelError, Refused.
         """
-        effective, _permitted, _inheritable = processes.get_capabilities()
-        if effective >> _CAP_SETGID & 1:
-            _write(pid, "gid_map", _text(self.gid))
+        # A map is written in one go: there is no second one (user_namespaces(7)).
+        if capabilities.has("setgid"):
+            proc.write(f"/proc/{pid}/gid_map", _text(self.gid))
         elif _is_only(self.gid, os.getegid()):
             # Who leaves a group might get more rights by it: the kernel takes the map of an
             # unprivileged caller only where nobody can (CVE-2014-8989).
-            _write(pid, "setgroups", "deny")
-            _write(pid, "gid_map", _text(self.gid))
+            proc.write(f"/proc/{pid}/setgroups", "deny")
+            proc.write(f"/proc/{pid}/gid_map", _text(self.gid))
         else:
             _run_helper("newgidmap", pid, self.gid)
-        if effective >> _CAP_SETUID & 1 or _is_only(self.uid, os.geteuid()):
-            _write(pid, "uid_map", _text(self.uid))
+        if capabilities.has("setuid") or _is_only(self.uid, os.geteuid()):
+            proc.write(f"/proc/{pid}/uid_map", _text(self.uid))
         else:
             _run_helper("newuidmap", pid, self.uid)
 
@@ -255,21 +252,6 @@ def _text_of(path: str) -> str:
             return table.read()
     except FileNotFoundError:
         return ""
-
-
-def _write(pid: int, name: str, text: str) -> None:
-    path = f"/proc/{pid}/{name}"
-    try:
-        # All of a map in one write: there is no second one (user_namespaces(7)).
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError(
-            "write", error.errno or errno.EIO, {"path": path, "text": text}
-        ) from error
 
 
 def _run_helper(name: str, pid: int, ranges: t.Iterable[Range]) -> None:

@@ -21,7 +21,7 @@ import os
 
 from .. import kinds
 from ..errors import KernelError, Refused
-from ..host_paths import BASE, LOGS, checked_name, directory, is_name
+from ..host_paths import BASE, LOGS, checked_name, directory, is_name, services
 from ..storage import atomic
 from ..syscalls import mounts
 
@@ -74,7 +74,7 @@ def pinned(name: str) -> dict[str, int]:
 
 def prepare(name: str) -> None:
     """Make the directory of ``name``. Call it with the lock held. Raises KernelError."""
-    atomic.make_directory(f"{directory(name)}/services", mode=0o755)
+    atomic.make_directory(services(name), mode=0o755)
 
 
 def pin(name: str, kind: str, pid: int) -> None:

@@ -17,8 +17,7 @@ import typing as t
 
 from .. import actions
 from ..syscalls import namespaces
-from . import enter, network
-from . import sysctl as sysctls
+from . import enter, network, sysctl
 from .target import Handles
 
 # Opens the namespaces of these kinds.
@@ -26,10 +25,13 @@ Opened = t.Callable[[t.Collection[str]], Handles]
 
 
 class Setting(t.NamedTuple):
-    """One setting: a name for people, its kind of namespace, and what to do inside of it."""
+    """One setting."""
 
+    # For people.
     name: str
+    # Of the namespace that has it.
     kind: str
+    # Both are called inside.
     is_set: t.Callable[[], bool]
     set: t.Callable[[], None]
     explain: actions.Explain | None = None
@@ -50,7 +52,7 @@ def domainname(text: str) -> Setting:
     return Setting(
         f"set domainname {text}",
         "uts",
-        lambda: sysctls.read("kernel.domainname") == text,
+        lambda: sysctl.read("kernel.domainname") == text,
         functools.partial(namespaces.setdomainname, text),
     )
 
@@ -65,14 +67,14 @@ def loopback(*, up: bool) -> Setting:
     )
 
 
-def sysctl(key: str, value: str) -> Setting:
+def parameter(key: str, value: str) -> Setting:
     """A kernel parameter. Raises Refused where it belongs to no namespace."""
     return Setting(
         f"set {key} to {value}",
-        sysctls.kind_of(key),
-        lambda: sysctls.is_set(key, value),
-        functools.partial(sysctls.write, key, value),
-        functools.partial(sysctls.explain, key=key, value=value),
+        sysctl.kind_of(key),
+        lambda: sysctl.is_set(key, value),
+        functools.partial(sysctl.write, key, value),
+        functools.partial(sysctl.explain, key=key, value=value),
     )
 
 
@@ -84,7 +86,7 @@ def missing(settings: t.Sequence[Setting], opened: Opened) -> list[Setting]:
     if not settings:
         return []
     with opened({setting.kind for setting in settings}) as handles:
-        done: list[bool] = enter.call(
+        done: list[bool] = enter.run_inside(
             lambda: [setting.is_set() for setting in settings], joins=handles
         )
     return [setting for setting, is_set in zip(settings, done) if not is_set]
@@ -95,6 +97,6 @@ def make(setting: Setting, opened: Opened) -> None:
 
     def change() -> None:
         with opened([setting.kind]) as handles:
-            enter.call(setting.set, joins=handles)
+            enter.run_inside(setting.set, joins=handles)
 
     actions.run(setting.name, change, explain=setting.explain)

@@ -11,10 +11,10 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import errno
-import os
 import typing as t
 
 from ..errors import KernelError, Refused
+from ..process import proc
 
 # From the kernel's tables: net/ is per network namespace; of kernel/, the parameters of
 # ipc/ipc_sysctl.c; of fs/, those of ipc/mq_sysctl.c; user/ is per user namespace (4.9).
@@ -95,16 +95,7 @@ def is_set(key: str, value: str) -> bool:
 
 def write(key: str, value: str) -> None:
     """Set the value in the caller's namespaces. Raises KernelError: see explain()."""
-    try:
-        fd = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError(
-            "write", error.errno or errno.EIO, {"path": _path(key), "value": value}
-        ) from error
+    proc.write(_path(key), value)
 
 
 def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:

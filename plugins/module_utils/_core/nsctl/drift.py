@@ -17,14 +17,13 @@ from ..definition.layout import Layout, is_below
 from ..definition.model import Definition
 from ..definition.steps import MountStep, PivotStep
 from ..errors import Refused, StepFailed, in_words
-from ..mount import resolve
-from ..mount import table as mount_table
+from ..mount import resolve, table
 from ..mount.table import Mount
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import pins
 from ..namespace.target import Target
-from ..operations import mount as mounting
+from ..operations.mount import MountRequest, run
 from ..syscalls import files
 from . import restore
 
@@ -35,26 +34,27 @@ SURPLUS = "surplus"
 
 
 class Row(t.NamedTuple):
-    """One place in the namespace. ``path`` is its name now, ``remark`` what would mend it.
+    """One place in the namespace."""
 
-    ``wanted`` is None for a surplus mount, ``observed`` where nothing is mounted.
-    """
-
+    # AS_WANTED, MISSING, DIFFERS or SURPLUS.
     state: str
+    # Its name now.
     path: str
+    # None for a mount that nobody asked for.
     wanted: WantedMount | None = None
+    # None where nothing is mounted.
     observed: Mount | None = None
+    # What would mend it.
     remark: str = ""
 
 
 class Drift(t.NamedTuple):
-    """``mounts`` side by side; ``changes`` are the steps that `nsctl up` would take.
-
-    ``root`` is the new root of the last pivot that was made, "/" without one.
-    """
+    """How a namespace differs from its definition."""
 
     mounts: list[Row]
+    # The steps that `nsctl up` would take.
     changes: list[str]
+    # The new root of the last pivot that was made, "/" without one.
     root: str
 
 
@@ -77,7 +77,7 @@ def of(definition: Definition) -> Drift:
         found = surplus(
             view.mounts,
             rows,
-            mount_table.read(),
+            table.read(),
             kept_roots=kept_roots,
             is_pivoted=bool(pivoted),
         )
@@ -105,19 +105,19 @@ def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> lis
     if not wanted:
         return []
     try:
-        result = mounting.run(mounting.MountRequest(Target(namespace=name), wanted), check=True)
+        result = run(MountRequest(Target(namespace=name), wanted), check=True)
     except Refused as error:
         if len(wanted) == 1:
             path = layout.now(wanted[0].path)
             return [Row(MISSING, path, wanted[0], remark=in_words(error))]
         return [row for step in recorded for row in _compared(name, [step], layout)]
     rows = []
-    for mount, seen in zip(wanted, result.observed):
-        changes = [action.name for action in result.planned if action.wanted == mount]
+    for each, seen in zip(wanted, result.observed):
+        changes = [change.name for change in result.planned if change.wanted == each]
         state = DIFFERS if changes else AS_WANTED
         if seen.mount is None:
             state = MISSING
-        rows.append(Row(state, layout.now(mount.path), mount, seen.mount, "; ".join(changes)))
+        rows.append(Row(state, layout.now(each.path), each, seen.mount, "; ".join(changes)))
     return rows
 
 
@@ -167,17 +167,17 @@ def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
     finally:
         os.close(pin)
 
-    def look(inside: TargetView) -> list[bool]:
-        return [_is_older(inside, row.observed, newest) for row in rows]
+    def look(view: TargetView) -> list[bool]:
+        return [_is_older(view, row.observed, newest) for row in rows]
 
     older = restore.called_inside(definition, look)
     return [row for row, is_older in zip(rows, older) if not is_older]
 
 
-def _is_older(inside: TargetView, mount: Mount | None, newest: int) -> bool:
+def _is_older(view: TargetView, mount: Mount | None, newest: int) -> bool:
     if mount is None:
         return False
-    with contextlib.suppress(OSError), resolve.opened_in(inside.root, mount.path) as fd:
+    with contextlib.suppress(OSError), resolve.opened_in(view.root, mount.path) as fd:
         number = files.unique_mount_id(fd)
         is_unique = number != mount.id and files.place_of(fd).mount_id == mount.id
         return is_unique and number < newest

@@ -12,28 +12,28 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import typing as t
 
-from .. import host_paths, kinds
+from .. import host_paths
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.steps import MountStep, PivotStep, RootStep, Step
 from ..errors import Refused, StepFailed, in_words
 from ..mount.table import Mount
-from ..mount.view import TargetView, open_host_proc
+from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
-from ..namespace import enter, lock, pins
+from ..namespace import lock, pins
 from ..namespace.target import Target
-from ..operations import mount, namespace, pivot_root, rootfs
+from ..operations import mount, namespace, pivot_root, rootfs, session
 from ..rootfs import record
 from ..rootfs.progress import silent
 from ..storage import atomic
 
 
 class View(t.NamedTuple):
-    """A namespace as it is: the new roots it was pivoted to, and its mounts."""
+    """A namespace as it is."""
 
+    # The new roots that it was pivoted to.
     pivoted: tuple[str, ...]
     mounts: list[Mount]
 
@@ -157,23 +157,15 @@ def look(definition: Definition) -> View | None:
     """The namespace as it is, or None where it has no mount namespace now."""
     if "mnt" not in pins.pinned(definition.name):
         return None
-    view: View = called_inside(
-        definition, lambda inside: View(inside.layout.pivoted, inside.mounts())
-    )
+    view: View = called_inside(definition, lambda view: View(view.layout.pivoted, view.mounts()))
     return view
 
 
 def called_inside(definition: Definition, function: t.Callable[[TargetView], t.Any]) -> t.Any:
     """What the function answers in the mount namespace of the definition."""
-    host_proc = open_host_proc()
-    try:
-        with Target(namespace=definition.name).open() as handles:
-            return enter.call(
-                lambda: function(TargetView(host_proc, definition.layout)),
-                joins=handles.only(kinds.FOR_MOUNTS),
-            )
-    finally:
-        os.close(host_proc)
+    target = Target(namespace=definition.name)
+    with session.opened(target, check=True, lock_timeout=0) as opened:
+        return opened.call(function)
 
 
 def _reason_path(name: str) -> str:

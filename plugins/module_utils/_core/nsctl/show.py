@@ -14,8 +14,7 @@ import typing as t
 
 from ..definition import file as definitions
 from ..errors import Refused
-from ..mount import table as mount_table
-from ..mount.wanted import WantedMount
+from ..mount import table
 from . import drift, list_names, say
 from .arguments import WrongUsage, parse
 from .columns import columns, printable
@@ -53,7 +52,7 @@ def _found(name: str) -> dict[str, t.Any]:
 
 
 def _as_data(row: drift.Row) -> dict[str, t.Any]:
-    observed = mount_table.as_data(row.observed) if row.observed is not None else None
+    observed = table.as_data(row.observed) if row.observed is not None else None
     return {
         "state": row.state,
         "path": row.path,
@@ -82,7 +81,7 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
     if found["mounts"]:
         header = ("STATE", "PATH", "WANTED", "OBSERVED")
         rows = [
-            (row.state, row.path, _wanted(row.wanted), _observed(row.observed))
+            (row.state, row.path, row.wanted.line if row.wanted else "-", _observed(row.observed))
             for row in found["mounts"]
         ]
         lines += _section("mounts", columns([header, *rows]))
@@ -100,17 +99,10 @@ def _section(title: str, content: t.Sequence[str]) -> list[str]:
     ]
 
 
-def _wanted(wanted: WantedMount | None) -> str:
-    if wanted is None:
-        return "-"
-    words = [wanted.fstype or "bind", wanted.src or "none", ",".join(wanted.words) or "defaults"]
-    return " ".join([*words, wanted.propagation]).strip()
-
-
-def _observed(mount: mount_table.Mount | None) -> str:
+def _observed(mount: table.Mount | None) -> str:
     if mount is None:
         return "-"
-    words = [mount.fstype, mount.src or "none", ",".join(mount_table.words_of(mount))]
+    words = [mount.fstype, mount.src or "none", ",".join(table.words_of(mount))]
     if mount.root != "/":
         words[1] += f"[{mount.root}]"
     return " ".join([*words, mount.propagation])

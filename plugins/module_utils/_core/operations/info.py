@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The namespaces of this host and what is known of each, as lsns(8) shows them, and more.
+"""What ns_info does: the namespaces of this host and what is known of each, as in lsns(8).
 
 One pass over /proc finds those with processes, one over the mount table those that are pinned;
 owners and parents that have neither are found from there (ioctl_ns(2)).
@@ -19,7 +19,7 @@ import typing as t
 
 from .. import host_paths, kinds
 from ..errors import KernelError
-from ..mount import table as mount_table
+from ..mount import table
 from ..namespace import netnsid, nsfs
 from ..namespace.target import Target
 from ..process import proc
@@ -28,27 +28,26 @@ from ..syscalls import namespaces as calls
 
 @dataclasses.dataclass
 class Namespace:
-    """One namespace. What is not known, or may not be seen by the caller, is None.
-
-    ``pid`` is the lowest pid among its ``processes``; ``ppid``, ``command``, ``uid`` and
-    ``user`` are those of that process. ``owner`` and ``parent`` are the ids of namespaces,
-    ``pins`` the paths of its mounted namespace files, whoever made them. ``name`` is that of
-    the named namespace it belongs to, ``netnsid`` the number that the caller's net namespace
-    has for it (ip-netns(8)).
-    """
+    """One namespace. What is not known, or may not be seen by the caller, is None."""
 
     id: int
     kind: str
+    # How many live in it.
     processes: int = 0
+    # The lowest among theirs; the next four are of that process.
     pid: int | None = None
     ppid: int | None = None
     command: str | None = None
     uid: int | None = None
     user: str | None = None
+    # Ids of namespaces.
     parent: int | None = None
     owner: int | None = None
+    # The number that the caller's net namespace has for it (ip-netns(8)).
     netnsid: int | None = None
+    # The paths of its mounted namespace files, whoever made them.
     pins: list[str] = dataclasses.field(default_factory=list)
+    # Of the named namespace that it belongs to.
     name: str | None = None
 
 
@@ -57,7 +56,7 @@ def namespaces(
 ) -> list[Namespace]:
     """The namespaces that the caller may see, by id: of the kinds ``names``, and only ``ids``."""
     found = _with_processes()
-    _add_pinned(found, mount_table.read(only=" - nsfs "))
+    _add_pinned(found, table.read(only=" - nsfs "))
     _add_relatives(found)
     chosen = [
         found[number]
@@ -111,8 +110,8 @@ def _with_processes() -> dict[int, Namespace]:
     return found
 
 
-def _add_pinned(found: dict[int, Namespace], table: t.Iterable[mount_table.Mount]) -> None:
-    for mount in table:
+def _add_pinned(found: dict[int, Namespace], mounts: t.Iterable[table.Mount]) -> None:
+    for mount in mounts:
         kind, _colon, _number = mount.root.partition(":")
         if kind not in kinds.KINDS:
             continue

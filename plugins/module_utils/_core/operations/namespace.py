@@ -22,13 +22,10 @@ from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
-from ..namespace import create, network, pid_holder, pins, settings, sysctl
+from ..namespace import network, pid_holder, pins, settings, sysctl
 from ..namespace.target import Target
-from . import namespace_immutable, namespace_members, namespace_removal, namespace_state
-from .namespace_removal import NamespaceResult
-
-if t.TYPE_CHECKING:
-    from ..namespace.id_map import IdMaps
+from . import namespace_immutable, namespace_members, namespace_state
+from .namespace_state import NamespaceResult
 
 
 class NamespaceRequest(t.NamedTuple):
@@ -80,14 +77,14 @@ def _settings_of(wanted: Properties) -> list[settings.Setting]:
         found.append(settings.domainname(wanted.domainname))
     if "net" in wanted.kinds:
         found.append(settings.loopback(up=wanted.loopback))
-    return [*found, *(settings.sysctl(key, value) for key, value in wanted.sysctl.items())]
+    return [*found, *(settings.parameter(key, value) for key, value in wanted.sysctl.items())]
 
 
 def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
     """Create the namespace, or change it into what is wanted. Raises Refused, StepFailed."""
     request = request.checked()
     name = request.name
-    with namespace_removal.locked(name, check=check, timeout=request.lock_timeout):
+    with namespace_state.locked(name, check=check, timeout=request.lock_timeout):
         definition = definitions.load(name)
         before = namespace_state.described(name, definition)
         is_new = not namespace_state.is_there(name)
@@ -113,7 +110,7 @@ def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.
         yield
     except BaseException:
         if is_new:
-            namespace_removal.discard(name)
+            namespace_state.discard(name)
         elif was is not None:
             definitions.save(was)
         raise
@@ -123,10 +120,6 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
     """What has to be removed first. Raises Refused where that was not allowed."""
     name = request.name
     pinned = pins.pinned(name)
-    if pinned and definition is None:
-        namespace_removal.check_notes(name)
-        # A removal forgets the definition first: it was begun, and is to be finished.
-        return namespace_removal.removal(name, force=request.force)
     differing = namespace_immutable.differences(name, request.properties, pinned, definition)
     if differing and not request.recreate:
         raise Refused(
@@ -134,8 +127,13 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
             + "; ".join(differing),
             "Set recreate: true to remove it and create it anew.",
         )
-    if not differing:
+    # A removal forgets the definition first: what has none is to be removed to the end.
+    is_half_removed = bool(pinned) and definition is None
+    if not differing and not is_half_removed:
         return []
+    # 4 ms to compile, for a namespace that stays.
+    from . import namespace_removal
+
     namespace_removal.check_notes(name)
     archives, _unsure = namespace_removal.kept_alone(name, definition)
     return namespace_removal.removal(name, archives=archives, force=request.force)
@@ -160,21 +158,11 @@ def _building(
         missing.remove("user")
         changes.append(Action("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
     if missing:
+        # 6 ms to compile, for a namespace that has all that it should have.
+        from . import namespace_create
+
         settable = [each for each in _settings_of(wanted) if each.kind in missing]
-        making = create.Making(
-            kinds=missing,
-            propagation=wanted.propagation,
-            id_maps=_id_maps_of(wanted),
-            time_offsets=tuple(wanted.time_offsets.items()) if "time" in missing else (),
-            settings=settable,
-        )
-        changes.append(
-            Action(
-                f"create {', '.join(sorted(missing))}",
-                lambda: _create(name, making, pinned),
-                functools.partial(_explain_birth, creates=missing),
-            )
-        )
+        changes.append(namespace_create.creation(name, wanted, missing, pinned, settable))
     for kind in pinned:
         if kind not in wanted.kinds:
             changes.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
@@ -186,14 +174,6 @@ def _building(
         network.check_publishable(name)
         changes.append(Action(f"show {name} to ip netns", lambda: network.publish(name)))
     return changes
-
-
-def _id_maps_of(wanted: Properties) -> IdMaps | None:
-    if wanted.id_map is None:
-        return None
-    from ..namespace import id_map  # a lot for what most do not have
-
-    return id_map.parse(wanted.id_map, id_map.Caller.of_this_process())
 
 
 def _definition_after(request: NamespaceRequest, old: Definition | None) -> Definition:
@@ -215,24 +195,9 @@ def _record(request: NamespaceRequest) -> None:
     definitions.save(_definition_after(request, definitions.load(request.name)))
 
 
-def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None:
-    pins.prepare(name)
-    definition = definitions.load(name)
-    if definition is not None and "mnt" in making.kinds:
-        # With a mount namespace end its pivots, and the steps that are not recorded.
-        definitions.save(dataclasses.replace(definition, pivoted=(), volatile=()))
-    create.create(name, making, pinned=pinned)
-
-
 def _drop(name: str, kind: str) -> None:
     if kind == "net":
         network.unpublish(name)
     if kind == "pid":
         pid_holder.end(name)
     pins.unpin(name, kind)
-
-
-def _explain_birth(error: OSError, *, creates: t.Collection[str]) -> tuple[str, str]:
-    from ..namespace import explain as explain_namespaces
-
-    return explain_namespaces.birth(error, joins=None, creates=creates)

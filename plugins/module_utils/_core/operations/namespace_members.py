@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .. import kinds
-from ..definition import service_note
-from ..definition.service_note import Note
+from .. import host_paths, kinds
 from ..errors import KernelError, Refused
 from ..namespace import nsfs, pid_holder, pins
 from ..process import proc, watch
 from ..syscalls import namespaces
+
+if t.TYPE_CHECKING:
+    from ..definition.service_note import Note
 
 
 def of(name: str) -> list[proc.ProcessFacts]:
@@ -37,6 +38,11 @@ def damaged_notes(name: str) -> list[Refused]:
 
 
 def _notes(name: str) -> t.Iterator[Note | Refused]:
+    if not _has_services(name):
+        return
+    # 10 ms to compile, for who has no service.
+    from ..definition import service_note
+
     for service in service_note.names(name):
         try:
             note = service_note.read(name, service)
@@ -45,6 +51,13 @@ def _notes(name: str) -> t.Iterator[Note | Refused]:
         else:
             if note is not None:
                 yield note
+
+
+def _has_services(name: str) -> bool:
+    try:
+        return bool(os.listdir(host_paths.services(name)))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _services(name: str) -> t.Iterator[proc.ProcessFacts]:

@@ -9,7 +9,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import typing as t
@@ -19,20 +18,10 @@ from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
-from ..namespace import lock, network, pid_holder, pins
+from ..namespace import pins
 from ..rootfs.sources import cache
 from . import namespace_members, namespace_state
-
-
-class NamespaceResult(t.NamedTuple):
-    """What was (or in check mode: would be) done, and the namespace afterwards."""
-
-    actions: list[str]
-    before: dict[str, t.Any]
-    after: dict[str, t.Any]
-    namespace: dict[str, t.Any]
-    # What could not be read of what was removed, and what that means.
-    warnings: list[str]
+from .namespace_state import NamespaceResult
 
 
 def absent(
@@ -47,7 +36,9 @@ def absent(
     host_paths.checked_name(name)
     if not namespace_state.is_there(name) and (check or not os.path.isdir(host_paths.BASE)):
         return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
-    with locked(name, check=check, timeout=lock_timeout):  # which also clears away what is left
+    with namespace_state.locked(
+        name, check=check, timeout=lock_timeout
+    ):  # which also clears away what is left
         definition, damage = namespace_state.loaded_or_not(name)
         before = namespace_state.described(name, definition)
         changes = []
@@ -67,7 +58,7 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     host_paths.checked_name(name)
     if not os.path.isdir(host_paths.directory(name)):
         return []
-    with locked(name, check=check, timeout=timeout):
+    with namespace_state.locked(name, check=check, timeout=timeout):
         if pins.pinned(name) and not definitions.has_record(name):
             raise Refused(
                 f"namespace {name!r} is not persistent: there is no definition to bring it back",
@@ -89,12 +80,6 @@ def _unknown_services(name: str) -> list[str]:
         f"{error.reason}; a program of that service which has all namespaces to itself runs on"
         for error in namespace_members.damaged_notes(name)
     ]
-
-
-def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
-    """The lock of the name, but in check mode. Raises Refused for a caller that is not root."""
-    pins.check_rights()
-    return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
 
 
 def removal(
@@ -123,14 +108,16 @@ def removal(
             Action(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
         )
     if keep_definition:
-        changes.append(Action(f"take down namespace {name}", lambda: _take_down(name)))
+        changes.append(
+            Action(f"take down namespace {name}", lambda: namespace_state.take_down(name))
+        )
         return changes
     for archive in archives:
         # Before the definition goes, so that a killed removal still knows of them.
         changes.append(Action(f"remove {archive}", functools.partial(cache.forget, archive)))
     if definitions.has_record(name):
         changes.append(Action(f"forget the definition of {name}", lambda: definitions.forget(name)))
-    changes.append(Action(f"remove namespace {name}", lambda: discard(name)))
+    changes.append(Action(f"remove namespace {name}", lambda: namespace_state.discard(name)))
     return changes
 
 
@@ -149,17 +136,3 @@ def kept_alone(name: str, definition: Definition | None) -> tuple[list[str], lis
     except Refused as error:
         return [], [f"{error.reason}, and may need {', '.join(sorted(kept))}, which so stays"]
     return sorted(kept), []
-
-
-def _take_down(name: str) -> None:
-    definitions.forget_state(name)
-    network.unpublish(name)
-    pid_holder.end(name)
-    pins.discard(name)
-
-
-def discard(name: str) -> None:
-    """Remove all that is kept for the name. Raises OSError."""
-    definitions.forget(name)  # also what a killed run was writing
-    _take_down(name)
-    pins.discard_logs(name)

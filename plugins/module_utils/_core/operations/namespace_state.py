@@ -2,13 +2,14 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is there of a named namespace: as results show it, and for their diff.
+"""What is kept of a named namespace: whether anything is, how results show it, and its end.
 
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -16,10 +17,26 @@ from .. import host_paths
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
-from ..mount.view import TargetView, open_host_proc
-from ..namespace import enter, pins
+from ..namespace import lock, network, pid_holder, pins
 from ..namespace.target import Target
 from . import namespace_members
+
+
+class NamespaceResult(t.NamedTuple):
+    """What was (or in check mode: would be) done, and the namespace afterwards."""
+
+    actions: list[str]
+    before: dict[str, t.Any]
+    after: dict[str, t.Any]
+    namespace: dict[str, t.Any]
+    # What could not be read of what was removed, and what that means.
+    warnings: list[str]
+
+
+def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
+    """The lock of the name, but in check mode. Raises Refused for a caller that is not root."""
+    pins.check_rights()
+    return contextlib.nullcontext() if check else lock.held(name, timeout=timeout)
 
 
 def is_there(name: str) -> bool:
@@ -58,17 +75,14 @@ def _root_of(definition: Definition | None, pinned: t.Container[str]) -> str:
     """The new root that it was pivoted to last."""
     if definition is None or not definition.pivoted or "mnt" not in pinned:
         return "/"
-    layout = definition.layout
-    host_proc = open_host_proc()
-    try:
-        with Target(namespace=definition.name).open(["mnt"]) as handles:
-            # Only inside it shows whether a pivot that was noted was made as well.
-            pivoted: tuple[str, ...] = enter.call(
-                lambda: TargetView(host_proc, layout).layout.pivoted, joins=handles
-            )
-            return pivoted[-1] if pivoted else "/"
-    finally:
-        os.close(host_proc)
+    # 6 ms to compile, for what was never pivoted.
+    from . import session
+
+    target = Target(namespace=definition.name)
+    with session.opened(target, check=True, lock_timeout=0) as opened:
+        # Only inside it shows whether a pivot that was noted was made as well.
+        pivoted: tuple[str, ...] = opened.call(lambda view: view.layout.pivoted)
+        return pivoted[-1] if pivoted else "/"
 
 
 def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
@@ -79,3 +93,18 @@ def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
     found["kinds"] = sorted(pins.pinned(name))
     found["persistent"] = definition.persistent if definition is not None else False
     return found
+
+
+def take_down(name: str) -> None:
+    """Remove what a reboot would. Raises KernelError, OSError."""
+    definitions.forget_state(name)
+    network.unpublish(name)
+    pid_holder.end(name)
+    pins.discard(name)
+
+
+def discard(name: str) -> None:
+    """Remove all that is kept for the name. Raises OSError."""
+    definitions.forget(name)  # also what a killed run was writing
+    take_down(name)
+    pins.discard_logs(name)

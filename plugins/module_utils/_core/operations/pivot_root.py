@@ -16,9 +16,7 @@ import os
 import typing as t
 
 from .. import actions
-from ..definition import file as definitions
 from ..definition.layout import Layout, PivotNote, is_below
-from ..definition.model import Definition
 from ..definition.steps import PivotStep
 from ..errors import Refused
 from ..mount import explain_pivot, resolve
@@ -29,6 +27,9 @@ from ..syscalls import files
 from ..syscalls import mounts as calls
 from . import session
 from .session import Session
+
+if t.TYPE_CHECKING:
+    from ..definition.model import Definition
 
 
 class PivotRequest(t.NamedTuple):
@@ -127,12 +128,12 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
     if not check and names:
         if seen.note is not None and definition is not None:
             definition = _noted(definition, seen.note, seen.pivoted)
-            definitions.save(definition)
+            opened.save(definition)
         if change:
             opened.call(lambda view: _apply(view, request, seen, change))
         if definition is not None:
             final = definition.with_step(step, persistent=opened.persistent)
-            actions.run(record, lambda: definitions.save(final))
+            actions.run(record, lambda: opened.save(final))
     before = {"root": seen.root, "old root": seen.old_root_at or "not there"}
     after = {"root": request.new_root, "old root": request.put_old or "not there"}
     return PivotResult(

@@ -18,13 +18,11 @@ import signal
 import time
 import typing as t
 
-from .. import actions as steps
-from .. import kinds
+from .. import actions, kinds
 from ..errors import Refused
-from ..launch import start as launch
+from ..launch import start
 from ..launch.setup import Surroundings
-from ..namespace import explain
-from ..namespace import id_map as id_maps
+from ..namespace import explain, id_map
 from ..namespace.target import Handles, Target
 from ..process import descendants
 from ..process.execute import NotStarted
@@ -39,23 +37,23 @@ HOST = Target()
 
 @dataclasses.dataclass(frozen=True)
 class RunRequest:
-    """A request of one of the two modules: see their documentation for the options.
-
-    ``target`` is what is joined, of it the kinds ``joins`` (None for all); ``creates`` are the
-    kinds that are made. ``unless_exists`` and ``only_if_exists`` are the options creates and
-    removes. A ``timeout`` is in seconds.
-    """
+    """A request of one of the two modules: see their documentation for the options."""
 
     program: Program
+    # What is joined.
     target: Target = HOST
+    # The kinds of it that are joined; None for all.
     joins: tuple[str, ...] | None = None
+    # The kinds that are made.
     creates: tuple[str, ...] = ()
-    surroundings: Surroundings = launch.NOTHING_AROUND
+    surroundings: Surroundings = start.NOTHING_AROUND
     id_map: t.Any = None
     time_offsets: tuple[tuple[str, int], ...] | None = None
     stdin: bytes = b""
+    # The options creates and removes.
     unless_exists: str | None = None
     only_if_exists: str | None = None
+    # In seconds.
     timeout: float | None = None
 
     def checked(self) -> RunRequest:
@@ -81,19 +79,18 @@ class RunRequest:
 
 @dataclasses.dataclass
 class RunResult:
-    """How the program ended, or why it was not run.
+    """How the program ended, or why it was not run."""
 
-    ``status`` is the exit code, or -N for the signal N. ``skipped_for`` is "exists" or
-    "missing" where unless_exists or only_if_exists forbade it, "would run" in check mode.
-    """
-
+    # The exit code, or -N for the signal N.
     status: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
     start: datetime.datetime | None = None
     end: datetime.datetime | None = None
+    # The ids of those that it lived in, by kind.
     namespaces: dict[str, int] = dataclasses.field(default_factory=dict)
     actions: list[str] = dataclasses.field(default_factory=list)
+    # EXISTS or MISSING where unless_exists or only_if_exists forbade it, WOULD_RUN in check mode.
     skipped_for: str = ""
     timed_out: bool = False
 
@@ -122,8 +119,8 @@ def run(request: RunRequest, *, check: bool) -> RunResult:
         return RunResult(skipped_for=WOULD_RUN, actions=[_name(request)])
     maps = None
     if "user" in request.creates:
-        maps = id_maps.parse(
-            "root" if request.id_map is None else request.id_map, id_maps.Caller.of_this_process()
+        maps = id_map.parse(
+            "root" if request.id_map is None else request.id_map, id_map.Caller.of_this_process()
         )
     with request.target.open(request.joins) as handles, Pipes(request.stdin) as pipes:
         try:
@@ -136,7 +133,7 @@ def run(request: RunRequest, *, check: bool) -> RunResult:
 
 def _run(
     request: RunRequest,
-    maps: id_maps.IdMaps | None,
+    maps: id_map.IdMaps | None,
     handles: Handles,
     pipes: Pipes,
     *,
@@ -146,8 +143,8 @@ def _run(
     if request.timeout is not None:
         descendants.adopt_orphans()
     begun = time.monotonic()
-    start = datetime.datetime.now()
-    started = launch.start(
+    begun_at = datetime.datetime.now()
+    started = start.start(
         request.program,
         streams=pipes.streams,
         joins=handles if handles.names else None,
@@ -170,7 +167,7 @@ def _run(
         status=os.waitstatus_to_exitcode(status),
         stdout=pipes.stdout,
         stderr=pipes.stderr,
-        start=start,
+        start=begun_at,
         end=datetime.datetime.now(),
         namespaces=started.namespaces,
         actions=[*started.steps, _name(request)],
@@ -178,8 +175,8 @@ def _run(
     )
 
 
-def _map_ids(maps: id_maps.IdMaps, pid: int) -> None:
-    steps.run("map ids", lambda: maps.write(pid), explain=explain.map_ids)
+def _map_ids(maps: id_map.IdMaps, pid: int) -> None:
+    actions.run("map ids", lambda: maps.write(pid), explain=explain.map_ids)
 
 
 def _reason_not_to(request: RunRequest, *, check: bool) -> str:

@@ -46,7 +46,13 @@ class Session(t.NamedTuple):
 
     def call(self, function: t.Callable[[TargetView], t.Any]) -> t.Any:
         """What the function answers in the target. Raises what it raises, KernelError."""
-        return enter.call(lambda: function(self.view()), joins=self.handles)
+        return enter.run_inside(lambda: function(self.view()), joins=self.handles)
+
+    def save(self, definition: Definition) -> None:
+        """Write what the definition is now. Raises OSError."""
+        from ..definition import file  # opened() has loaded it
+
+        file.save(definition)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import errno
 import os
 
 from .. import kinds
+from ..errors import KernelError
 from ..values import Value
 
 TYPE_CHECKING = False
@@ -112,3 +113,26 @@ def _read_at(directory: int, name: str) -> bytes:
         return content
     finally:
         os.close(fd)
+
+
+def text_of(path: str, *, dir_fd: int | None = None) -> str:
+    """The text of a file of /proc, which may be named from there; empty where there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+        with open(fd, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def write(path: str, text: str) -> None:
+    """Write to a file of /proc, in one go: some take no second one. Raises KernelError."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        shown = {"path": path, "text": text}
+        raise KernelError("write", error.errno or errno.EIO, shown) from error

@@ -177,7 +177,7 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
                 elif spot.fd >= 0:
                     place.take_away(spot)
 
-    enter.call(lambda: actions.run(step, take), joins=site.handles)
+    enter.run_inside(lambda: actions.run(step, take), joins=site.handles)
     return site.look().old
 
 
@@ -195,7 +195,7 @@ def clear_away(site: Site, *, step: str) -> bool:
         except workspace.Busy:
             return False
 
-    return bool(enter.call(lambda: actions.run(step, clear), joins=site.handles))
+    return bool(enter.run_inside(lambda: actions.run(step, clear), joins=site.handles))
 
 
 def remove_old(
@@ -237,4 +237,4 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
                 after.write(spot.fd)
 
     with contextlib.suppress(workspace.Busy, OSError):
-        enter.call(write, joins=site.handles)
+        enter.run_inside(write, joins=site.handles)

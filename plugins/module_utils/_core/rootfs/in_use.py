@@ -177,7 +177,7 @@ def _inside(name: str, function: t.Callable[[int], t.Any]) -> t.Any:
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with Target(namespace=name).open(["mnt"]) as handles:
-            return enter.call(functools.partial(function, proc), joins=handles)
+            return enter.run_inside(functools.partial(function, proc), joins=handles)
     finally:
         os.close(proc)
 

@@ -24,7 +24,7 @@ import typing as t
 
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
-from ..mount import resolve
+from ..mount import make_path
 from ..mount import table as mount_table
 from ..mount.table import Mount
 from ..mount.view import TargetView
@@ -107,7 +107,7 @@ class Spot:
         given_above = path.rpartition("/")[0] or "/"
         if make:
             with inside.base(given_above) as (base, rest):
-                resolve.make_directories(base, rest)
+                make_path.directories(base, rest)
         try:
             with inside.opened(given_above, flags=os.O_RDONLY | os.O_DIRECTORY) as fd:
                 self.parent = os.dup(fd)
@@ -284,5 +284,5 @@ class Site(t.NamedTuple):
 
     def look(self) -> Seen:
         """What is there. Raises Refused, KernelError."""
-        seen: Seen = enter.call(lambda: look(self.inside(), self.path), joins=self.handles)
+        seen: Seen = enter.run_inside(lambda: look(self.inside(), self.path), joins=self.handles)
         return seen

@@ -59,7 +59,7 @@ def _wait_inside(
         ends_within = stack.enter_context(watch.watched(process))
         try:
             handles = stack.enter_context(Target(pid=process.pid).open().only(kinds))
-            found: bool = enter.call(
+            found: bool = enter.run_inside(
                 lambda: watch.wait_until(is_there, ends_within, timeout=ready.timeout),
                 joins=handles,
             )

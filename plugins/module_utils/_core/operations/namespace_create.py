@@ -1,0 +1,74 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Creating what is missing of a named namespace.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+
+from ..actions import Action
+from ..definition import file as definitions
+from ..definition.properties import Properties
+from ..namespace import create, pins
+from ..namespace.settings import Setting
+
+if t.TYPE_CHECKING:
+    from ..actions import Answer
+    from ..namespace.id_map import IdMaps
+
+
+def creation(
+    name: str,
+    wanted: Properties,
+    missing: t.Collection[str],
+    pinned: t.Collection[str],
+    settable: t.Sequence[Setting],
+) -> Action:
+    """The action that creates namespaces of the ``missing`` kinds, beside those that are pinned.
+
+    ``settable`` are the settings that are made in them. Raises Refused.
+    """
+    making = create.Making(
+        kinds=missing,
+        propagation=wanted.propagation,
+        id_maps=_id_maps_of(wanted),
+        time_offsets=tuple(wanted.time_offsets.items()) if "time" in missing else (),
+        settings=settable,
+    )
+    return Action(
+        f"create {', '.join(sorted(missing))}",
+        lambda: _create(name, making, pinned),
+        functools.partial(_explain, creates=missing),
+    )
+
+
+def _id_maps_of(wanted: Properties) -> IdMaps | None:
+    if wanted.id_map is None:
+        return None
+    # 6 ms to compile, for what most do not have.
+    from ..namespace import id_map
+
+    return id_map.parse(wanted.id_map, id_map.Caller.of_this_process())
+
+
+def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None:
+    pins.prepare(name)
+    definition = definitions.load(name)
+    if definition is not None and "mnt" in making.kinds:
+        # With a mount namespace end its pivots, and the steps that are not recorded.
+        definitions.save(dataclasses.replace(definition, pivoted=(), volatile=()))
+    create.create(name, making, pinned=pinned)
+
+
+def _explain(error: OSError, *, creates: t.Collection[str]) -> Answer:
+    # 6 ms to compile, for a failure.
+    from ..namespace import explain
+
+    return explain.birth(error, joins=None, creates=creates)
