@@ -26,9 +26,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.install imp
     boot_unit,
     host_command,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
-    table as mount_table,
-)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     files,
@@ -81,8 +79,7 @@ def _let_go_of_the_real_host() -> None:
 
     Copies of pins would keep namespaces alive; copies of what others mount change with theirs.
     """
-    table = pathlib.Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    for mount in reversed(mount_table.parse(table)):
+    for mount in reversed(table.read()):
         stays = mount.path == "/" or mount.path.startswith(("/proc", "/sys", "/dev"))
         holds_us = any(layout.is_below(str(path), mount.path) for path in NEEDED)
         if not stays and not holds_us and not mount.src.startswith("/dev/"):

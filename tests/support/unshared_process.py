@@ -25,7 +25,8 @@ class Unshared(t.NamedTuple):
 
     def mountinfo(self) -> list[str]:
         """The lines of its mount table."""
-        return pathlib.Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
+        text = pathlib.Path(f"/proc/{self.pid}/mountinfo").read_bytes().decode()
+        return text.split("\n")[:-1]
 
     def mounted_on(self, path: str) -> list[str]:
         """The lines of its mount table for ``path`` (without characters that are escaped)."""

@@ -20,6 +20,8 @@ from results import Result, RunModule
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
+
 NOBODY = 65534
 OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"}
 Args = dict[str, t.Any]
@@ -266,6 +268,28 @@ def test_einval_bind_of_what_is_unbindable(
     result = run_module("ns_mount", {"pid": target.pid, **bind})
     reason = f"{here}/src lies on a mount that is unbindable: {here}/src"
     failed(result, "open_tree", "EINVAL", reason, "Bind something else")
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\x0bb", "a\x85b"])
+def test_a_name_that_breaks_lines_does_not_hide_the_cause(
+    run_module: RunModule, target: Unshared, here: pathlib.Path, name: str
+) -> None:
+    """The kernel writes it into the host's mount table as it is; so only "\\n" ends a line."""
+    odd, src = here / name, here / "src"
+    odd.mkdir()
+    for path in (odd, src):
+        mounts.mount("tests", str(path), fstype="tmpfs")
+    try:
+        mounts.mount("none", str(src), flags=mounts.MS_UNBINDABLE)
+        bind = {"path": f"{here}/mnt", "src": str(src), "opts": "bind"}
+        result = run_module("ns_mount", {"pid": target.pid, **bind})
+        reason = f"{src} lies on a mount that is unbindable: {src}"
+        failed(result, "open_tree", "EINVAL", reason, "Bind something else")
+        listed = run_module("ns_mount_info", {"path": str(odd)})["mounts"]
+        assert [mount["path"] for mount in listed] == [str(odd)]
+    finally:
+        for path in (odd, src):
+            mounts.umount(str(path))
 
 
 def test_a_mount_namespace_in_itself(

@@ -155,7 +155,7 @@ class Play:
         holder_pid = pid_holder.pid_of(self.name)
         assert holder_pid is not None
         for each in (pid, holder_pid):
-            table = mount_table.parse(pathlib.Path(f"/proc/{each}/mountinfo").read_text())
+            table = mount_table.read(f"/proc/{each}/mountinfo")
             paths = [mount.path for mount in table]
             assert sorted(set(paths)) == sorted(paths), context
             assert {"/", "/proc", "/dev", "/dev/null", "/srv", "/usr"} <= set(paths), context
