@@ -35,11 +35,13 @@ _REPORT_FD = 3
 
 
 class Started(t.NamedTuple):
-    """A program that runs: its pid, its namespaces' ids by kind, and the steps taken for it."""
+    """A program that runs."""
 
     pid: int
+    # The ids of those that it lives in, by kind.
     namespaces: dict[str, int]
-    steps: list[str]
+    # What was done for it.
+    actions: list[str]
 
 
 NOTHING_AROUND = Surroundings()

@@ -52,52 +52,54 @@ class Identity(t.NamedTuple):
 
 
 class Source(t.NamedTuple):
-    """What is known of the source of a bind, or of an image, before it is mounted.
-
-    ``devices`` are the loop devices that show the image, as "major:minor".
-    """
+    """What is known of the source of a bind, or of an image, before it is mounted."""
 
     identity: Identity
+    # MOUNT_ATTR_* bits of the mount that it lies on.
     attributes: int
     is_directory: bool = True
+    # Whether the ids of the mount that it lies on are mapped.
     is_idmapped: bool = False
+    # The loop devices that show the image, as "major:minor".
     devices: tuple[str, ...] = ()
 
 
 class Observed(t.NamedTuple):
-    """What is at a path: does it exist, the topmost mount there, and how many lie below that.
-
-    ``mount`` is None where the path is no mount point. ``stacked`` counts mounts stacked
-    directly beneath the topmost one at the same path; ``children`` are mounted below it.
-    ``is_hosts`` says that the file system is one of the host's, seen through a copied mount:
-    to change it would change the host. ``is_shared`` says that the host has mounted it as well,
-    as the one cgroup2 or a device: the mount is ours, the file system is not ours alone.
-    ``name`` is the path without links. ``id_map`` are the id maps of an idmapped mount, for
-    uids and for gids, None where the kernel does not tell (before Linux 6.15).
-    """
+    """What is at a path."""
 
     exists: bool
     is_directory: bool = True
+    # The topmost mount there; None where the path is no mount point.
     mount: Mount | None = None
+    # Of the root of that mount.
     identity: Identity | None = None
+    # How many are stacked directly beneath it at the same path.
     stacked: int = 0
+    # What is mounted below it, where anything of the wanted mount is about that.
     children: tuple[Mount, ...] = ()
+    # The file system is one of the host's, seen through a copied mount: to change it would change
+    # the host.
     is_hosts: bool = False
+    # The host has mounted it as well, as the one cgroup2 or a device: the mount is ours, the file
+    # system is not ours alone.
     is_shared: bool = False
+    # The path without links.
     name: str = ""
+    # The maps of an idmapped mount, for uids and for gids; None where the kernel does not tell
+    # (before Linux 6.15).
     id_map: tuple[tuple[options.IdRange, ...], tuple[options.IdRange, ...]] | None = None
 
 
 class Differences(t.NamedTuple):
-    """What has to change about a mount, by how it can be changed.
+    """What has to change about a mount, by how it can be changed."""
 
-    ``replace`` are reasons for which only a new mount helps; ``attributes`` are the bits the
-    mount should have, or None; ``reconfigure`` are options to change in place.
-    """
-
+    # Why only a new mount helps.
     replace: tuple[str, ...] = ()
+    # The MOUNT_ATTR_* bits that the mount should have, or None where it has them.
     attributes: int | None = None
+    # Options of the file system to change in place, (key, value); a flag has no value.
     reconfigure: tuple[tuple[str, str | None], ...] = ()
+    # The propagation that the mount should have; empty where it has it.
     propagation: str = ""
 
     def __bool__(self) -> bool:

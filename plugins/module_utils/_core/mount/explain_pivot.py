@@ -23,10 +23,12 @@ if t.TYPE_CHECKING:
 
 
 class Cause(t.NamedTuple):
-    """Why a call fails: its errno, what is wrong, and what to do about it."""
+    """Why pivot_root(2) fails, or would."""
 
     errno: int
+    # What is wrong.
     reason: str
+    # What to do about it.
     hint: str
 
 

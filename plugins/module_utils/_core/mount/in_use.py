@@ -22,9 +22,11 @@ _SECONDS = 5.0
 
 
 class User(t.NamedTuple):
-    """A process by its pid, as the host sees it, and its name (proc(5), comm)."""
+    """A process that uses a mount."""
 
+    # As the host sees it.
     pid: int
+    # Its name (proc(5), comm).
     command: str
 
     def __str__(self) -> str:

@@ -50,23 +50,22 @@ _IGNORED = frozenset(
 
 
 class Options(t.NamedTuple):
-    """The words of ``opts``, understood.
+    """The words of ``opts``, understood."""
 
-    ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits, the words after one another, so that
-    the last one wins; ``recursive`` says whether they hold for submounts too. ``filesystem``
-    are (key, value) pairs for the file system, None for a flag. ``make_path`` is the mode of
-    X-mount.mkdir, or None; ``idmap`` the text of X-mount.idmap; ``loop`` says that the source is
-    an image in a file.
-    """
-
+    # MOUNT_ATTR_* bits to set and to clear; of two words that contradict each other the last counts.
     attr_set: int = 0
     attr_clr: int = 0
+    # Whether these hold for the mounts below too.
     recursive: bool = False
     bind: bool = False
     bind_recursive: bool = False
+    # (key, value) for the file system; a flag has no value.
     filesystem: tuple[tuple[str, str | None], ...] = ()
+    # The mode of X-mount.mkdir, or None.
     make_path: int | None = None
+    # The text of X-mount.idmap.
     idmap: str = ""
+    # Whether the source is an image in a file.
     loop: bool = False
 
     @property

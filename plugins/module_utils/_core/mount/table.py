@@ -18,23 +18,24 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(t.NamedTuple):
-    """One mount, as the kernel lists it. Paths are what they are: no suffix is stripped.
-
-    ``device`` is "major:minor", ``root`` the part of the file system that is mounted, ``path``
-    where, below the root of whoever read the table. ``flags`` are the mount's own, ``options``
-    those of the file system, each a tuple of words. ``peers`` are the optional fields:
-    ("shared:4", "master:2").
-    """
+    """One mount, as the kernel lists it. Paths are what they are: no suffix is stripped."""
 
     id: int
+    # The id of the mount that it is on.
     parent: int
+    # "major:minor".
     device: str
+    # The part of the file system that is mounted.
     root: str
+    # Where it is mounted, from the root of whoever read the table.
     path: str
+    # Words of the mount's own.
     flags: tuple[str, ...]
+    # The optional fields: ("shared:4", "master:2").
     peers: tuple[str, ...]
     fstype: str
     src: str
+    # Words of the file system.
     options: tuple[str, ...]
 
     @property

@@ -33,16 +33,18 @@ def _open_root() -> int:
 
 
 class TargetView:
-    """The view. Create it in the process that has joined the target."""
+    """What a target looks like from inside. Create it in the process that has joined the target."""
 
     def __init__(self, host_proc: int, layout: Layout) -> None:
+        self.host_proc = host_proc
         self._self_fd = os.open(
             "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
         )
-        self.host_proc = host_proc
+        # The root of the target, open.
         self.root = _open_root()
         if self._covers_new_root(layout):
             self._finish_pivot()
+        # Which of the pivots that were noted were made, is settled.
         self.layout = layout.settled(files.unique_mount_id(self.root))
 
     def _covers_new_root(self, layout: Layout) -> bool:

@@ -30,8 +30,11 @@ _PROGRAM_FD = 3
 class Shape(t.NamedTuple):
     """What a holder is made of, opened before it leaves the host: see shape()."""
 
+    # /dev/null.
     null: int
+    # A copy of the program in memory, or -1.
     program: int
+    # The root where that has its libraries.
     host_root: os.stat_result
 
 

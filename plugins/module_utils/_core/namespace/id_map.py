@@ -32,9 +32,11 @@ _LONGEST_MAP = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """``count`` ids, from ``inside`` on in the namespace, from ``outside`` on in its parent."""
+    """A line of /proc/PID/uid_map (user_namespaces(7))."""
 
+    # The first id in the namespace.
     inside: int
+    # What that is in the parent.
     outside: int
     count: int
 
@@ -49,18 +51,20 @@ _FIELDS = ("inside", "outside", "count")
 
 @dataclasses.dataclass(frozen=True)
 class Subordinate:
-    """A line of subuid(5): ``count`` ids from ``first`` on that a user may map."""
+    """A line of subuid(5): ids that a user may map."""
 
     first: int
     count: int
 
 
 class Caller(t.NamedTuple):
-    """Who makes the namespace: its ids, its name if it has one, what it may map besides itself."""
+    """Who makes the namespace."""
 
     uid: int
     gid: int
+    # Empty for a uid without one.
     name: str
+    # What it may map besides itself.
     uids: tuple[Subordinate, ...] = ()
     gids: tuple[Subordinate, ...] = ()
 

@@ -22,9 +22,12 @@ _AT_ONCE = 8
 
 
 class _Child(t.NamedTuple):
+    # The index of its name.
     position: int
     pid: int
+    # By time.monotonic().
     deadline: float
+    # What it has said so far.
     answer: bytearray
 
 

@@ -26,10 +26,12 @@ _LIMIT = 300.0
 
 
 class Result(t.NamedTuple):
-    """What became of a namespace: the steps taken (or to be taken), or why it failed."""
+    """What became of a namespace."""
 
     name: str
+    # The steps taken, or with --check to be taken.
     actions: t.Sequence[str] = ()
+    # Why it failed, in a sentence; empty where it did not.
     failure: str = ""
 
 

@@ -170,7 +170,7 @@ def _run(
         start=begun_at,
         end=datetime.datetime.now(),
         namespaces=started.namespaces,
-        actions=[*started.steps, _name(request)],
+        actions=[*started.actions, _name(request)],
         timed_out=not ended,
     )
 
