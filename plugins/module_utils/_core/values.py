@@ -24,17 +24,19 @@ class Value:
 
     def replace(self: _Self, **changes: t.Any) -> _Self:
         """The same with other values in these fields."""
-        return type(self)(**{**self._fields(), **changes})
+        return type(self)(**{**self.fields(), **changes})
 
-    def _fields(self) -> dict[str, t.Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    def fields(self) -> dict[str, t.Any]:
+        """The values of its fields, by their names: of its own and of what it is a kind of."""
+        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Value)]
+        return {name: getattr(self, name) for kind in kinds for name in kind.__slots__}
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._fields() == self._fields()
+        return type(other) is type(self) and other.fields() == self.fields()
 
     def __hash__(self) -> int:
-        return hash(tuple(self._fields().values()))
+        return hash(tuple(self.fields().values()))
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self._fields().items())
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.fields().items())
         return f"{type(self).__name__}({fields})"

@@ -10,10 +10,10 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import typing as t
 
+from ..values import Value
 from .layout import Layout, PivotNote
 from .places import Places, name_after, pivots_of
 from .properties import Properties
@@ -23,19 +23,29 @@ from .steps import MountStep, PivotStep, Step
 Change = tuple[str, str, t.Optional[Step]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Definition:
+class Definition(Value):
     """What a named namespace should be."""
 
-    name: str
-    properties: Properties = dataclasses.field(default_factory=Properties)
-    # Whether it is there again after a reboot.
-    persistent: bool = True
-    steps: tuple[Step, ...] = ()
-    # Steps that are true until the namespace ends.
-    volatile: tuple[Step, ...] = ()
-    # The pivots that were begun in the namespace that lives now.
-    pivoted: tuple[PivotNote, ...] = ()
+    __slots__ = ("name", "persistent", "pivoted", "properties", "steps", "volatile")
+
+    def __init__(
+        self,
+        name: str,
+        properties: Properties | None = None,
+        persistent: bool = True,
+        steps: tuple[Step, ...] = (),
+        volatile: tuple[Step, ...] = (),
+        pivoted: tuple[PivotNote, ...] = (),
+    ) -> None:
+        self.name = name
+        self.properties = properties or Properties()
+        # Whether it is there again after a reboot.
+        self.persistent = persistent
+        self.steps = steps
+        # Steps that are true until the namespace ends.
+        self.volatile = volatile
+        # The pivots that were begun in the namespace that lives now.
+        self.pivoted = pivoted
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
@@ -107,7 +117,7 @@ class Definition:
             index = places.index(do, path)
             if new is not None and index is not None and every[index][1] == lasts:
                 if not isinstance(new, PivotStep):
-                    new = dataclasses.replace(new, path=every[index][0].path)
+                    new = new.replace(path=every[index][0].path)
                 every[index] = (new, lasts)
                 continue
             if index is not None:
@@ -115,8 +125,7 @@ class Definition:
             if new is not None:
                 added.append((new, lasts))
         left = [pair for index, pair in enumerate(every) if index not in removed] + added
-        return dataclasses.replace(
-            self,
+        return self.replace(
             steps=tuple(step for step, is_kept in left if is_kept),
             volatile=tuple(step for step, is_kept in left if not is_kept),
         )

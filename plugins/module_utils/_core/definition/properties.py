@@ -9,30 +9,51 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
+from ..values import Value
 from .data import Fields
 
 
-@dataclasses.dataclass(frozen=True)
-class Properties:
+class Properties(Value):
     """See the options of ns_namespace, which have the same names."""
 
-    # Sorted, each once.
-    kinds: tuple[str, ...] = ("mnt",)
-    # Of all mounts when the mount namespace is made: private, slave, shared or unchanged.
-    propagation: str = "private"
-    # None leaves what the host has.
-    hostname: str | None = None
-    domainname: str | None = None
-    # In the form of the option id_map, where it lists ranges; None without a user namespace.
-    id_map: dict[str, t.Any] | None = None
-    # Whether lo is up in its net namespace.
-    loopback: bool = True
-    sysctl: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Seconds by clock: monotonic, boottime.
-    time_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
+    __slots__ = (
+        "domainname",
+        "hostname",
+        "id_map",
+        "kinds",
+        "loopback",
+        "propagation",
+        "sysctl",
+        "time_offsets",
+    )
+
+    def __init__(
+        self,
+        kinds: tuple[str, ...] = ("mnt",),
+        propagation: str = "private",
+        hostname: str | None = None,
+        domainname: str | None = None,
+        id_map: dict[str, t.Any] | None = None,
+        loopback: bool = True,
+        sysctl: dict[str, str] | None = None,
+        time_offsets: dict[str, int] | None = None,
+    ) -> None:
+        # Sorted, each once.
+        self.kinds = kinds
+        # Of all mounts when the mount namespace is made: private, slave, shared or unchanged.
+        self.propagation = propagation
+        # None leaves what the host has.
+        self.hostname = hostname
+        self.domainname = domainname
+        # In the form of the option id_map, where it lists ranges; None without a user namespace.
+        self.id_map = id_map
+        # Whether lo is up in its net namespace.
+        self.loopback = loopback
+        self.sysctl = sysctl or {}
+        # Seconds by clock: monotonic, boottime.
+        self.time_offsets = time_offsets or {}
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form; of kinds that it does not have nothing is said."""

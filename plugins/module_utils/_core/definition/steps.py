@@ -11,28 +11,37 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
+from ..values import Value
 from .data import Fields
 
 
-@dataclasses.dataclass(frozen=True)
-class MountStep:
+class MountStep(Value):
     """A mount, as ns_mount makes it."""
 
-    do: t.ClassVar[str] = "mount"
+    __slots__ = ("fstype", "path", "propagation", "src", "src_in", "words")
+    do = "mount"
 
-    # Where, as it was called when the step was recorded.
-    path: str
-    src: str = ""
-    fstype: str = ""
-    # The words of opts.
-    words: tuple[str, ...] = ()
-    # Empty leaves what the kernel gives to a new mount.
-    propagation: str = ""
-    # Where the source of a bind is looked up: host or namespace.
-    src_in: str = "host"
+    def __init__(
+        self,
+        path: str,
+        src: str = "",
+        fstype: str = "",
+        words: tuple[str, ...] = (),
+        propagation: str = "",
+        src_in: str = "host",
+    ) -> None:
+        # Where, as it was called when the step was recorded.
+        self.path = path
+        self.src = src
+        self.fstype = fstype
+        # The words of opts.
+        self.words = words
+        # Empty leaves what the kernel gives to a new mount.
+        self.propagation = propagation
+        # Where the source of a bind is looked up: host or namespace.
+        self.src_in = src_in
 
     def key(self) -> tuple[str, str]:
         """What tells it from other steps: two with the same do the same at the same place."""
@@ -67,24 +76,33 @@ class MountStep:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class RootStep:
+class RootStep(Value):
     """A root file system, as ns_rootfs unpacks it.
 
     It comes from one of two: an archive, the user's own or one that was kept of an image or a
     bootstrap (rootfs/sources/cache.py), or a directory.
     """
 
-    do: t.ClassVar[str] = "unpack"
+    __slots__ = ("archive", "device_nodes", "digest", "directory", "path")
+    do = "unpack"
 
-    path: str
-    archive: str = ""
-    directory: str = ""
-    # What the source has to have. Empty where nobody asked for it, for a directory alone: that
-    # is copied as it is whenever the namespace comes up, as a bind shows what is there then.
-    digest: str = ""
-    # keep or skip.
-    device_nodes: str = "keep"
+    def __init__(
+        self,
+        path: str,
+        archive: str = "",
+        directory: str = "",
+        digest: str = "",
+        device_nodes: str = "keep",
+    ) -> None:
+        self.path = path
+        self.archive = archive
+        self.directory = directory
+        # What the source has to have. Empty where nobody asked for it, for a directory alone:
+        # that is copied as it is whenever the namespace comes up, as a bind shows what is there
+        # then.
+        self.digest = digest
+        # keep or skip.
+        self.device_nodes = device_nodes
 
     def key(self) -> tuple[str, str]:
         """See MountStep."""
@@ -116,15 +134,16 @@ class RootStep:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class PivotStep:
+class PivotStep(Value):
     """A pivot, as ns_pivot_root makes it."""
 
-    do: t.ClassVar[str] = "pivot"
+    __slots__ = ("new_root", "put_old")
+    do = "pivot"
 
-    new_root: str
-    # Where the old root is kept; empty where it goes.
-    put_old: str = ""
+    def __init__(self, new_root: str, put_old: str = "") -> None:
+        self.new_root = new_root
+        # Where the old root is kept; empty where it goes.
+        self.put_old = put_old
 
     @property
     def path(self) -> str:

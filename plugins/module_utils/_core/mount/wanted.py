@@ -9,29 +9,40 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
-
 from ..definition.steps import MountStep
 from ..errors import Refused
 from . import options, resolve
 
 
-@dataclasses.dataclass(frozen=True)
 class WantedMount(MountStep):
     """One mount as it should be."""
 
-    # mounted, remounted or unmounted, as in ns_mount.
-    state: str = "mounted"
+    __slots__ = ("state",)
+
+    def __init__(
+        self,
+        path: str,
+        src: str = "",
+        fstype: str = "",
+        words: tuple[str, ...] = (),
+        propagation: str = "",
+        src_in: str = "host",
+        state: str = "mounted",
+    ) -> None:
+        super().__init__(path, src, fstype, words, propagation, src_in)
+        # mounted, remounted or unmounted, as in ns_mount.
+        self.state = state
 
     @classmethod
     def of(cls, step: MountStep) -> WantedMount:
         """The mount that a step records."""
-        return cls(**vars(step))
+        return cls(**step.fields())
 
     def step(self) -> MountStep:
         """The step that records this mount."""
-        names = [field.name for field in dataclasses.fields(MountStep)]
-        return MountStep(**{name: getattr(self, name) for name in names})
+        fields = self.fields()
+        del fields["state"]
+        return MountStep(**fields)
 
     @property
     def options(self) -> options.Options:
@@ -77,7 +88,7 @@ class WantedMount(MountStep):
                 )
             if asked.loop:
                 src = resolve.checked_absolute(src, option="src")
-        clean = dataclasses.replace(self, path=path, src=src)
+        clean = self.replace(path=path, src=src)
         for word, is_asked in (("loop", asked.loop), ("X-mount.idmap", bool(asked.idmap))):
             if self.state == "mounted" and is_asked and not clean.needs_host:
                 raise Refused(

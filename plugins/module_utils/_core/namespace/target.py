@@ -127,7 +127,7 @@ class Target(Value):
 
     def checked(self) -> Target:
         """This target when its options make sense by themselves. Raises Refused."""
-        if sum(value is not None for value in self._fields().values()) > 1:
+        if sum(value is not None for value in self.fields().values()) > 1:
             raise Refused("give at most one of namespace, pid and namespace_path")
         if self.namespace is not None:
             host_paths.checked_name(self.namespace)

@@ -11,7 +11,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 import typing as t
@@ -180,8 +179,7 @@ def _definition_after(request: NamespaceRequest, old: Definition | None) -> Defi
     if old is None:
         old = Definition(request.name)
     lasts = request.persistent
-    return dataclasses.replace(
-        old,
+    return old.replace(
         properties=request.properties,
         persistent=lasts,
         steps=old.steps if lasts else (),

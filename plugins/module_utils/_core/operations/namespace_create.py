@@ -9,7 +9,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing as t
 
@@ -63,7 +62,7 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
     definition = definitions.load(name)
     if definition is not None and "mnt" in making.kinds:
         # With a mount namespace end its pivots, and the steps that are not recorded.
-        definitions.save(dataclasses.replace(definition, pivoted=(), volatile=()))
+        definitions.save(definition.replace(pivoted=(), volatile=()))
     create.create(name, making, pinned=pinned)
 
 

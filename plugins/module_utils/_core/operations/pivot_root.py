@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
 import typing as t
@@ -183,7 +182,7 @@ def _noted(definition: Definition, note: PivotNote, pivoted: t.Collection[str]) 
     made, even when this one is killed right after it. A note that came to nothing goes.
     """
     done = [each for each in definition.pivoted if each.new_root in pivoted]
-    return dataclasses.replace(definition, pivoted=(*done, note))
+    return definition.replace(pivoted=(*done, note))
 
 
 def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
