@@ -14,11 +14,11 @@ import zipfile
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl, startup
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import sources
 from ansible_collections.linux.namespaces.plugins.module_utils._core.startup import compiled_copy
 
-LIBRARY = pathlib.Path(compiled_copy.LIBRARY)
+LIBRARY = pathlib.Path(startup.LIBRARY)
 CORE = pathlib.Path(compiled_copy.__file__).parents[1]
 PACKAGE = "ansible_collections.linux.namespaces.plugins.module_utils._core"
 # What a module imports: something of nsctl's, of a package of it, and something it does without.

@@ -33,8 +33,7 @@ from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
 from ..host_paths import COMMAND
-from ..startup import compiled_copy
-from ..startup.compiled_copy import LIBRARY
+from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
 from ..syscalls import trees
 from . import boot_unit, ours, sources, systemctl

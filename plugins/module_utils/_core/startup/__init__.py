@@ -3,3 +3,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 """Importing this package faster where the host has a compiled copy of it."""
+
+# The installed versions, each in a directory of its own that is named after what is in it.
+LIBRARY = "/usr/local/lib/linux-namespaces"

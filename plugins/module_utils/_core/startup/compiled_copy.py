@@ -20,8 +20,8 @@ import typing as t
 import zipfile
 import zlib
 
-# Each version lies in a directory of its own below it, named after what is in it.
-LIBRARY = "/usr/local/lib/linux-namespaces"
+from . import LIBRARY
+
 # In such a directory: the checksum and the path of each of its sources, a line each.
 CONTENTS = "contents"
 
