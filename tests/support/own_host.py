@@ -29,6 +29,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.install imp
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
+    detached,
     files,
     mounts,
     namespaces,
@@ -95,12 +96,12 @@ def _let_everyone_reach_us() -> None:
     for closed in layout.ancestors(str(CHECKOUT)):
         if not os.stat(closed).st_mode & stat.S_IXOTH:
             needed = [str(path) for path in NEEDED if layout.is_below(str(path), closed)]
-            trees = [(path, mounts.open_tree(files.AT_FDCWD, path)) for path in needed]
+            trees = [(path, detached.open_tree(files.AT_FDCWD, path)) for path in needed]
             mounts.mount("tests", closed, fstype="tmpfs", data="mode=755")
             for path, tree in trees:
                 os.makedirs(path, exist_ok=True)
                 target = os.open(path, os.O_PATH | os.O_DIRECTORY)
-                mounts.move_mount(tree, target)
+                detached.move_mount(tree, target)
                 os.close(target)
                 os.close(tree)
 

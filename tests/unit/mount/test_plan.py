@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import Layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import changes
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import changes, compare
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import plan as plans
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compare import (
     Identity,
@@ -17,7 +17,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compa
     Source,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.table import Mount
-from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import (
+    WantedMount,
+    surplus_below,
+)
 
 FILE = Identity(1, 2)
 DIRECTORY_SOURCE = Source(FILE, 0)
@@ -47,7 +50,19 @@ MISSING = Observed(exists=False)
 
 def plan(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[changes.Change]:
     context: dict[str, t.Any] = {"layout": Layout(), "sources": {}, "recorded": {}, **more}
-    return plans.plan([pair[0] for pair in pairs], [pair[1] for pair in pairs], **context)
+    planned = plans.plan([pair[0] for pair in pairs], [pair[1] for pair in pairs], **context)
+    if len(pairs) == 1 and not context.get("surplus"):
+        # Who asks this first plans only where there is something to plan.
+        (wanted, seen) = pairs[0]
+        nothing = compare.is_as_wanted(
+            wanted,
+            seen,
+            source=context["sources"].get(0),
+            recorded=context["recorded"].get(0),
+            is_root=context["layout"].now(wanted.path) == "/",
+        )
+        assert nothing is (planned == [])
+    return planned
 
 
 def names(*pairs: tuple[WantedMount, Observed], **more: t.Any) -> list[str]:
@@ -230,7 +245,7 @@ def test_one_place_has_one_mount() -> None:
 def test_surplus_below(above: str, expected: list[str]) -> None:
     there = ["/", "/srv", "/srv/a", "/srv/a/x", "/srv/b", "/srv/b/deep", "/srvx", "/opt"]
     wanted = [tmpfs("/srv/a"), tmpfs("/srv/b", state="unmounted")]
-    found = plans.surplus_below(there, above, wanted, Layout())
+    found = surplus_below(there, above, wanted, Layout())
     assert sorted(found) == sorted(expected)
     # What lies below another goes first.
     for index, path in enumerate(found):
@@ -241,7 +256,7 @@ def test_surplus_after_a_pivot_knows_both_names() -> None:
     layout = Layout(pivoted=("/new",))
     there = ["/", "/mnt", "/mnt/a", "/mnt/b"]
     for above, kept in (("/new/mnt", "/mnt/a"), ("/mnt", "/new/mnt/a")):
-        assert plans.surplus_below(there, above, [tmpfs(kept)], layout) == ["/mnt/b"]
+        assert surplus_below(there, above, [tmpfs(kept)], layout) == ["/mnt/b"]
 
 
 def test_surplus_is_unmounted_first() -> None:

@@ -25,7 +25,7 @@ from ..mount.plan import plan
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import network, pins
-from ..syscalls import mounts, namespaces
+from ..syscalls import detached, mounts, namespaces
 
 PROC = WantedMount(path="/proc", src="proc", fstype="proc", words=("nosuid", "nodev", "noexec"))
 
@@ -251,8 +251,8 @@ def pivot_into(root: str) -> None:
     """
     place = _open_directory(root)
     # pivot_root(2) takes a mount point only: a copy of the tree, laid over itself, is one.
-    tree = mounts.open_tree(place, "", recursive=True)
-    mounts.move_mount(tree, place)
+    tree = detached.open_tree(place, "", recursive=True)
+    detached.move_mount(tree, place)
     os.fchdir(tree)
     os.close(tree)
     os.close(place)

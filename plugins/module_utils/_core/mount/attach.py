@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from ..errors import KernelError
-from ..syscalls import files
+from ..syscalls import detached, files
 from ..syscalls import mounts as calls
 from . import build, make_path, observe, options, resolve
 from .compare import Source
@@ -51,7 +51,7 @@ class Mounter:
         try:
             self._make_place(wanted, tree.fd)
             with self._view.opened(wanted.path) as target:
-                calls.move_mount(tree.fd, target)
+                detached.move_mount(tree.fd, target)
             self._settle(wanted, tree)
         finally:
             os.close(tree.fd)
@@ -68,7 +68,7 @@ class Mounter:
                 if not locked:
                     self._detach_all(wanted.path)
                 with self._view.opened(wanted.path) as target:
-                    calls.move_mount(tree.fd, target)
+                    detached.move_mount(tree.fd, target)
             self._settle(wanted, tree)
         finally:
             os.close(tree.fd)
@@ -87,11 +87,11 @@ class Mounter:
                     calls.umount(self._view.name(fd), flags=calls.MNT_DETACH)
                     continue
                 # What lies beneath is something else: lift the topmost off, clear, put it back.
-                tree = calls.open_tree(fd, "", recursive=True)
+                tree = detached.open_tree(fd, "", recursive=True)
             try:
                 self._detach_all(path)
                 with self._view.opened(path) as target:
-                    calls.move_mount(tree, target)
+                    detached.move_mount(tree, target)
             finally:
                 os.close(tree)
             break
@@ -111,7 +111,7 @@ class Mounter:
     def reconfigure(self, path: str, words: t.Sequence[tuple[str, str | None]]) -> None:
         """Change options of the file system mounted there. Raises KernelError, Refused."""
         with self._view.opened(path) as fd:
-            calls.reconfigure(fd, words)
+            detached.reconfigure(fd, words)
 
     def set_flags(self, wanted: WantedMount, attributes: int) -> None:
         """Give the mount these MOUNT_ATTR_* bits, and those below what is asked for recursively.
@@ -170,7 +170,7 @@ class Mounter:
         if mount_id not in table.by_id or table.stacked_under(table.by_id[mount_id]):
             return False
         try:
-            calls.move_mount(tree, top, beneath=True)
+            detached.move_mount(tree, top, beneath=True)
         except KernelError as error:
             # EINVAL: before Linux 6.5, or a place where it is not possible.
             if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
@@ -236,7 +236,7 @@ class Mounter:
         name, recursive = options.propagation_of(word)
         kind = calls.PROPAGATION[name]
         try:
-            calls.mount_setattr(fd, propagation=kind, recursive=recursive)
+            detached.mount_setattr(fd, propagation=kind, recursive=recursive)
         except KernelError as error:
             if error.errno != errno.ENOSYS:
                 raise

@@ -16,6 +16,7 @@ import resource
 import typing as t
 
 from ..errors import KernelError
+from ..syscalls import detached
 from ..syscalls import mounts as calls
 from . import loop
 from .compare import Source
@@ -73,7 +74,7 @@ def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
         source = wanted.src
         if asked.loop:
             source = stack.enter_context(loop.device_of(source, read_only=asked.read_only))
-        fd = calls.make_filesystem(
+        fd = detached.make_filesystem(
             wanted.fstype,
             source=source,
             options=(*asked.filesystem, *generic),
@@ -90,7 +91,7 @@ def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
 
 def _set_id_map(fd: int, userns: int, *, recursive: bool) -> None:
     try:
-        calls.mount_setattr(
+        detached.mount_setattr(
             fd, attr_set=calls.MOUNT_ATTR_IDMAP, userns_fd=userns, recursive=recursive
         )
     except KernelError as error:
@@ -106,12 +107,12 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
     ``userns`` is a user namespace whose id maps the mount gets (X-mount.idmap), or -1.
     Before Linux 5.12 (mount_setattr(2)) it is not settled until it is attached.
     """
-    tree = calls.open_tree(fd, "", recursive=wanted.options.bind_recursive)
+    tree = detached.open_tree(fd, "", recursive=wanted.options.bind_recursive)
     try:
         if userns >= 0:
             _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
         if cuts_peers(wanted):
-            calls.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
+            detached.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
         expected = wanted.options.applied_to(source.attributes)
         if expected != source.attributes:
             set_attributes(tree, expected)
@@ -138,10 +139,10 @@ def set_attributes(fd: int, expected: int) -> None:
     """Give the mount ``fd`` exactly these MOUNT_ATTR_* bits. Raises KernelError."""
     # The atime field is cleared as a whole before a value is set in it (mount_setattr(2)).
     cleared = _ALL_ATTRIBUTES & ~expected | calls.MOUNT_ATTR__ATIME
-    calls.mount_setattr(fd, attr_set=expected, attr_clr=cleared)
+    detached.mount_setattr(fd, attr_set=expected, attr_clr=cleared)
 
 
 def set_recursively(fd: int, wanted: WantedMount) -> None:
     """Set and clear what ``wanted`` asks for on the mount ``fd`` and below. Raises KernelError."""
     asked = wanted.options
-    calls.mount_setattr(fd, attr_set=asked.attr_set, attr_clr=asked.attr_clr, recursive=True)
+    detached.mount_setattr(fd, attr_set=asked.attr_set, attr_clr=asked.attr_clr, recursive=True)

@@ -108,6 +108,22 @@ class Differences(t.NamedTuple):
         )
 
 
+def is_as_wanted(
+    wanted: WantedMount,
+    observed: Observed,
+    *,
+    source: Source | None = None,
+    recorded: MountStep | None = None,
+    is_root: bool = False,
+) -> bool:
+    """Whether there is nothing to do about the mount: plan.py would plan nothing."""
+    if wanted.state == "unmounted" or observed.mount is None:
+        return wanted.state == "unmounted" and observed.mount is None
+    # What is stacked below a root was there before it: rootfs, or another root.
+    is_stacked = bool(observed.stacked) and not is_root
+    return not is_stacked and not differences(wanted, observed, source=source, recorded=recorded)
+
+
 def differences(
     wanted: WantedMount,
     observed: Observed,

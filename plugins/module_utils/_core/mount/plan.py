@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..definition.layout import Layout, ancestors, is_below
+from ..definition.layout import Layout, ancestors
 from ..definition.steps import MountStep
 from ..errors import Refused
 from .changes import (
@@ -151,13 +151,3 @@ def _check_target(wanted: WantedMount, seen: Observed, source: Source | None) ->
             f"{kind[wants_directory]}",
             "A directory is mounted on a directory, a file on a file (mount(2), ENOTDIR).",
         )
-
-
-def surplus_below(
-    paths: t.Iterable[str], above: str, wanted: t.Sequence[WantedMount], layout: Layout
-) -> list[str]:
-    """Which of the mounted ``paths`` lie below ``above`` and were not asked for, deepest first."""
-    top = layout.now(above)
-    kept = {layout.now(mount.path) for mount in wanted if mount.state != "unmounted"}
-    found = {path for path in paths if path != top and is_below(path, top) and path not in kept}
-    return sorted(found, key=lambda path: (-path.count("/"), path))

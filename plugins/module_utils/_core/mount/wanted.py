@@ -9,6 +9,9 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import typing as t
+
+from ..definition.layout import Layout, is_below
 from ..definition.steps import MountStep
 from ..errors import Refused
 from . import options, resolve
@@ -96,3 +99,13 @@ class WantedMount(MountStep):
                     "Use src_in: host, with a bind, a device or an image.",
                 )
         return clean
+
+
+def surplus_below(
+    paths: t.Iterable[str], above: str, wanted: t.Sequence[WantedMount], layout: Layout
+) -> list[str]:
+    """Which of the mounted ``paths`` lie below ``above`` and were not asked for, deepest first."""
+    top = layout.now(above)
+    kept = {layout.now(mount.path) for mount in wanted if mount.state != "unmounted"}
+    found = {path for path in paths if path != top and is_below(path, top) and path not in kept}
+    return sorted(found, key=lambda path: (-path.count("/"), path))

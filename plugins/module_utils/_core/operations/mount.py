@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import typing as t
 
 from .. import actions, kinds
@@ -18,12 +19,10 @@ from ..definition.layout import Layout
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
 from ..mount import observe, table
-from ..mount.changes import Change
-from ..mount.compare import Observed, Source
-from ..mount.plan import plan, surplus_below
+from ..mount.compare import Observed, Source, is_as_wanted
 from ..mount.table import Mount, Table
 from ..mount.view import TargetView
-from ..mount.wanted import WantedMount
+from ..mount.wanted import WantedMount, surplus_below
 from ..namespace.target import Target
 from ..syscalls import files
 from . import session
@@ -31,6 +30,7 @@ from .session import Session
 
 if t.TYPE_CHECKING:
     from ..definition import model
+    from ..mount.changes import Change
 
 # A step that mounts on a path, and whether it outlives a reboot.
 _Recorded = tuple[MountStep, bool]
@@ -118,25 +118,41 @@ def _check_paths_differ(wanted: t.Sequence[WantedMount]) -> None:
         seen.add(mount.path)
 
 
+class _Seen(t.NamedTuple):
+    """What was found in the target."""
+
+    # At the place of each wanted mount.
+    observed: list[Observed]
+    # Of binds and images, by the index of the mount.
+    sources: dict[int, Source]
+    # Paths of mounts that nobody asked for, below exclusive_below.
+    surplus: list[str]
+    # What was done to the target's tree.
+    layout: Layout
+
+
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     host_mounts = table.read()
     sources = _host_sources(request.wanted, host_mounts, may_be_missing=check)
     recorded = _recorded(request.wanted, opened.definition)
-    look = _Look(request, opened, sources, recorded, host_mounts, may_be_missing=check)
-    if opened.is_to_come:
-        planned, observed = look.nowhere()
-    else:
-        try:
-            planned, observed = opened.call(look.inside)
-        except _Unseen as unseen:
-            raise _explained(unseen, request, opened) from unseen
-    after = _definition_after(opened.definition, request.wanted, persistent=opened.persistent)
-    mounts = [seen.mount for seen in observed if seen.mount is not None]
-    if not check:
-        if planned:
-            # Only who changes something pays for this: to compile it costs as much as to do it.
-            from ..mount import apply
+    seen = _seen(request, opened, sources, host_mounts)
+    mounts = [each.mount for each in seen.observed if each.mount is not None]
+    steps = {index: found[0] for index, found in enumerate(recorded) if found is not None}
+    planned: list[Change] = []
+    if not _is_as_wanted(request.wanted, seen, steps):
+        # 25 ms to compile, for who changes something.
+        from ..mount import apply, plan
 
+        planned = plan.plan(
+            request.wanted,
+            seen.observed,
+            layout=seen.layout,
+            sources=seen.sources,
+            recorded=steps,
+            surplus=seen.surplus,
+            may_be_missing=check,
+        )
+        if not check:
             mounts = apply.apply(
                 planned,
                 request.wanted,
@@ -145,8 +161,9 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
                 layout=opened.layout,
                 host_mounts=host_mounts,
             )
-        if after is not None and after != opened.definition:
-            actions.run("record the mounts", lambda: opened.save(after))
+    after = _definition_after(opened.definition, request.wanted, persistent=opened.persistent)
+    if not check and after is not None and after != opened.definition:
+        actions.run("record the mounts", lambda: opened.save(after))
     to_record = _recorded(request.wanted, after)
     names = [
         f"{'record' if new else 'forget'} the mount on {mount.path}"
@@ -154,14 +171,35 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         if old != new
     ]
     return MountResult(
-        actions=[action.name for action in planned] + names,
+        actions=[change.name for change in planned] + names,
         mounts=mounts,
         persistent=opened.persistent,
         wanted=request.wanted,
-        observed=observed,
+        observed=seen.observed,
         planned=planned,
         recorded=recorded,
         to_record=to_record,
+    )
+
+
+def _is_as_wanted(
+    wanted: t.Sequence[WantedMount], seen: _Seen, recorded: t.Mapping[int, MountStep]
+) -> bool:
+    """Whether there is nothing to plan."""
+    names = [each.name for each in seen.observed if each.name]
+    return (
+        not seen.surplus
+        and len(set(names)) == len(names)
+        and all(
+            is_as_wanted(
+                mount,
+                observed,
+                source=seen.sources.get(index),
+                recorded=recorded.get(index),
+                is_root=seen.layout.now(mount.path) == "/",
+            )
+            for index, (mount, observed) in enumerate(zip(wanted, seen.observed))
+        )
     )
 
 
@@ -211,109 +249,83 @@ class _Unseen(Exception):
     """The place of the wanted mount at this index could not be looked at: (error, index)."""
 
 
-def _explained(unseen: _Unseen, request: MountRequest, opened: Session) -> StepFailed:
-    from ..mount import explain
+def _seen(
+    request: MountRequest,
+    opened: Session,
+    sources: dict[int, Source],
+    host_mounts: t.Sequence[Mount],
+) -> _Seen:
+    """What is in the target now; ``sources`` are those on the host. Raises Refused, StepFailed."""
+    if opened.is_to_come:
+        places = [Observed(exists=True) for _mount in request.wanted]
+        return _Seen(places, sources, [], opened.layout)
+    # File systems that the host has mounted as well.
+    host_devices = (
+        frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
+    )
+    look = functools.partial(
+        _look,
+        request=request,
+        sources=sources,
+        host_devices=host_devices,
+        own_kinds=opened.handles.names,
+    )
+    try:
+        found: _Seen = opened.call(look)
+        return found
+    except _Unseen as unseen:
+        error, index = unseen.args
+        mount = request.wanted[index]
+        # 15 ms to compile, for a failure.
+        from ..mount import explain
 
-    error, index = unseen.args
-    mount = request.wanted[index]
-    reason, hint = opened.call(lambda view: explain.mount(error, view, mount))
-    return StepFailed(f"look at {mount.path}", error, reason, hint)
+        reason, hint = opened.call(lambda view: explain.mount(error, view, mount))
+        raise StepFailed(f"look at {mount.path}", error, reason, hint) from unseen
 
 
-class _Look:
-    """What is at the wanted places, and the plan that follows from it."""
-
-    def __init__(
-        self,
-        request: MountRequest,
-        opened: Session,
-        sources: t.Mapping[int, Source],
-        recorded: t.Sequence[_Recorded | None],
-        host_mounts: t.Sequence[Mount],
-        *,
-        may_be_missing: bool,
-    ) -> None:
-        self._request = request
-        self._wanted = request.wanted
-        self._layout = opened.layout
-        self._own_kinds = opened.handles.names
-        self._sources = dict(sources)
-        self._recorded = {
-            index: found[0] for index, found in enumerate(recorded) if found is not None
-        }
-        # File systems that the host has mounted as well.
-        self._host_devices = (
-            frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
-        )
-        self._may_be_missing = may_be_missing
-
-    def nowhere(self) -> tuple[list[Change], list[Observed]]:
-        """For a target that is still to come."""
-        observed = [Observed(exists=True) for _mount in self._wanted]
-        return self._planned(observed, may_be_missing=True), observed
-
-    def inside(self, view: TargetView) -> tuple[list[Change], list[Observed]]:
-        """In the process that has joined the target. Raises Refused, _Unseen."""
-        there = Table(view.mounts())
-        observed: list[Observed] = []
-        for index, mount in enumerate(self._wanted):
-            try:
-                seen = observe.observe(
-                    view,
-                    mount,
-                    there,
-                    host_devices=self._host_devices,
-                    own_kinds=self._own_kinds,
-                )
-            except KernelError as error:
-                raise _Unseen(error, index) from error
-            except Refused:
-                if not observed:
-                    raise
-                seen = Observed(exists=True)  # below a mount that this very list makes
-            observed.append(seen)
-            if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
-                with contextlib.suppress(KernelError, Refused), view.opened(mount.src) as fd:
-                    self._sources[index] = observe.source_of(fd, there.by_id)
-        surplus = self._surplus(view, there) if self._request.exclusive_below else []
-        planned = self._planned(
-            observed,
-            layout=view.layout,
-            surplus=surplus,
-            may_be_missing=self._may_be_missing,
-        )
-        return planned, observed
-
-    def _planned(
-        self,
-        observed: list[Observed],
-        *,
-        layout: Layout | None = None,
-        surplus: t.Sequence[str] = (),
-        may_be_missing: bool,
-    ) -> list[Change]:
-        return plan(
-            self._wanted,
-            observed,
-            layout=self._layout if layout is None else layout,
-            sources=self._sources,
-            recorded=self._recorded,
-            surplus=surplus,
-            may_be_missing=may_be_missing,
-        )
-
-    def _surplus(self, view: TargetView, there: Table) -> list[str]:
-        # What a later mount hides has a path below it too, but cannot be reached any more.
-        below = self._request.exclusive_below
+def _look(
+    view: TargetView,
+    *,
+    request: MountRequest,
+    sources: dict[int, Source],
+    host_devices: t.Container[str],
+    own_kinds: t.Container[str],
+) -> _Seen:
+    """Look, in the process that has joined the target. Raises Refused, _Unseen."""
+    there = Table(view.mounts())
+    places: list[Observed] = []
+    for index, mount in enumerate(request.wanted):
         try:
-            with view.opened(below) as fd:
-                top = there.by_id[files.place_of(fd).mount_id]
-        except (KernelError, Refused) as error:
-            if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return []  # this very list makes it, or nobody does
-            raise
-        reachable = [mount.path for mount in there.descendants(top)]
-        return surplus_below(reachable, below, self._wanted, view.layout)
+            place = observe.observe(
+                view, mount, there, host_devices=host_devices, own_kinds=own_kinds
+            )
+        except KernelError as error:
+            raise _Unseen(error, index) from error
+        except Refused:
+            if not places:
+                raise
+            place = Observed(exists=True)  # below a mount that this very list makes
+        places.append(place)
+        if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
+            with contextlib.suppress(KernelError, Refused), view.opened(mount.src) as fd:
+                sources[index] = observe.source_of(fd, there.by_id)
+    return _Seen(places, sources, _surplus(view, there, request), view.layout)
+
+
+def _surplus(view: TargetView, there: Table, request: MountRequest) -> list[str]:
+    """The mounts below exclusive_below that were not asked for, deepest first."""
+    if not request.exclusive_below:
+        return []
+    try:
+        with view.opened(request.exclusive_below) as fd:
+            top = there.by_id[files.place_of(fd).mount_id]
+    except (KernelError, Refused) as error:
+        if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return []  # this very list makes it, or nobody does
+        raise
+    # What a later mount hides has a path below it too, but cannot be reached any more.
+    reachable = [mount.path for mount in there.descendants(top)]
+    return surplus_below(reachable, request.exclusive_below, request.wanted, view.layout)
 
 
 def _definition_after(

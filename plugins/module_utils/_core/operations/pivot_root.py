@@ -22,7 +22,7 @@ from ..mount import explain_pivot, resolve
 from ..mount.view import TargetView
 from ..namespace.target import Handles, Target
 from ..process import proc
-from ..syscalls import files
+from ..syscalls import detached, files
 from ..syscalls import mounts as calls
 from . import session
 from .session import Session
@@ -283,4 +283,4 @@ def _pivot(view: TargetView, request: PivotRequest) -> None:
 
 def _move_old(view: TargetView, old_root_at: str, put_old: str) -> None:
     with resolve.opened_in(view.root, old_root_at) as old_root, view.opened(put_old) as place:
-        calls.move_mount(old_root, place)
+        detached.move_mount(old_root, place)

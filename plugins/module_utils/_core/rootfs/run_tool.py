@@ -21,7 +21,7 @@ import typing as t
 from ..errors import KernelError, Refused
 from ..namespace import enter
 from ..namespace.target import Handles
-from ..syscalls import mounts, processes
+from ..syscalls import detached, mounts, processes
 from .progress import Progress, silent
 
 # Of what a program writes, kept for the error.
@@ -119,17 +119,17 @@ def _start(command: list[str], writable: t.Sequence[str], scratch: str, output: 
 
 def _make_read_only(writable: t.Sequence[str]) -> None:
     """Everything but these directories. Before Linux 5.12 everything stays as it is."""
-    trees = [(path, mounts.open_tree(_AT_FDCWD, path)) for path in writable]
+    trees = [(path, detached.open_tree(_AT_FDCWD, path)) for path in writable]
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        mounts.mount_setattr(root, attr_set=mounts.MOUNT_ATTR_RDONLY, recursive=True)
+        detached.mount_setattr(root, attr_set=mounts.MOUNT_ATTR_RDONLY, recursive=True)
     except KernelError as error:
         if error.errno not in (errno.ENOSYS, errno.EPERM):
             raise
         return
     for path, tree in trees:
         target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mounts.move_mount(tree, target)
+        detached.move_mount(tree, target)
         os.close(target)
         os.close(tree)
 
