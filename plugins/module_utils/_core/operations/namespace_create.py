@@ -51,7 +51,7 @@ def creation(
 def _id_maps_of(wanted: Properties) -> IdMaps | None:
     if wanted.id_map is None:
         return None
-    # 6 ms to compile, for what most do not have.
+    # 3 ms to compile, for what most do not have.
     from ..namespace import id_map
 
     return id_map.parse(wanted.id_map, id_map.Caller.of_this_process())
@@ -67,7 +67,7 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
 
 
 def _explain(error: OSError, *, creates: t.Collection[str]) -> Answer:
-    # 6 ms to compile, for a failure.
+    # 2 ms to compile, for a failure.
     from ..namespace import explain
 
     return explain.birth(error, joins=None, creates=creates)

@@ -40,7 +40,7 @@ def damaged_notes(name: str) -> list[Refused]:
 def _notes(name: str) -> t.Iterator[Note | Refused]:
     if not _has_services(name):
         return
-    # 10 ms to compile, for who has no service.
+    # 6 ms to compile, for who has no service.
     from ..definition import service_note
 
     for service in service_note.names(name):

@@ -75,7 +75,7 @@ def _root_of(definition: Definition | None, pinned: t.Container[str]) -> str:
     """The new root that it was pivoted to last."""
     if definition is None or not definition.pivoted or "mnt" not in pinned:
         return "/"
-    # 6 ms to compile, for what was never pivoted.
+    # 3 ms to compile, for what was never pivoted.
     from . import session
 
     target = Target(namespace=definition.name)
