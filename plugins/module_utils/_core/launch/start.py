@@ -85,7 +85,7 @@ def start(
             os.setsid()  # no terminal of the caller's to push input into (CVE-2017-5226)
             if "user" in creates:
                 become_root()
-            joined = set(joins.names if joins is not None else ())
+            joined = set(joins.kinds if joins is not None else ())
             done = arrange(
                 surroundings,
                 host_proc,
@@ -157,8 +157,8 @@ def _take_streams(streams: Streams, report: int) -> int:
 
 def _birth_name(joins: Handles | None, creates: t.Collection[str]) -> str:
     words = []
-    if joins is not None and joins.names:
-        words.append(f"join {', '.join(sorted(joins.names))}")
+    if joins is not None and joins.kinds:
+        words.append(f"join {', '.join(sorted(joins.kinds))}")
     if creates:
         words.append(f"create {', '.join(sorted(creates))}")
     return " and ".join(words) or "start a process"

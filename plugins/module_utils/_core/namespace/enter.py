@@ -46,7 +46,7 @@ def spawn(
     """
     # unshare(2) and setns(2) leave the caller outside of a pid or time namespace: a second
     # birth is needed there.
-    twice = bool(kinds.FOR_CHILDREN & {*creates, *(joins.names if joins else ())})
+    twice = bool(kinds.FOR_CHILDREN & {*creates, *(joins.kinds if joins else ())})
     if twice:
         # Without clone3(2) the second child is an orphan that must come back to us.
         processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)

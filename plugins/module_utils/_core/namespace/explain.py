@@ -44,7 +44,7 @@ def birth(error: OSError, *, joins: Handles | None, creates: t.Collection[str]) 
     call = error.call if isinstance(error, KernelError) else ""
     if call == "setns" and joins is not None:
         return setns(error, joins)
-    joins_pid = joins is not None and "pid" in joins.names
+    joins_pid = joins is not None and "pid" in joins.kinds
     if error.errno == errno.EINVAL and joins_pid and "pid" in creates:
         return _TWO_PID_NAMESPACES
     if error.errno == errno.ENOMEM and joins_pid:
@@ -225,7 +225,7 @@ def map_ids(error: OSError) -> Answer:
 def setns(error: OSError, joins: Handles) -> Answer:
     """Why setns(2) did not join these namespaces."""
     kind = error.arguments.get("kind", "") if isinstance(error, KernelError) else ""
-    names = [kind] if kind else sorted(joins.names)
+    names = [kind] if kind else sorted(joins.kinds)
     if error.errno == errno.ESRCH:
         return "the process has ended", "Name a living process."
     if error.errno == errno.EPERM:

@@ -33,7 +33,7 @@ class Handles:
         self._pidfd = pidfd
 
     @property
-    def names(self) -> t.Collection[str]:
+    def kinds(self) -> t.Collection[str]:
         """The kinds it joins."""
         return self._fds.keys()
 
@@ -152,8 +152,8 @@ class Target(Value):
             handles = self._open_file(self.namespace_path, names)
         else:
             handles = Handles({})
-        if needs and not self.is_host and self.pid is None and needs not in handles.names:
-            has = ", ".join(sorted(handles.names)) or "none"
+        if needs and not self.is_host and self.pid is None and needs not in handles.kinds:
+            has = ", ".join(sorted(handles.kinds)) or "none"
             handles.close()
             raise Refused(
                 f"{self} has no {needs} namespace (it has: {has})",

@@ -61,7 +61,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     handles = target.open(_list_of(given, "kinds"))
     _check_elsewhere(target, handles)
     create = _creation(_new_kinds(given))
-    if "pid" not in handles.names:
+    if "pid" not in handles.kinds:
         return _become(verb, program, passed, handles, argv, create)
 
     def body() -> int:
@@ -92,7 +92,7 @@ def _target(given: Given) -> tuple[Target, list[str]]:
 def _check_elsewhere(target: Target, handles: Handles) -> None:
     """Refuse a process or a file that leads nowhere: the program would run on the host."""
     own = proc.ids_of_process("self") if target.namespace is None else {}
-    if own and all(handles.id_of(kind) == own.get(kind) for kind in handles.names):
+    if own and all(handles.id_of(kind) == own.get(kind) for kind in handles.kinds):
         raise Refused(
             f"{target} lives in the namespaces of the host"
             if target.pid is not None
@@ -141,7 +141,7 @@ def _become(
             # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
             processes.prctl(processes.PR_SET_DUMPABLE, 0)
             import_guard.end()
-            actions.run(f"join {', '.join(sorted(handles.names))}", handles.join)
+            actions.run(f"join {', '.join(sorted(handles.kinds))}", handles.join)
         if create is not None:
             create()
         if not argv:

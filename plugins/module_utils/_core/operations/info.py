@@ -80,7 +80,7 @@ def ids_of(target: Target) -> set[int] | None:
         if ids:
             return ids
     with target.open() as handles:
-        return {handles.id_of(kind) for kind in handles.names}
+        return {handles.id_of(kind) for kind in handles.kinds}
 
 
 def _with_processes() -> dict[int, Namespace]:

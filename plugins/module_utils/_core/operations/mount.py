@@ -265,7 +265,7 @@ def _seen(
         request=request,
         sources=sources,
         host_devices=host_devices,
-        own_kinds=opened.handles.names,
+        own_kinds=opened.handles.kinds,
     )
     try:
         found: _Seen = opened.call(look)

@@ -75,7 +75,7 @@ def _from_inside(target: Target, path: str, usage: bool) -> list[Found]:
     with session.opened(target, check=True, lock_timeout=0) as opened:
         if opened.is_to_come:
             target.open()  # says that it does not exist
-        if "mnt" not in opened.handles.names:  # the caller's own
+        if "mnt" not in opened.handles.kinds:  # the caller's own
             return _look(opened.view(), path, usage)
         found: list[Found] = opened.call(lambda view: _look(view, path, usage))
         return found

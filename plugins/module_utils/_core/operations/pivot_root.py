@@ -146,7 +146,7 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
 
 def _check_is_not_ours(target: Target, handles: Handles) -> None:
     own = proc.ids_of_process("self", ["mnt"]).get("mnt")
-    if "mnt" not in handles.names or handles.id_of("mnt") == own:
+    if "mnt" not in handles.kinds or handles.id_of("mnt") == own:
         raise Refused(
             f"{target} is in the host's own mount namespace, whose root is not changed",
             "Name a target with a mount namespace of its own.",

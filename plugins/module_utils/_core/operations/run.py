@@ -139,7 +139,7 @@ def _run(
     *,
     check: bool,
 ) -> RunResult:
-    warden = request.timeout is not None and "pid" in handles.names
+    warden = request.timeout is not None and "pid" in handles.kinds
     if request.timeout is not None:
         descendants.adopt_orphans()
     begun = time.monotonic()
@@ -147,7 +147,7 @@ def _run(
     started = start.start(
         request.program,
         streams=pipes.streams,
-        joins=handles if handles.names else None,
+        joins=handles if handles.kinds else None,
         creates=request.creates,
         surroundings=request.surroundings,
         time_offsets=_offsets(request.time_offsets or ()),

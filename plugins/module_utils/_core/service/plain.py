@@ -107,7 +107,7 @@ class Plain:
         def prepare(pid: int) -> None:
             if "user" in spec.kinds:
                 id_map.parse("root", id_map.Caller.of_this_process()).write(pid)
-            lives_in.update(proc.ids_of_process(pid, {*handles.names, *spec.kinds}))
+            lives_in.update(proc.ids_of_process(pid, {*handles.kinds, *spec.kinds}))
             service_note.write(Note(spec, watch.identify(pid), lives_in))
 
         with self._streams() as streams, _open(spec) as handles:
@@ -230,7 +230,7 @@ def _open(spec: ServiceSpec) -> Handles:
     """
     handles = Target(namespace=spec.namespace).open()
     own = {"pid", "user"} & set(spec.kinds)
-    return handles.only([kind for kind in handles.names if kind not in own])
+    return handles.only([kind for kind in handles.kinds if kind not in own])
 
 
 def _tail(path: str, begin: int) -> str:
