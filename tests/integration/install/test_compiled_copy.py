@@ -24,7 +24,7 @@ PACKAGE = "ansible_collections.linux.namespaces.plugins.module_utils._core"
 # What a module imports: something of nsctl's, of a package of it, and something it does without.
 LOOK = f"""
 import json, sys
-import {PACKAGE}.mount.compare, {PACKAGE}.rootfs.in_use, {PACKAGE}.mount.explain_pivot
+import {PACKAGE}.mount.compare, {PACKAGE}.rootfs.in_use, {PACKAGE}.mount.explain.pivot
 from {PACKAGE} import nsctl
 from {PACKAGE}.install import sources
 from {PACKAGE}.startup import compiled_copy

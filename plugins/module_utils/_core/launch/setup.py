@@ -19,8 +19,9 @@ import typing as t
 from .. import actions
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
-from ..mount import attach, build, explain, observe, resolve, table
+from ..mount import attach, build, observe, resolve, table
 from ..mount.compare import Source
+from ..mount.explain import mount as explain
 from ..mount.plan import plan
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount

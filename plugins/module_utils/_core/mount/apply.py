@@ -20,8 +20,9 @@ from .. import actions
 from ..definition.layout import Layout
 from ..namespace import enter
 from ..namespace.target import Handles
-from . import attach, build, explain, idmap, observe
+from . import attach, build, idmap, observe
 from .changes import Change
+from .explain import mount as explain
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount

@@ -274,7 +274,7 @@ def _seen(
         error, index = unseen.args
         mount = request.wanted[index]
         # 4 ms to compile, for a failure.
-        from ..mount import explain
+        from ..mount.explain import mount as explain
 
         reason, hint = opened.call(lambda view: explain.mount(error, view, mount))
         raise StepFailed(f"look at {mount.path}", error, reason, hint) from unseen

@@ -18,7 +18,8 @@ from .. import actions
 from ..definition.layout import Layout, PivotNote, is_below
 from ..definition.steps import PivotStep
 from ..errors import Refused
-from ..mount import explain_pivot, resolve
+from ..mount import resolve
+from ..mount.explain import pivot as explain
 from ..mount.view import TargetView
 from ..namespace.target import Handles, Target
 from ..process import proc
@@ -197,7 +198,7 @@ def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
         )
     if not view.exists(request.new_root):
         raise _foreseen(
-            explain_pivot.Cause(
+            explain.Cause(
                 errno.ENOENT,
                 f"new_root {request.new_root} does not exist in {request.target}",
                 "Mount the new root there first, with linux.namespaces.ns_mount.",
@@ -209,7 +210,7 @@ def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
         if request.put_old:
             _check_put_old(view, request.put_old)
             put_old = stack.enter_context(view.opened(request.put_old))
-        cause = explain_pivot.new_root(view, fd, request.new_root, put_old=put_old)
+        cause = explain.new_root(view, fd, request.new_root, put_old=put_old)
         if cause is not None:
             raise _foreseen(cause)
         listed = files.place_of(fd).mount_id
@@ -217,7 +218,7 @@ def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
     return _Seen(view.layout.pivoted, note)
 
 
-def _foreseen(cause: explain_pivot.Cause) -> Refused:
+def _foreseen(cause: explain.Cause) -> Refused:
     """The failure that the system call would end in, told before anything is changed."""
     name = errno.errorcode[cause.errno]
     return Refused(cause.reason, cause.hint, syscall="pivot_root", errno=name)
@@ -226,16 +227,14 @@ def _foreseen(cause: explain_pivot.Cause) -> Refused:
 def _check_put_old(view: TargetView, put_old: str) -> None:
     if not view.exists(put_old):
         raise _foreseen(
-            explain_pivot.Cause(
+            explain.Cause(
                 errno.ENOENT, f"put_old {put_old} does not exist", "Make that directory first."
             )
         )
     with view.opened(put_old) as fd:
         if not resolve.is_directory(fd):
             raise _foreseen(
-                explain_pivot.Cause(
-                    errno.ENOTDIR, f"put_old {put_old} is not a directory", "Name one."
-                )
+                explain.Cause(errno.ENOTDIR, f"put_old {put_old} is not a directory", "Name one.")
             )
 
 
@@ -261,9 +260,7 @@ def _apply(view: TargetView, request: PivotRequest, seen: _Seen, name: str) -> N
     actions.run(
         name,
         change,
-        explain=lambda error: explain_pivot.pivot_root(
-            error, view, request.new_root, request.put_old
-        ),
+        explain=lambda error: explain.pivot_root(error, view, request.new_root, request.put_old),
     )
 
 

@@ -16,15 +16,15 @@ import errno
 import os
 import typing as t
 
-from .. import kinds
-from ..process import capabilities
-from . import explain_busy, explain_source
+from ... import kinds
+from ...process import capabilities
+from ..view import TargetView
+from ..wanted import WantedMount
+from . import busy, source
 from .failure import NOTHING, Failure
-from .view import TargetView
-from .wanted import WantedMount
 
 if t.TYPE_CHECKING:
-    from ..actions import Answer
+    from ...actions import Answer
 
 _NAME_MAX = 255
 
@@ -36,12 +36,12 @@ def mount(error: OSError, view: TargetView | None, wanted: WantedMount) -> Answe
     """
     failed = Failure(error, view, wanted)
     for look in (
-        explain_source.by_kernel_log,
-        explain_source.by_id_map,
+        source.by_kernel_log,
+        source.by_id_map,
         _by_number,
-        explain_source.by_source,
-        explain_busy.by_busy,
-        explain_busy.by_lock,
+        source.by_source,
+        busy.by_busy,
+        busy.by_lock,
         _by_rights,
         _by_path,
     ):

@@ -14,8 +14,8 @@ import os
 import time
 import typing as t
 
-from ..process import proc
-from ..syscalls import files
+from ...process import proc
+from ...syscalls import files
 
 _MOST = 5
 _SECONDS = 5.0

@@ -14,12 +14,12 @@ import contextlib
 import errno
 import typing as t
 
-from ..syscalls import files
-from . import resolve
-from .view import TargetView
+from ...syscalls import files
+from .. import resolve
+from ..view import TargetView
 
 if t.TYPE_CHECKING:
-    from ..actions import Answer
+    from ...actions import Answer
 
 
 class Cause(t.NamedTuple):

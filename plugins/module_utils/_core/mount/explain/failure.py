@@ -14,13 +14,13 @@ import os
 import stat
 import typing as t
 
-from ..errors import KernelError, Refused
-from ..process import proc
-from ..syscalls import files
-from . import table
-from .table import Mount
-from .view import TargetView, open_host_proc
-from .wanted import WantedMount
+from ...errors import KernelError, Refused
+from ...process import proc
+from ...syscalls import files
+from .. import table
+from ..table import Mount
+from ..view import TargetView, open_host_proc
+from ..wanted import WantedMount
 
 # A cause (reason, hint) that was not found.
 NOTHING = ("", "")

@@ -15,13 +15,13 @@ import errno
 import os
 import typing as t
 
-from .. import kinds
-from ..syscalls import namespaces
-from . import table
+from ... import kinds
+from ...syscalls import namespaces
+from .. import table
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
-    from ..actions import Answer
+    from ...actions import Answer
 
 
 def by_kernel_log(failed: Failure) -> Answer:

@@ -14,13 +14,14 @@ import errno
 import os
 import typing as t
 
-from ..process import capabilities
-from . import in_use, options
+from ...process import capabilities
+from .. import options
+from ..table import Mount
+from . import in_use
 from .failure import NOTHING, Failure
-from .table import Mount
 
 if t.TYPE_CHECKING:
-    from ..actions import Answer
+    from ...actions import Answer
 
 _CHANGES = ("mount", "mount_setattr", "fsconfig", "fspick")
 
