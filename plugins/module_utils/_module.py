@@ -16,7 +16,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._core.errors import KernelError, Refused, StepFailed, sentence
-from ._core.mount import table as mount_table
+from ._core.mount import table
 from ._core.namespace import pins
 from ._core.namespace.target import Target
 
@@ -28,7 +28,7 @@ TARGET_OPTIONS: dict[str, t.Any] = {
 TARGET_EXCLUSIVE = [("namespace", "pid", "namespace_path")]
 
 # A mount as ns_mount and ns_mount_info return it.
-shown_mount = mount_table.as_data
+shown_mount = table.as_data
 
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0

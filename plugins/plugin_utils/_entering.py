@@ -115,7 +115,7 @@ class Way(t.NamedTuple):
         return [f"--path={self.path}", *words]
 
     def _through_nsenter(self) -> str:
-        """A script that does what `nsctl exec` does, with its checks (targets.Target)."""
+        """A script that does what `nsctl exec` does, with its checks (namespace/target.py)."""
         return " ".join(
             [
                 f'[ "$(id -u)" = 0 ] || {_fail("this takes root")};',

@@ -65,7 +65,7 @@ def start(
     ``joins``, ``creates``, ``time_offsets`` and ``prepare`` are those of enter.spawn();
     ``surroundings`` are arranged in the new namespaces. ``reason_not_to`` is called in the
     program's root and working directory; what it answers is raised as NotStarted, unless it is
-    empty. ``may_make_paths`` is that of surroundings.arrange(). With ``warden`` the child is
+    empty. ``may_make_paths`` is that of setup.arrange(). With ``warden`` the child is
     one (descendants.py), and the program the child of that.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,

@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import typing as t
@@ -47,31 +48,21 @@ class Mounter:
 
     def attach(self, wanted: WantedMount) -> None:
         """Mount it on its path. Raises KernelError, Refused."""
-        tree = self._built(wanted)
-        try:
-            self._make_place(wanted, tree.fd)
-            with self._view.opened(wanted.path) as target:
-                detached.move_mount(tree.fd, target)
-            self._settle(wanted, tree)
-        finally:
-            os.close(tree.fd)
+        with self._new(wanted) as tree:
+            self._make_place(wanted, tree)
+            self._move(tree, wanted.path)
 
     def replace(self, wanted: WantedMount) -> None:
         """Mount it in place of what is mounted on its path. Raises KernelError, Refused."""
-        tree = self._built(wanted)
-        try:
+        with self._new(wanted) as tree:
             with self._view.opened(wanted.path) as top:
                 # A locked one came with the user namespace, and can only be covered.
                 locked = self._is_locked(top)
-                beneath = not locked and self._slide_beneath(tree.fd, top)
+                beneath = not locked and self._slide_beneath(tree, top)
             if not beneath:
                 if not locked:
                     self._detach_all(wanted.path)
-                with self._view.opened(wanted.path) as target:
-                    detached.move_mount(tree.fd, target)
-            self._settle(wanted, tree)
-        finally:
-            os.close(tree.fd)
+                self._move(tree, wanted.path)
 
     def unstack(self, path: str) -> None:
         """Leave the topmost of the mounts on the path alone there. Raises KernelError, Refused."""
@@ -90,8 +81,7 @@ class Mounter:
                 tree = detached.open_tree(fd, "", recursive=True)
             try:
                 self._detach_all(path)
-                with self._view.opened(path) as target:
-                    detached.move_mount(tree, target)
+                self._move(tree, path)
             finally:
                 os.close(tree)
             break
@@ -128,13 +118,25 @@ class Mounter:
         with self._view.opened(path) as fd:
             self._set_propagation(fd, word)
 
+    @contextlib.contextmanager
+    def _new(self, wanted: WantedMount) -> t.Iterator[int]:
+        """The detached mount, for the block to attach it."""
+        tree = self._trees.get(wanted.path) or self._built(wanted)
+        try:
+            yield tree.fd
+            self._settle(wanted, tree)
+        finally:
+            os.close(tree.fd)
+
     def _built(self, wanted: WantedMount) -> build.Tree:
-        if wanted.path in self._trees:
-            return self._trees[wanted.path]
         if not wanted.options.bind:
             return build.build(wanted)
         with self._view.opened(wanted.src) as fd:
             return build.clone(fd, wanted, source=self._source(fd))
+
+    def _move(self, tree: int, path: str) -> None:
+        with self._view.opened(path) as target:
+            detached.move_mount(tree, target)
 
     def _source(self, fd: int) -> Source:
         return observe.source_of(fd, Table(self._view.mounts()).by_id)

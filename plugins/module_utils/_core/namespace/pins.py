@@ -7,8 +7,8 @@
     /run/linux-namespaces/          a private tmpfs: gone after a reboot, as namespaces are
         .locks/web                  held while something about "web" is changed
         web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
-        web/state.json              what is true until the reboot (definition.py)
-        web/services/nginx.json     what supervisor "none" started (service.py)
+        web/state.json              what is true until the reboot (definition/file.py)
+        web/services/nginx.json     what supervisor "none" started (definition/service_note.py)
     /var/log/linux-namespaces/web/  what such services write
 
 PRIVATE to the collection linux.namespaces.

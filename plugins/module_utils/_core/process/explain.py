@@ -18,7 +18,9 @@ import stat
 from ..errors import KernelError
 from . import executable
 
-Answer = tuple[str, str]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..actions import Answer
 
 
 def identity(error: OSError) -> Answer:
