@@ -18,7 +18,7 @@ from .. import actions, kinds
 from ..definition.layout import Layout
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
-from ..mount import loop, observe, table
+from ..mount import observe, table
 from ..mount.compare import Observed, Source, is_as_wanted
 from ..mount.table import Mount, Table
 from ..mount.view import TargetView
@@ -227,6 +227,9 @@ def _host_sources(
 
 def _of_image(source: Source, fd: int) -> Source:
     """What a mount of the image shows, which is the open file."""
+    # Little to compile, but all of it for images alone.
+    from ..mount import loop
+
     return source._replace(is_directory=True, devices=tuple(loop.devices_of(fd)))
 
 
