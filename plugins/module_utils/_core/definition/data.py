@@ -40,7 +40,7 @@ class Fields:
                 raise ValueError(f"{self._what} has no {key}")
             return default
         value = self._left.pop(key)
-        if kind is float and type(value) is int:
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         # To Python true is a whole number as well.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

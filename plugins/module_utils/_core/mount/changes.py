@@ -154,8 +154,7 @@ class SetFlags(Change):
 
     @property
     def _attributes(self) -> int:
-        assert self.found.attributes is not None
-        return self.found.attributes
+        return self.found.attributes or 0  # never None: there would be nothing to set
 
     @property
     def name(self) -> str:
