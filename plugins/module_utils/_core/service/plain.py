@@ -26,7 +26,7 @@ from ..definition.service import (
     signal_number,
 )
 from ..definition.service_note import Note
-from ..errors import Refused
+from ..errors import KernelError, Refused
 from ..launch import start
 from ..launch.setup import Surroundings
 from ..namespace import id_map
@@ -121,15 +121,19 @@ class Plain:
                 prepare=prepare,
             )
             process = watch.identify(started.pid)
-            if not ready.is_up(self._request.spec.ready, process):
+            try:
+                if ready.is_up(self._request.spec.ready, process):
+                    return
                 why = "is not ready" if watch.is_alive(process) else "ended"
                 lines = _tail(self._log, begin)
-                self._end(Note(spec, process, lives_in))
                 raise Refused(
                     f"service {spec.name} {why}: {lines or 'it wrote nothing'}",
                     f"Its output is in {self._log}.",
                     log=lines,
                 )
+            except (Refused, KernelError):
+                self._end(Note(spec, process, lives_in))
+                raise
 
     def stop(self) -> None:
         if self._note is not None:

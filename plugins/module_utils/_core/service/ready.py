@@ -26,6 +26,8 @@ from ..process.watch import Running
 
 # How long a program is watched that nothing else shows to be up: what cannot run ends at once.
 _FIRST_SECONDS = 0.2
+# How long a program that can no longer be joined is given to have ended.
+_LAST_SECONDS = 1.0
 
 
 def is_up(ready: Ready, process: Running) -> bool:
@@ -64,7 +66,9 @@ def _wait_inside(
                 joins=handles,
             )
         except (Refused, KernelError):
-            if watch.is_alive(process):
+            # A process that ends leaves its namespaces some time before it counts as ended
+            # (do_exit in kernel/exit.c: the longer, the more mounts die with it).
+            if not ends_within(_LAST_SECONDS):
                 raise
             return False  # it ended before it was joined
         return found

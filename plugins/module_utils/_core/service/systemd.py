@@ -19,7 +19,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..actions import Action
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD
-from ..errors import Refused
+from ..errors import KernelError, Refused
 from ..install import systemctl
 from ..install.systemctl import SystemctlFailed
 from ..namespace import pins
@@ -135,20 +135,24 @@ class Systemd:
         began = time.time()
         with contextlib.suppress(SystemctlFailed):  # what became of it is looked at
             systemctl.run("start", self._name)
-        process = self._program()
-        if process is not None and (asked.ready.notify or ready.is_up(asked.ready, process)):
-            return
-        seen = self._unit()
-        is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
-        lines = self._written_since(began)
-        with contextlib.suppress(SystemctlFailed):
-            systemctl.run("stop", self._name)
-        raise Refused(
-            f"service {asked.name} {'is not ready' if is_late else 'ended'}: "
-            f"{lines or 'it wrote nothing'}",
-            self._hint,
-            log=lines,
-        )
+        try:
+            process = self._program()
+            if process is not None and (asked.ready.notify or ready.is_up(asked.ready, process)):
+                return
+            seen = self._unit()
+            is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
+            lines = self._written_since(began)
+            raise Refused(
+                f"service {asked.name} {'is not ready' if is_late else 'ended'}: "
+                f"{lines or 'it wrote nothing'}",
+                self._hint,
+                log=lines,
+            )
+        except (Refused, KernelError):
+            # Otherwise systemd starts it again and again, and the next task takes it for up.
+            with contextlib.suppress(SystemctlFailed):
+                systemctl.run("stop", self._name)
+            raise
 
     def stop(self) -> None:
         systemctl.run("stop", self._name)
