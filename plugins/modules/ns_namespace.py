@@ -210,11 +210,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     namespace,
@@ -283,6 +282,20 @@ def request_of(params: t.Mapping[str, t.Any]) -> namespace.NamespaceRequest:
     )
 
 
+def settle_nsctl(module: AnsibleModule) -> list[str]:
+    """Have nsctl on the host as long as it is needed; return what was done for it."""
+    is_recorded = module.params["state"] == "present" and module.params["persistent"]
+    if not is_recorded and not host_paths.has_nsctl():
+        return []
+    # A sixth of what there is to compile, on a host that has nothing compiled.
+    from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+    from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+
+    return host_command.settle(
+        nsctl, module.params["name"], is_recorded=is_recorded, check=module.check_mode
+    )
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
@@ -296,12 +309,7 @@ def main() -> None:
             )
         else:
             result = namespace.present(request_of(params), check=module.check_mode)
-        actions = result.actions + host_command.settle(
-            nsctl,
-            params["name"],
-            is_recorded=params["state"] == "present" and params["persistent"],
-            check=module.check_mode,
-        )
+        actions = result.actions + settle_nsctl(module)
         for warning in result.warnings:
             module.warn(warning)
         module.exit_json(

@@ -4,11 +4,13 @@
 
 import os
 
-from .startup import LIBRARY
-
 _archive = getattr(__spec__.loader, "archive", "")  # of a zipimport.zipimporter
-# On a host without nsctl there is nothing to look for, and a task should not pay for it.
-if _archive and os.path.isdir(LIBRARY):
-    from .startup import compiled_copy
+if _archive:
+    from .startup import LIBRARY, sent_archive
 
-    compiled_copy.take_the_place_of(__name__, _archive)
+    sent_archive.compile_once(__path__)
+    # On a host without nsctl there is nothing to look for, and a task should not pay for it.
+    if os.path.isdir(LIBRARY):
+        from .startup import compiled_copy
+
+        compiled_copy.take_the_place_of(__name__, _archive)

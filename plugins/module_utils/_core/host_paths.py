@@ -10,15 +10,25 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import os
+
 from .errors import Refused
+from .startup import LIBRARY
 
 # See pins.py for what is in it.
 BASE = "/run/linux-namespaces"
 LOGS = "/var/log/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
+# Starts it at boot: see install/boot_unit.py.
+BOOT_UNIT = "/etc/systemd/system/linux-namespaces.service"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
+
+
+def has_nsctl() -> bool:
+    """Whether the host has nsctl, or what a killed run left of it."""
+    return any(os.path.lexists(path) for path in (COMMAND, LIBRARY, BOOT_UNIT))
 
 
 def is_name(name: str) -> bool:

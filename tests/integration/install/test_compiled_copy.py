@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which code a module runs that Ansible has sent: the host's copy where it is the same."""
+"""Which code a module runs that Ansible has sent: the host's copy where it is the same.
+
+What it does not have is compiled each time, but once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,20 @@ whole = compiled_copy.in_step
 files = {{name[len("{PACKAGE}."):]: sys.modules[name].__file__ for name in names}}
 print(json.dumps([whole, files, sorted(sources.of(nsctl))]))
 """
-Sent = t.Callable[..., None]
+# What Python compiles meanwhile, and what is the same in another way of asking for it.
+COMPILED = f"""
+import collections, inspect, json, pkgutil
+compiled = collections.Counter()
+sys.addaudithook(lambda event, given: event == "compile" and compiled.update([str(given[1])]))
+from {PACKAGE} import nsctl
+from {PACKAGE}.mount import compare, explain
+assert explain.__path__ == [explain.__file__.rpartition("/")[0]], explain.__path__
+assert inspect.getsource(compare) == pkgutil.get_data(compare.__name__, "compare.py").decode()
+try:
+    from {PACKAGE}.mount import nonesuch
+except ImportError:
+    print(json.dumps([compare.__file__, explain.__file__, compiled]))
+"""
 
 
 @pytest.fixture
@@ -49,24 +65,31 @@ def library() -> t.Iterator[pathlib.Path]:
     shutil.rmtree(LIBRARY)
 
 
+def send(archive: pathlib.Path, changed: str = "", without: str = "") -> None:
+    """Make an archive of the sources, as Ansible does."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as entries:
+        for number in range(1, PACKAGE.count(".") + 1):
+            folder = "/".join(PACKAGE.split(".")[:number])
+            entries.writestr(f"{folder}/__init__.py", "")
+        for path in sorted(CORE.rglob("*.py")):
+            name = str(path.relative_to(CORE))
+            text = path.read_text() + ("# changed\n" if name == changed else "")
+            if name != without:
+                entries.writestr(f"{PACKAGE.replace('.', '/')}/{name}", text)
+
+
+def run_with(archive: pathlib.Path, script: str) -> t.Any:
+    """What a Python prints that imports from the archive."""
+    words = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(archive)!r})\n{script}"]
+    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+
 class Look:
     """What a process saw that imports from an archive with everything but ``without``."""
 
     def __init__(self, archive: pathlib.Path, changed: str = "", without: str = "") -> None:
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as entries:
-            for number in range(1, PACKAGE.count(".") + 1):
-                folder = "/".join(PACKAGE.split(".")[:number])
-                entries.writestr(f"{folder}/__init__.py", "")
-            for path in sorted(CORE.rglob("*.py")):
-                name = str(path.relative_to(CORE))
-                text = path.read_text() + ("# changed\n" if name == changed else "")
-                if name != without:
-                    entries.writestr(f"{PACKAGE.replace('.', '/')}/{name}", text)
-        script = f"import sys; sys.path.insert(0, {str(archive)!r})\n{LOOK}"
-        done = subprocess.run(
-            [sys.executable, "-c", script], check=True, capture_output=True, text=True
-        )
-        self.in_step, self.files, self.carried = json.loads(done.stdout)
+        send(archive, changed, without)
+        self.in_step, self.files, self.carried = run_with(archive, LOOK)
         self.from_archive = {
             name for name, file in self.files.items() if file.startswith(str(archive))
         }
@@ -77,7 +100,7 @@ def test_what_the_host_has_comes_from_there(library: pathlib.Path, tmp_path: pat
     assert look.in_step == str(library)
     assert look.files["mount.compare"] == f"{library}/_core/mount/compare.py"
     # What did this.
-    assert look.from_archive == {"startup", "startup.compiled_copy"}
+    assert look.from_archive == {"startup", "startup.compiled_copy", "startup.sent_archive"}
     assert look.carried == sorted(sources.of(nsctl))
 
 
@@ -129,3 +152,19 @@ def test_without_nsctl_everything_comes_from_the_archive(tmp_path: pathlib.Path)
     assert not LIBRARY.exists()
     look = Look(tmp_path / "sent.zip")
     assert look.from_archive == set(look.files)
+
+
+def test_what_comes_from_the_archive_is_compiled_once(tmp_path: pathlib.Path) -> None:
+    archive = tmp_path / "sent.zip"
+    send(archive)
+    module, package, compiled = run_with(archive, COMPILED)
+    core = f"{archive}/{PACKAGE.replace('.', '/')}"
+    assert module == f"{core}/mount/compare.py"
+    assert package == f"{core}/mount/explain/__init__.py"
+    # What sees to it, and what that lies in.
+    first = {
+        f"{core}/{name}.py" for name in ("__init__", "startup/__init__", "startup/sent_archive")
+    }
+    ours = {name: number for name, number in compiled.items() if name.startswith(core)}
+    assert len(ours) > 10
+    assert {name for name, number in ours.items() if number > 1} == first

@@ -12,14 +12,15 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .. import host_paths
 from ..actions import Action
 from ..host_paths import COMMAND
 from ..storage import atomic
 from . import ours, systemctl
 from .systemctl import SystemctlFailed
 
-NAME = "linux-namespaces.service"
-PATH = f"{systemctl.UNITS}/{NAME}"
+PATH = host_paths.BOOT_UNIT
+NAME = os.path.basename(PATH)
 # What `systemctl enable` makes of WantedBy=.
 _ENABLED = f"{systemctl.UNITS}/multi-user.target.wants/{NAME}"
 

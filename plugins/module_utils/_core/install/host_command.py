@@ -29,6 +29,7 @@ import time
 import types
 import typing as t
 
+from .. import host_paths
 from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
@@ -79,7 +80,7 @@ def absent(*, check: bool, without: str = "") -> list[str]:
 
     Returns and raises what settle() does.
     """
-    if not any(os.path.lexists(path) for path in (COMMAND, LIBRARY, boot_unit.PATH)):
+    if not host_paths.has_nsctl():
         return []
     with contextlib.nullcontext() if check else _lock():
         # Under the lock: whoever records a definition looks for nsctl afterwards.
