@@ -90,9 +90,10 @@ class Definition(Value):
         indexes = [places.index(do, path) for path in named]
         return [None if index is None else every[index] for index in indexes]
 
-    def lasts(self, step: Step) -> bool:
-        """Whether this very step is one of those that outlive a reboot."""
-        return any(each is step for each in self.steps)
+    def lasting(self) -> t.Callable[[Step], bool]:
+        """What answers whether a very step of this is one of those that outlive a reboot."""
+        kept = {id(step) for step in self.steps}
+        return lambda step: id(step) in kept
 
     def with_step(self, step: Step, *, persistent: bool) -> Definition:
         """This definition with the step: in its old place when it changes one, else last."""
@@ -116,8 +117,9 @@ class Definition(Value):
         for do, path, new in changes:
             index = places.index(do, path)
             if new is not None and index is not None and every[index][1] == lasts:
-                if not isinstance(new, PivotStep):
-                    new = new.replace(path=every[index][0].path)
+                there = every[index][0].path
+                if not isinstance(new, PivotStep) and new.path != there:
+                    new = new.replace(path=there)
                 every[index] = (new, lasts)
                 continue
             if index is not None:

@@ -87,8 +87,9 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
     view = look(current)
+    lasts = current.lasting()
     for batch in _batches(current, view.pivoted if view is not None else ()):
-        persistent = None if current.lasts(batch[0]) else False
+        persistent = None if lasts(batch[0]) else False
         how = _How(Target(namespace=current.name), persistent, check, timeout)
         actions += _TAKE[type(batch[0])](batch, how)
     return actions
@@ -97,8 +98,10 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
 def _batches(definition: Definition, pivoted: t.Collection[str]) -> t.Iterator[list[Step]]:
     """The steps that can be carried out, in order; neighbouring mounts go together."""
 
+    lasts = definition.lasting()
+
     def together(step: Step) -> t.Any:
-        return (True, definition.lasts(step)) if isinstance(step, MountStep) else id(step)
+        return (True, lasts(step)) if isinstance(step, MountStep) else id(step)
 
     for _key, group in itertools.groupby(definition.within_reach(pivoted), together):
         yield list(group)

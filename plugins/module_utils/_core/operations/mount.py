@@ -239,10 +239,9 @@ def _recorded(
     """What the definition has for each of the wanted mounts."""
     if definition is None:
         return [None] * len(wanted)
+    lasts = definition.lasting()
     found = definition.find_all(MountStep.do, [mount.path for mount in wanted])
-    return [
-        (step, definition.lasts(step)) if isinstance(step, MountStep) else None for step in found
-    ]
+    return [(step, lasts(step)) if isinstance(step, MountStep) else None for step in found]
 
 
 class _Unseen(Exception):
