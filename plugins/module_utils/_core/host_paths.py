@@ -19,8 +19,9 @@ from .startup import LIBRARY
 BASE = "/run/linux-namespaces"
 LOGS = "/var/log/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
-# Starts it at boot: see install/boot_unit.py.
-BOOT_UNIT = "/etc/systemd/system/linux-namespaces.service"
+# Where the host's own units lie, and the one that starts it at boot: see install/boot_unit.py.
+UNITS = "/etc/systemd/system"
+BOOT_UNIT = f"{UNITS}/linux-namespaces.service"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64

@@ -12,17 +12,16 @@ from __future__ import annotations
 import contextlib
 import os
 
-from .. import host_paths
 from ..actions import Action
-from ..host_paths import COMMAND
+from ..host_paths import BOOT_UNIT, COMMAND, UNITS
 from ..storage import atomic
 from . import ours, systemctl
 from .systemctl import SystemctlFailed
 
-PATH = host_paths.BOOT_UNIT
+PATH = BOOT_UNIT
 NAME = os.path.basename(PATH)
 # What `systemctl enable` makes of WantedBy=.
-_ENABLED = f"{systemctl.UNITS}/multi-user.target.wants/{NAME}"
+_ENABLED = f"{UNITS}/multi-user.target.wants/{NAME}"
 
 # Without ordering by network-online.target: a definition that mounts from the network says so
 # by a drop-in. KillMode: the holder of a pid namespace stays when another definition fails.

@@ -29,15 +29,14 @@ import time
 import types
 import typing as t
 
-from .. import host_paths
 from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
-from ..host_paths import COMMAND
+from ..host_paths import COMMAND, UNITS, has_nsctl
 from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
 from ..syscalls import trees
-from . import boot_unit, ours, sources, systemctl
+from . import boot_unit, ours, sources
 
 _LOCK_TIMEOUT = 60.0
 # The host's own first: a virtual environment may be gone at the next boot.
@@ -80,7 +79,7 @@ def absent(*, check: bool, without: str = "") -> list[str]:
 
     Returns and raises what settle() does.
     """
-    if not host_paths.has_nsctl():
+    if not has_nsctl():
         return []
     with contextlib.nullcontext() if check else _lock():
         # Under the lock: whoever records a definition looks for nsctl afterwards.
@@ -99,7 +98,7 @@ def _is_needed(without: str) -> bool:
 
 def _unit_files() -> t.Iterator[str]:
     """The units and drop-ins of this host, which may start programs through nsctl."""
-    for above, _folders, names in os.walk(systemctl.UNITS):
+    for above, _folders, names in os.walk(UNITS):
         for name in names:
             if name.endswith((".service", ".conf")):
                 yield f"{above}/{name}"

@@ -15,9 +15,6 @@ import subprocess
 
 from ..errors import Refused
 
-# Where the host's own units lie.
-UNITS = "/etc/systemd/system"
-
 
 class SystemctlFailed(Refused):
     """systemctl did not do what it was asked for: the reason has its words."""

@@ -154,7 +154,9 @@ class SetFlags(Change):
 
     @property
     def _attributes(self) -> int:
-        return self.found.attributes or 0  # never None: there would be nothing to set
+        if self.found.attributes is None:  # none is not 0, which clears them all
+            raise ValueError(f"there are no flags to set of {self.path}")
+        return self.found.attributes
 
     @property
     def name(self) -> str:

@@ -87,24 +87,26 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
     view = look(current)
-    lasts = current.lasting()
-    for batch in _batches(current, view.pivoted if view is not None else ()):
-        persistent = None if lasts(batch[0]) else False
-        how = _How(Target(namespace=current.name), persistent, check, timeout)
+    for lasts, batch in _batches(current, view.pivoted if view is not None else ()):
+        how = _How(Target(namespace=current.name), None if lasts else False, check, timeout)
         actions += _TAKE[type(batch[0])](batch, how)
     return actions
 
 
-def _batches(definition: Definition, pivoted: t.Collection[str]) -> t.Iterator[list[Step]]:
-    """The steps that can be carried out, in order; neighbouring mounts go together."""
+def _batches(
+    definition: Definition, pivoted: t.Collection[str]
+) -> t.Iterator[tuple[bool, list[Step]]]:
+    """The steps that can be carried out, in order, and whether they outlive a reboot.
 
+    Neighbouring mounts go together.
+    """
     lasts = definition.lasting()
 
-    def together(step: Step) -> t.Any:
-        return (True, lasts(step)) if isinstance(step, MountStep) else id(step)
+    def together(step: Step) -> tuple[bool, int]:
+        return lasts(step), 0 if isinstance(step, MountStep) else id(step)
 
-    for _key, group in itertools.groupby(definition.within_reach(pivoted), together):
-        yield list(group)
+    for (is_lasting, _each), group in itertools.groupby(definition.within_reach(pivoted), together):
+        yield is_lasting, list(group)
 
 
 class _How(t.NamedTuple):

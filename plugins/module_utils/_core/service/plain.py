@@ -26,7 +26,7 @@ from ..definition.service import (
     signal_number,
 )
 from ..definition.service_note import Note
-from ..errors import KernelError, Refused
+from ..errors import Refused
 from ..launch import start
 from ..launch.setup import Surroundings
 from ..namespace import id_map
@@ -124,14 +124,13 @@ class Plain:
             try:
                 if ready.is_up(self._request.spec.ready, process):
                     return
-                why = "is not ready" if watch.is_alive(process) else "ended"
-                lines = _tail(self._log, begin)
-                raise Refused(
-                    f"service {spec.name} {why}: {lines or 'it wrote nothing'}",
-                    f"Its output is in {self._log}.",
-                    log=lines,
+                raise ready.failed(
+                    spec.name,
+                    is_late=watch.is_alive(process),
+                    lines=_tail(self._log, begin),
+                    hint=f"Its output is in {self._log}.",
                 )
-            except (Refused, KernelError):
+            except BaseException:
                 self._end(Note(spec, process, lives_in))
                 raise
 

@@ -53,6 +53,15 @@ def is_up(ready: Ready, process: Running) -> bool:
     return not watch.wait_for_end(process, timeout=_FIRST_SECONDS)
 
 
+def failed(name: str, *, is_late: bool, lines: str, hint: str) -> Refused:
+    """Why service ``name`` is not up, with the last ``lines`` that its program wrote."""
+    return Refused(
+        f"service {name} {'is not ready' if is_late else 'ended'}: {lines or 'it wrote nothing'}",
+        hint,
+        log=lines,
+    )
+
+
 def _wait_inside(
     is_there: t.Callable[[], bool], ready: Ready, process: Running, kinds: t.Collection[str]
 ) -> bool:

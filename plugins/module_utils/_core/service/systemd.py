@@ -19,7 +19,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..actions import Action
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD
-from ..errors import KernelError, Refused
+from ..errors import Refused
 from ..install import systemctl
 from ..install.systemctl import SystemctlFailed
 from ..namespace import pins
@@ -66,7 +66,7 @@ class Systemd:
     def __init__(self, request: ServiceRequest) -> None:
         self._request = request
         self._name = systemd_unit.file_name(request.spec.namespace, request.spec.name)
-        self._path = f"{systemctl.UNITS}/{self._name}"
+        self._path = f"{host_paths.UNITS}/{self._name}"
         self._hint = f"Its output is in the journal: journalctl --unit {self._name}."
         self._seen = _NONE
 
@@ -142,13 +142,8 @@ class Systemd:
             seen = self._unit()
             is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
             lines = self._written_since(began)
-            raise Refused(
-                f"service {asked.name} {'is not ready' if is_late else 'ended'}: "
-                f"{lines or 'it wrote nothing'}",
-                self._hint,
-                log=lines,
-            )
-        except (Refused, KernelError):
+            raise ready.failed(asked.name, is_late=is_late, lines=lines, hint=self._hint)
+        except BaseException:
             # Otherwise systemd starts it again and again, and the next task takes it for up.
             with contextlib.suppress(SystemctlFailed):
                 systemctl.run("stop", self._name)
