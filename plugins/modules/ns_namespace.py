@@ -30,6 +30,9 @@ options:
       - V(present) creates or changes it. V(absent) removes it with everything that is kept for it, also the output of
         its services.
       - The namespaces end when no process lives in them, and their mounts with them.
+      - One that has to be created anew, as after a reboot, gets the mounts, root file systems and pivots that its
+        definition has. Where that fails there is a warning, and nothing enters it until later tasks, or C(nsctl up),
+        have completed it.
     type: str
     choices: [present, absent]
     default: present
@@ -218,6 +221,10 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds impor
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     namespace,
     namespace_removal,
+    namespace_state,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations.namespace_state import (
+    NamespaceResult,
 )
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -296,6 +303,20 @@ def settle_nsctl(module: AnsibleModule) -> list[str]:
     )
 
 
+def completed(result: NamespaceResult, module: AnsibleModule) -> NamespaceResult:
+    """The namespace with the steps that it has in its definition, as far as they can be taken."""
+    # A third of what there is to compile, for one that was there before.
+    from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import restore
+
+    name = module.params["name"]
+    actions, why = restore.complete(name, check=module.check_mode, timeout=_module.LOCK_TIMEOUT)
+    warnings = [f"Namespace {name} is closed until all of it is there. {why}"] if why else []
+    facts = result.namespace if module.check_mode else namespace_state.describe(name)
+    return result._replace(
+        actions=result.actions + actions, warnings=result.warnings + warnings, namespace=facts
+    )
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
@@ -309,6 +330,8 @@ def main() -> None:
             )
         else:
             result = namespace.present(request_of(params), check=module.check_mode)
+            if result.incomplete:
+                result = completed(result, module)
         actions = result.actions + settle_nsctl(module)
         for warning in result.warnings:
             module.warn(warning)

@@ -22,6 +22,13 @@ options:
     type: list
     elements: str
     choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
+  incomplete:
+    description:
+      - Whether a named namespace is entered as well that is not what its definition says, be it that it could not be
+        brought up or that a run which builds it was cut short. What is missing of it, up to its root, is the host's
+        there.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - linux.namespaces._program
   - linux.namespaces._attributes
@@ -174,6 +181,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
         program=_command.program_of(params, own_root=joins_mnt),
         target=target,
         joins=joins,
+        incomplete=params["incomplete"],
         stdin=_command.stdin_of(params),
         unless_exists=params["creates"],
         only_if_exists=params["removes"],
@@ -187,6 +195,7 @@ def main() -> None:
             **_command.OPTIONS,
             **_module.TARGET_OPTIONS,
             "kinds": {"type": "list", "elements": "str", "choices": list(kinds.NAMES)},
+            "incomplete": {"type": "bool", "default": False},
         },
         mutually_exclusive=[*_command.EXCLUSIVE, *_module.TARGET_EXCLUSIVE],
         required_one_of=_command.REQUIRED_ONE_OF,

@@ -21,7 +21,7 @@ def inside(
 ) -> t.Any:
     """Call the function in a child that has joined the named namespace, or some kinds of it."""
     try:
-        with Target(namespace=name).open(kinds) as handles:
+        with Target(namespace=name).open(kinds, closed_too=True) as handles:
             return enter.run_inside(function, joins=handles)
     finally:
         leave_orphans_to_init()
@@ -57,7 +57,7 @@ def living(name: str, kinds: t.Sequence[str] | None = None) -> t.Iterator[int]:
     parent = os.fork()
     if parent == 0:
         os.close(told)
-        with Target(namespace=name).open(kinds) as handles:
+        with Target(namespace=name).open(kinds, closed_too=True) as handles:
             child = enter.spawn(_wait_for_ever, joins=handles)
         os.write(tell, f"{child}\n".encode())
         os.waitpid(child, 0)

@@ -17,6 +17,8 @@ from .startup import LIBRARY
 
 # See pins.py for what is in it.
 BASE = "/run/linux-namespaces"
+# Where a named namespace is kept that nobody may enter: see namespace/gate.py.
+CLOSED = f"{BASE}/.closed"
 LOGS = "/var/log/linux-namespaces"
 COMMAND = "/usr/local/sbin/nsctl"
 # Where the host's own units lie, and the one that starts it at boot: see install/boot_unit.py.
@@ -50,10 +52,26 @@ def checked_name(name: str) -> str:
 
 
 def directory(name: str) -> str:
-    """The directory of the named namespace ``name``."""
+    """The directory of the named namespace ``name``, for all who enter it."""
     return f"{BASE}/{checked_name(name)}"
+
+
+def closed_directory(name: str) -> str:
+    """Its directory while it is not whole, and so out of their reach."""
+    return f"{CLOSED}/{checked_name(name)}"
+
+
+def kept_in(name: str) -> str:
+    """Its directory as it is now, for who holds its lock or only looks."""
+    closed = closed_directory(name)
+    return closed if os.path.isdir(closed) else directory(name)
+
+
+def is_kept(name: str) -> bool:
+    """Whether it has a directory."""
+    return os.path.isdir(kept_in(name))
 
 
 def services(name: str) -> str:
     """The directory of the notes of its services."""
-    return f"{directory(name)}/services"
+    return f"{kept_in(name)}/services"

@@ -16,7 +16,11 @@ from tasks import RunTasks, examples_of
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    gate,
+    lock,
+    pins,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NOBODY = 65534
@@ -216,6 +220,7 @@ def test_targets(
         with lock.held(name, timeout=5):
             pins.prepare(name)
             pins.pin(name, "mnt", process.pid)
+            gate.open_up(name)
         expected = mounts_of(run_module("ns_mount_info", {"pid": process.pid}))
         assert expected[-1]["src"] == "only-here"
         for target in (
@@ -274,6 +279,7 @@ def test_a_plain_user_may_not_enter_a_named_namespace(
         with lock.held(name, timeout=5):
             pins.prepare(name)
             pins.pin(name, "mnt", unshared_process().pid)
+            gate.open_up(name)
         result = run_module("ns_mount_info", {"namespace": name}, user=NOBODY)
         assert result["reason"].startswith("named namespaces are root's")
         assert result["hint"].startswith("Run the task as root (become: true).")

@@ -27,6 +27,7 @@ from processes_inside import inside, living
 from programs import in_child
 from results import Converge, RunModule
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
@@ -186,8 +187,9 @@ def test_absent_takes_away_what_killed_runs_leave(converge: Converge, new_name: 
     assert not pathlib.Path(definitions.DIRECTORY).exists()
     with lock.held(name, timeout=5):
         pins.prepare(name)
-        (BASE / name / "state.json.new").write_text("{")
-        (BASE / name / "mnt").touch()
+        place = pathlib.Path(host_paths.kept_in(name))
+        (place / "state.json.new").write_text("{")
+        (place / "mnt").touch()
     converge("ns_namespace", {"name": name, "state": "absent"})
     assert not BASE.exists()
     BASE.mkdir()  # killed before it was mounted

@@ -5,7 +5,7 @@
 """The files that keep a definition.
 
     /etc/linux-namespaces/web.json          what is there again after a reboot
-    /run/linux-namespaces/web/state.json    what is true until then
+    /run/linux-namespaces/web/state.json    what is true until then, and what is still missing
 
 Steps that are not persistent, and what only holds for the namespace that lives now, are in the
 second.
@@ -36,7 +36,7 @@ def path_of(name: str) -> str:
 
 
 def _state_path(name: str) -> str:
-    return f"{host_paths.directory(name)}/state.json"
+    return f"{host_paths.kept_in(name)}/state.json"
 
 
 def names() -> list[str]:
@@ -54,6 +54,7 @@ class _Content(t.NamedTuple):
     properties: Properties
     steps: tuple[steps.Step, ...]
     pivoted: tuple[PivotNote, ...]
+    missing: tuple[str, ...]
 
 
 def load(name: str) -> Definition | None:
@@ -73,6 +74,7 @@ def load(name: str) -> Definition | None:
         steps=record.steps if record is not None else (),
         volatile=state.steps if state is not None else (),
         pivoted=state.pivoted if state is not None else (),
+        missing=state.missing if state is not None else (),
     )
 
 
@@ -87,9 +89,11 @@ def save(definition: Definition) -> None:
         atomic.make_directory(DIRECTORY, mode=0o755)
         record = {**own, "steps": [step.to_data() for step in definition.steps]}
         json_file.write(path_of(definition.name), record)
-    if os.path.isdir(host_paths.directory(definition.name)):
+    if host_paths.is_kept(definition.name):
         state = {**own, "steps": [step.to_data() for step in definition.volatile]}
         state["pivoted"] = [note.to_data() for note in definition.pivoted]
+        if definition.missing:
+            state["missing"] = list(definition.missing)
         json_file.write(_state_path(definition.name), state)
     if not definition.persistent:
         forget(definition.name)
@@ -149,6 +153,7 @@ def _content_of(found: dict[str, t.Any]) -> _Content:
     listed = enumerate(fields.take("steps", list, []), start=1)
     every = tuple(steps.from_data(each, f"step {number}") for number, each in listed)
     noted = fields.take("pivoted", list, [])
+    missing = fields.texts("missing", [])
     fields.done()
     begun = [PivotNote.from_data(Fields(each, "a pivot that was begun")) for each in noted]
-    return _Content(properties, every, tuple(begun))
+    return _Content(properties, every, tuple(begun), missing)

@@ -26,7 +26,7 @@ Change = tuple[str, str, t.Optional[Step]]
 class Definition(Value):
     """What a named namespace should be."""
 
-    __slots__ = ("name", "persistent", "pivoted", "properties", "steps", "volatile")
+    __slots__ = ("missing", "name", "persistent", "pivoted", "properties", "steps", "volatile")
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Definition(Value):
         steps: tuple[Step, ...] = (),
         volatile: tuple[Step, ...] = (),
         pivoted: tuple[PivotNote, ...] = (),
+        missing: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.properties = properties or Properties()
@@ -46,6 +47,8 @@ class Definition(Value):
         self.volatile = volatile
         # The pivots that were begun in the namespace that lives now.
         self.pivoted = pivoted
+        # The titles of the steps that were not taken yet in it.
+        self.missing = missing
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
@@ -90,6 +93,10 @@ class Definition(Value):
         indexes = [places.index(do, path) for path in named]
         return [None if index is None else every[index] for index in indexes]
 
+    def steps_differ(self, other: Definition) -> bool:
+        """Whether the two have other steps, or other ones that outlive a reboot."""
+        return (self.steps, self.volatile) != (other.steps, other.volatile)
+
     def lasting(self) -> t.Callable[[Step], bool]:
         """What answers whether a very step of this is one of those that outlive a reboot."""
         kept = {id(step) for step in self.steps}
@@ -108,14 +115,18 @@ class Definition(Value):
 
         What changes a step stands in its old place, under the path that it has there: before a
         pivot another one would name another place. What is new comes last, in this order.
+        All of them are taken then, and none is missing any more.
         """
         lasts = persistent and self.persistent
         every = [(step, index < len(self.steps)) for index, step in enumerate(self.all_steps)]
         places = Places([step for step, _lasts in every])
         removed = set()
+        missing = set(self.missing)
         added: list[tuple[Step, bool]] = []
         for do, path, new in changes:
             index = places.index(do, path)
+            if index is not None:
+                missing.discard(every[index][0].title)
             if new is not None and index is not None and every[index][1] == lasts:
                 there = every[index][0].path
                 if not isinstance(new, PivotStep) and new.path != there:
@@ -130,4 +141,5 @@ class Definition(Value):
         return self.replace(
             steps=tuple(step for step, is_kept in left if is_kept),
             volatile=tuple(step for step, is_kept in left if not is_kept),
+            missing=tuple(title for title in self.missing if title in missing),
         )

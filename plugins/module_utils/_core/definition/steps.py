@@ -48,6 +48,11 @@ class MountStep(Value):
         return self.do, self.path
 
     @property
+    def title(self) -> str:
+        """The same, for people."""
+        return f"the mount on {self.path}"
+
+    @property
     def line(self) -> str:
         """What is mounted, in a line for people."""
         words = [self.fstype or "bind", self.src or "none", ",".join(self.words) or "defaults"]
@@ -108,6 +113,11 @@ class RootStep(Value):
         """See MountStep."""
         return self.do, self.path
 
+    @property
+    def title(self) -> str:
+        """See MountStep."""
+        return f"the root at {self.path}"
+
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
         data: dict[str, t.Any] = {"do": self.do, "path": self.path}
@@ -153,6 +163,11 @@ class PivotStep(Value):
     def key(self) -> tuple[str, str]:
         """See MountStep. A pivot is known by its new root alone."""
         return self.do, self.new_root
+
+    @property
+    def title(self) -> str:
+        """See MountStep."""
+        return f"the pivot to {self.new_root}"
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""

@@ -47,8 +47,9 @@ class Making(t.NamedTuple):
 def create(name: str, making: Making, *, pinned: t.Collection[str]) -> None:
     """Create namespaces for ``name`` and pin them; ``pinned`` are the kinds that it has already.
 
-    A pin appears only when its namespace is set up, so a killed run leaves some of them whole
-    and the others missing, for the next run to create. Raises Refused, StepFailed, OSError.
+    The gate is closed. A pin appears only when its namespace is set up, so a killed run leaves
+    some of them whole and the others missing, for the next run to create. Raises Refused,
+    StepFailed, OSError.
     """
     cpus = sorted(os.sched_getaffinity(0))
     for cpu in (None, *cpus):
@@ -76,7 +77,11 @@ def _create(
     around = _AROUND_HOLDER if makes_holder else ("user",)
     joined = [kind for kind in around if kind in pinned and kind not in making.kinds]
     with contextlib.ExitStack() as stack:
-        handles = stack.enter_context(Target(namespace=name).open(joined)) if joined else None
+        handles = (
+            stack.enter_context(Target(namespace=name).open(joined, closed_too=True))
+            if joined
+            else None
+        )
         becomes = None
         if makes_holder:
             becomes = functools.partial(

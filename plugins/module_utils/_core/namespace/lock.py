@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ..errors import KernelError, Refused
-from ..host_paths import BASE, checked_name, directory
+from ..host_paths import BASE, checked_name, is_kept
 from ..storage import lock
 from ..syscalls import files, mounts
 from . import pins
@@ -65,11 +65,11 @@ def _take(name: str, deadline: float) -> int:
 
 
 def _drop(name: str, fd: int) -> None:
-    if not os.path.isdir(directory(name)):
+    if not is_kept(name):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{BASE}/.locks/{name}")
     os.close(fd)
-    if not os.path.isdir(directory(name)):
+    if not is_kept(name):
         _remove_base()
 
 

@@ -23,7 +23,7 @@ _PATIENCE = 10.0
 
 
 def _path(name: str) -> str:
-    return f"{host_paths.directory(name)}/holder.json"
+    return f"{host_paths.kept_in(name)}/holder.json"
 
 
 def note(name: str, pid: int) -> None:

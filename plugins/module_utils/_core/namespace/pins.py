@@ -6,6 +6,7 @@
 
     /run/linux-namespaces/          a private tmpfs: gone after a reboot, as namespaces are
         .locks/web                  held while something about "web" is changed
+        .closed/web/                what is below instead of in web/ while it is not whole (gate.py)
         web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
         web/state.json              what is true until the reboot (definition/file.py)
         web/services/nginx.json     what supervisor "none" started (definition/service_note.py)
@@ -21,9 +22,10 @@ import os
 
 from .. import kinds
 from ..errors import KernelError, Refused
-from ..host_paths import BASE, LOGS, checked_name, directory, is_name, services
+from ..host_paths import BASE, CLOSED, LOGS, checked_name, directory, is_name, kept_in, services
 from ..storage import atomic
 from ..syscalls import mounts
+from . import gate
 
 
 def check_rights() -> None:
@@ -39,16 +41,24 @@ def check_rights() -> None:
 
 
 def path(name: str, kind: str) -> str:
-    """The path of the pin of ``kind`` of the named namespace ``name``."""
+    """The path of the pin of ``kind`` of the named namespace ``name``, for all who enter it."""
     return f"{directory(name)}/{kind}"
+
+
+def path_now(name: str, kind: str) -> str:
+    """The path of the pin where it is now: out of reach while the namespace is closed."""
+    return f"{kept_in(name)}/{kind}"
 
 
 def names() -> list[str]:
     """The names that have a directory, sorted; whether a namespace lives there is pinned()."""
-    try:
-        return sorted(name for name in os.listdir(BASE) if is_name(name))
-    except FileNotFoundError:
-        return []
+    found: set[str] = set()
+    for above in (BASE, CLOSED):
+        try:
+            found.update(name for name in os.listdir(above) if is_name(name))
+        except FileNotFoundError:
+            pass
+    return sorted(found)
 
 
 def pinned(name: str) -> dict[str, int]:
@@ -58,13 +68,14 @@ def pinned(name: str) -> dict[str, int]:
     """
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
-        found = os.listdir(directory(name))
+        place = kept_in(name)
+        found = os.listdir(place)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     ids = {}
     for kind in sorted(set(found) & set(kinds.KINDS)):
         try:
-            status = os.stat(path(name, kind))
+            status = os.stat(f"{place}/{kind}")
         except FileNotFoundError:  # another run takes it away just now
             continue
         if status.st_dev == nsfs_device:
@@ -73,7 +84,9 @@ def pinned(name: str) -> dict[str, int]:
 
 
 def prepare(name: str) -> None:
-    """Make the directory of ``name``. Call it with the lock held. Raises KernelError."""
+    """Make the directory of ``name``, closed. Call it with the lock held. Raises OSError."""
+    if not os.path.isdir(kept_in(name)):
+        gate.close(name)
     atomic.make_directory(services(name), mode=0o755)
 
 
@@ -88,7 +101,7 @@ def pin(name: str, kind: str, pid: int) -> None:
 
 def pin_file(name: str, kind: str, source: str) -> None:
     """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
-    target = path(name, kind)
+    target = path_now(name, kind)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
     except FileExistsError:
@@ -98,7 +111,7 @@ def pin_file(name: str, kind: str, source: str) -> None:
 
 def unpin(name: str, kind: str) -> None:
     """Take the pin away; the namespace lives on while a process is in it. Raises KernelError."""
-    target = path(name, kind)
+    target = path_now(name, kind)
     while True:
         try:
             mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
@@ -114,9 +127,12 @@ def unpin(name: str, kind: str) -> None:
 
 def discard(name: str) -> None:
     """Remove all pins of ``name`` and its directory. Raises KernelError, OSError."""
+    if os.path.isdir(directory(name)):
+        gate.close(name)  # nobody is to enter what is left of it
     for kind in kinds.KINDS:
         unpin(name, kind)
-    _remove_tree(directory(name))
+    _remove_tree(kept_in(name))
+    gate.forget()
 
 
 def has_logs(name: str) -> bool:
@@ -153,7 +169,9 @@ def forget_in_copy(*, shared: bool) -> None:
     mount, and can go. In a copy that belongs to another user namespace all of them stay, locked
     to the rest (mount_namespaces(7)), until the kernel drops them with the file of the pin.
     """
-    copies = [path(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
+    copies = (
+        [path_now(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
+    )
     for copy in copies:
         try:
             mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)

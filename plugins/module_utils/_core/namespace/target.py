@@ -18,7 +18,7 @@ from ..process import proc
 from ..process.become_root import become_root
 from ..syscalls import namespaces, processes
 from ..values import Value
-from . import nsfs, pins
+from . import gate, nsfs, pins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,15 +137,23 @@ class Target(Value):
             raise Refused(f"namespace_path must be an absolute path, not {self.namespace_path!r}")
         return self
 
-    def open(self, names: t.Collection[str] | None = None, *, needs: str = "") -> Handles:
+    def open(
+        self,
+        names: t.Collection[str] | None = None,
+        *,
+        needs: str = "",
+        closed_too: bool = False,
+    ) -> Handles:
         """Open its namespaces: of the kinds ``names``, or all that it has of its own.
 
-        ``needs`` is a kind without which the request makes no sense. Namespaces that are the
-        caller's own are left out. Raises Refused where the target or a kind is missing.
+        ``needs`` is a kind without which the request makes no sense. ``closed_too`` is for who
+        builds a named namespace, or looks at it, and for who was asked by name to enter it as it
+        is: see gate.py. Namespaces that are the caller's own are left out. Raises Refused where
+        the target or a kind is missing, or the gate is closed.
         """
         self.checked()
         if self.namespace is not None:
-            handles = self._open_named(self.namespace, names)
+            handles = _open_named(self.namespace, names, closed_too=closed_too)
         elif self.pid is not None:
             handles = self._open_process(self.pid, names)
         elif self.namespace_path is not None:
@@ -169,28 +177,6 @@ class Target(Value):
         if self.pid is not None:
             return os.path.exists(f"/proc/{self.pid}")
         return self.namespace_path is None or os.path.exists(self.namespace_path)
-
-    def _open_named(self, name: str, names: t.Collection[str] | None) -> Handles:
-        present = pins.pinned(name)
-        if not present:
-            raise Refused(
-                f"there is no namespace {name!r} on this host",
-                "Create it with linux.namespaces.ns_namespace.",
-            )
-        missing = sorted(set(names or ()) - set(present))
-        if missing:
-            raise Refused(
-                f"namespace {name!r} has no {', '.join(missing)} namespace"
-                f" (it has: {', '.join(present)})",
-                "Name only kinds that it has, or add them with linux.namespaces.ns_namespace.",
-            )
-        wanted = present if names is None else names
-        return Handles(
-            {
-                kind: os.open(pins.path(name, kind), os.O_RDONLY | os.O_CLOEXEC)
-                for kind in sorted(wanted)
-            }
-        )
 
     def _open_process(self, pid: int, names: t.Collection[str] | None) -> Handles:
         gone = Refused(
@@ -247,3 +233,44 @@ class Target(Value):
             os.close(fd)
             raise
         return Handles({kind: fd})
+
+
+def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool) -> Handles:
+    if not closed_too and gate.is_closed(name):
+        raise gate.refusal(name)
+    present = pins.pinned(name)
+    if not present:
+        raise Refused(
+            f"there is no namespace {name!r} on this host",
+            "Create it with linux.namespaces.ns_namespace.",
+        )
+    missing = sorted(set(names or ()) - set(present))
+    if missing:
+        raise Refused(
+            f"namespace {name!r} has no {', '.join(missing)} namespace"
+            f" (it has: {', '.join(present)})",
+            "Name only kinds that it has, or add them with linux.namespaces.ns_namespace.",
+        )
+    changing = Refused(
+        f"namespace {name!r} is changed just now by another run", "Wait for it to end."
+    )
+    try:
+        handles = _open_pins(name, present if names is None else names)
+    except FileNotFoundError:
+        raise changing from None
+    # What is built is closed for as long: these are all that it has, and of one that is whole.
+    if closed_too or (pins.pinned(name) == present and not gate.is_closed(name)):
+        return handles
+    handles.close()
+    raise gate.refusal(name) if gate.is_closed(name) else changing
+
+
+def _open_pins(name: str, names: t.Iterable[str]) -> Handles:
+    fds: dict[str, int] = {}
+    try:
+        for kind in sorted(names):
+            fds[kind] = os.open(pins.path_now(name, kind), os.O_RDONLY | os.O_CLOEXEC)
+    except BaseException:
+        Handles(fds).close()
+        raise
+    return Handles(fds)

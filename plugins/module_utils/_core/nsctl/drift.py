@@ -23,9 +23,9 @@ from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import pins
 from ..namespace.target import Target
+from ..operations import restore
 from ..operations.mount import MountRequest, run
 from ..syscalls import files
-from . import restore
 
 AS_WANTED = "ok"
 MISSING = "missing"
@@ -161,7 +161,7 @@ def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
     """
     if not rows:
         return rows
-    pin = os.open(pins.path(definition.name, "mnt"), os.O_PATH | os.O_CLOEXEC)
+    pin = os.open(pins.path_now(definition.name, "mnt"), os.O_PATH | os.O_CLOEXEC)
     try:
         newest = files.unique_mount_id(pin)
     finally:

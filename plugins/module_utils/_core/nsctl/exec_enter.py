@@ -35,7 +35,7 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 _FLAGS = [option.word for option in OPTIONS if option.form is FLAG]
-SWITCHES = ("clear-env", "hand-over", "keep-fds", *_FLAGS)
+SWITCHES = ("clear-env", "hand-over", "incomplete", "keep-fds", *_FLAGS)
 VALUES = (
     *("pid", "path", "kinds", "new", "env"),
     *[option.word for option in OPTIONS if option.form is not FLAG],
@@ -58,7 +58,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     passed = _sockets_passed() if "keep-fds" in given.switches else 0
     program = program_of(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
-    handles = target.open(_list_of(given, "kinds"))
+    handles = target.open(_list_of(given, "kinds"), closed_too="incomplete" in given.switches)
     _check_elsewhere(target, handles)
     create = _creation(_new_kinds(given))
     if "pid" not in handles.kinds:

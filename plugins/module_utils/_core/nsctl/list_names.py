@@ -16,9 +16,9 @@ import typing as t
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
-from ..namespace import pid_holder, pins
-from ..operations import namespace_state
-from . import drift, restore, say
+from ..namespace import gate, pid_holder, pins
+from ..operations import namespace_state, restore
+from . import drift, say
 from .arguments import parse
 from .columns import columns
 
@@ -82,12 +82,16 @@ def summary(name: str) -> dict[str, t.Any]:
             raise restore.unknown(name)
         return {**found, "state": PARTIAL, "reason": "a run that created it was cut short"}
     state = _state(definition, found["kinds"])
-    reason = restore.reason_of(name)
+    reason = gate.reason_of(name)
     if reason and state == UP and _is_mended(definition):
         # A play has mended since what could not be restored then.
-        restore.forget_reason(name)
+        gate.forget_reason(name)
         reason = ""
-    return {**found, "state": FAILED if reason else state, "reason": reason}
+    if reason:
+        return {**found, "state": FAILED, "reason": reason}
+    if state == UP and gate.is_closed(name):
+        return {**found, "state": PARTIAL, "reason": gate.refusal(name).reason}
+    return {**found, "state": state, "reason": ""}
 
 
 def _is_mended(definition: Definition) -> bool:

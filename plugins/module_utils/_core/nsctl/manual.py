@@ -144,6 +144,9 @@ _PROGRAM_OPTIONS = f"""\
            In a pid namespace: do not wait for the program, but tell systemd
            that it is the unit's main process, for which the unit needs
            NotifyAccess=main.
+    --incomplete
+           Enter it also while it is not what its definition says. What is
+           missing of it, up to its root, is the host's there.
     --keep-fds
            Pass on the sockets that systemd passed (LISTEN_FDS,
            sd_listen_fds(3)). All other descriptors but the standard streams

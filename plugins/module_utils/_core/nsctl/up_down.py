@@ -16,8 +16,8 @@ import typing as t
 
 from ..definition import file as definitions
 from ..errors import Refused, StepFailed, in_words
-from ..operations import namespace_removal
-from . import FAILED, parallel, restore, say
+from ..operations import namespace_removal, restore
+from . import FAILED, parallel, say
 from .arguments import Given, WrongUsage, parse, seconds
 
 _LOCK_TIMEOUT = 60.0

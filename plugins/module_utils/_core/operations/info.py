@@ -79,7 +79,7 @@ def ids_of(target: Target) -> set[int] | None:
         ids = set(proc.ids_of_process(target.checked().pid or 0).values())
         if ids:
             return ids
-    with target.open() as handles:
+    with target.open(closed_too=True) as handles:
         return {handles.id_of(kind) for kind in handles.kinds}
 
 
@@ -119,8 +119,10 @@ def _add_pinned(found: dict[int, Namespace], mounts: t.Iterable[table.Mount]) ->
         namespace = found.setdefault(number, Namespace(number, kind))
         if mount.path not in namespace.pins:
             namespace.pins.append(mount.path)
-        if mount.path.startswith(f"{host_paths.BASE}/"):
-            namespace.name = mount.path[len(host_paths.BASE) + 1 :].partition("/")[0]
+        for above in (host_paths.CLOSED, host_paths.BASE):
+            if mount.path.startswith(f"{above}/"):
+                namespace.name = mount.path[len(above) + 1 :].partition("/")[0]
+                break
 
 
 def _add_relatives(found: dict[int, Namespace]) -> None:

@@ -74,7 +74,7 @@ def mounts_of(target: Target, *, path: str = "", usage: bool = False) -> list[Fo
 def _from_inside(target: Target, path: str, usage: bool) -> list[Found]:
     with session.opened(target, check=True, lock_timeout=0) as opened:
         if opened.is_to_come:
-            target.open()  # says that it does not exist
+            target.open(closed_too=True)  # says that it does not exist
         if "mnt" not in opened.handles.kinds:  # the caller's own
             return _look(opened.view(), path, usage)
         found: list[Found] = opened.call(lambda view: _look(view, path, usage))

@@ -21,9 +21,15 @@ from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
-from ..namespace import network, pid_holder, pins, settings, sysctl
+from ..namespace import gate, network, pid_holder, pins, settings, sysctl
 from ..namespace.target import Target
-from . import namespace_immutable, namespace_members, namespace_removal, namespace_state
+from . import (
+    namespace_immutable,
+    namespace_members,
+    namespace_removal,
+    namespace_state,
+    whole,
+)
 from .namespace_state import NamespaceResult
 
 
@@ -90,8 +96,12 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         removal = _removal_before(request, definition)
         kept = None if removal else definition
         changes = removal + _building(request, kept, anew=bool(removal))
-        with _undone_on_failure(name, is_new=is_new, was=kept):
-            done = run_all(changes, check=check)
+        try:
+            with _undone_on_failure(name, is_new=is_new, was=kept):
+                done = run_all(changes, check=check)
+        finally:
+            if not check:
+                whole.open_if_whole(name)
         after = before
         if changes:
             after = {**request.properties.to_data(), "persistent": request.persistent}
@@ -99,18 +109,29 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         if check and changes:
             facts["persistent"] = request.persistent
         unread = [error.reason for error in namespace_members.damaged_notes(name)]
-        return NamespaceResult(done, before, after, facts, unread)
+        incomplete = gate.is_closed(name) if not check else _would_be_incomplete(request, kept)
+        return NamespaceResult(done, before, after, facts, unread, incomplete)
+
+
+def _would_be_incomplete(request: NamespaceRequest, kept: Definition | None) -> bool:
+    has_steps = kept is not None and request.persistent and bool(kept.steps)
+    return has_steps and ("mnt" not in pins.pinned(request.name) or gate.is_closed(request.name))
 
 
 @contextlib.contextmanager
 def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.Iterator[None]:
     """What cannot be made is not to be recorded: at boot it could not be made either."""
+    mnt = pins.pinned(name).get("mnt")
     try:
         yield
     except BaseException:
         if is_new:
             namespace_state.discard(name)
         elif was is not None:
+            made = definitions.load(name)
+            if made is not None and pins.pinned(name).get("mnt") != mnt:
+                # What a mount namespace lacks that was made before something else failed.
+                was = was.replace(pivoted=made.pivoted, volatile=(), missing=made.missing)
             definitions.save(was)
         raise
 
@@ -163,7 +184,7 @@ def _building(
         if kind not in wanted.kinds:
             changes.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
     kept = [each for each in _settings_of(wanted) if each.kind in pinned]
-    opened = Target(namespace=name).open
+    opened = functools.partial(Target(namespace=name).open, closed_too=True)
     for setting in settings.missing(kept, opened):
         changes.append(Action(setting.name, functools.partial(settings.make, setting, opened)))
     if "net" in wanted.kinds and (anew or not network.is_published(name)):

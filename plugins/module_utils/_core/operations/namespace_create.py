@@ -15,7 +15,7 @@ import typing as t
 from ..actions import Action
 from ..definition import file as definitions
 from ..definition.properties import Properties
-from ..namespace import create, pins
+from ..namespace import create, gate, pins
 from ..namespace.settings import Setting
 
 if t.TYPE_CHECKING:
@@ -58,11 +58,14 @@ def _id_maps_of(wanted: Properties) -> IdMaps | None:
 
 
 def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None:
+    gate.close(name)
     pins.prepare(name)
     definition = definitions.load(name)
     if definition is not None and "mnt" in making.kinds:
-        # With a mount namespace end its pivots, and the steps that are not recorded.
-        definitions.save(definition.replace(pivoted=(), volatile=()))
+        # With a mount namespace end its pivots, and the steps that are not recorded; the others
+        # are to be taken anew.
+        missing = tuple(step.title for step in definition.steps)
+        definitions.save(definition.replace(pivoted=(), volatile=(), missing=missing))
     create.create(name, making, pinned=pinned)
 
 

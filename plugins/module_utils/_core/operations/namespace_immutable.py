@@ -67,7 +67,7 @@ def _has_owner(name: str, kind: str) -> bool:
 
 
 def _open_owner(name: str, kind: str) -> int:
-    with Target(namespace=name).open([kind]) as handles:
+    with Target(namespace=name).open([kind], closed_too=True) as handles:
         return namespaces.owner(handles.fd_of(kind))
 
 

@@ -56,7 +56,7 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     Raises Refused where nothing would bring it back, and as absent() does.
     """
     host_paths.checked_name(name)
-    if not os.path.isdir(host_paths.directory(name)):
+    if not host_paths.is_kept(name):
         return []
     with namespace_state.locked(name, check=check, timeout=timeout):
         if pins.pinned(name) and not definitions.has_record(name):

@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
 
 from .. import host_paths
@@ -31,6 +30,8 @@ class NamespaceResult(t.NamedTuple):
     namespace: dict[str, t.Any]
     # What could not be read of what was removed, and what that means.
     warnings: list[str]
+    # Whether steps of its definition are still to be taken in it: see restore.complete().
+    incomplete: bool = False
 
 
 def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
@@ -41,11 +42,7 @@ def locked(name: str, *, check: bool, timeout: float) -> t.ContextManager[None]:
 
 def is_there(name: str) -> bool:
     """Whether anything is kept for the name, be it what a killed run left."""
-    return (
-        os.path.isdir(host_paths.directory(name))
-        or definitions.has_files(name)
-        or pins.has_logs(name)
-    )
+    return host_paths.is_kept(name) or definitions.has_files(name) or pins.has_logs(name)
 
 
 def loaded_or_not(name: str) -> tuple[Definition | None, list[str]]:
@@ -63,7 +60,8 @@ def describe(name: str) -> dict[str, t.Any]:
     return {
         "name": name,
         "kinds": {
-            kind: {"id": number, "path": pins.path(name, kind)} for kind, number in pinned.items()
+            kind: {"id": number, "path": pins.path_now(name, kind)}
+            for kind, number in pinned.items()
         },
         "processes": namespace_members.as_data(namespace_members.of(name)),
         "persistent": definition.persistent if definition is not None else False,

@@ -123,9 +123,9 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
     change = _change(request, seen, layout_now=opened.layout._replace(pivoted=seen.pivoted))
     names = [change] if change else []
     record = f"record the pivot to {request.new_root}"
-    if recorded != definition:
+    if definition is not None and recorded is not None and recorded.steps_differ(definition):
         names.append(record)
-    if not check and names:
+    if not check and (names or recorded != definition):
         if seen.note is not None and definition is not None:
             definition = _noted(definition, seen.note, seen.pivoted)
             opened.save(definition)

@@ -44,6 +44,8 @@ class RunRequest:
     target: Target = HOST
     # The kinds of it that are joined; None for all.
     joins: tuple[str, ...] | None = None
+    # Whether a named namespace is joined that is not whole.
+    incomplete: bool = False
     # The kinds that are made.
     creates: tuple[str, ...] = ()
     surroundings: Surroundings = start.NOTHING_AROUND
@@ -122,7 +124,8 @@ def run(request: RunRequest, *, check: bool) -> RunResult:
         maps = id_map.parse(
             "root" if request.id_map is None else request.id_map, id_map.Caller.of_this_process()
         )
-    with request.target.open(request.joins) as handles, Pipes(request.stdin) as pipes:
+    opened = request.target.open(request.joins, closed_too=request.incomplete)
+    with opened as handles, Pipes(request.stdin) as pipes:
         try:
             return _run(request, maps, handles, pipes, check=check)
         except NotStarted as reason:

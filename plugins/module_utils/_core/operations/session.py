@@ -17,7 +17,7 @@ from .. import kinds
 from ..definition.layout import Layout
 from ..errors import Refused
 from ..mount.view import TargetView, open_host_proc
-from ..namespace import enter
+from ..namespace import enter, gate
 from ..namespace.target import Handles, Target
 
 if t.TYPE_CHECKING:
@@ -67,8 +67,9 @@ def opened(
     """Open the target, with the lock of its name held unless in ``check`` mode.
 
     ``persistent`` is the option of the modules: None for what the definition is. ``needed`` are
-    the kinds to be joined, where the target has them. ``lock_timeout`` is in seconds. Raises
-    Refused where the target is missing, or the lock is held for longer than that.
+    the kinds to be joined, where the target has them. ``lock_timeout`` is in seconds. A named
+    namespace may be closed: this is for who builds it, and it is opened when it is whole (gate.py).
+    Raises Refused where the target is missing, or the lock is held for longer than that.
     """
     with contextlib.ExitStack() as stack:
         definition = None
@@ -85,7 +86,9 @@ def opened(
         is_to_come = check and not target.exists()
         host_proc = open_host_proc()
         stack.callback(os.close, host_proc)
-        handles = Handles({}) if is_to_come else target.open(needs="mnt").only(needed)
+        handles = Handles({})
+        if not is_to_come:
+            handles = target.open(needs="mnt", closed_too=True).only(needed)
         stack.callback(handles.close)
         lasts = definition is not None and definition.persistent and persistent is not False
         yield Session(
@@ -97,6 +100,11 @@ def opened(
             is_to_come=is_to_come,
             persistent=lasts,
         )
+        if definition is not None and not check and gate.is_closed(definition.name):
+            # The last of its steps may have been this one.
+            from . import whole  # opened() has loaded what it loads
+
+            whole.open_if_whole(definition.name)
 
 
 def check_can_persist(target: Target, persistent: bool | None, *, what: str, hint: str) -> None:

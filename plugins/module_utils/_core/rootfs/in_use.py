@@ -176,7 +176,7 @@ def _inside(name: str, function: t.Callable[[int], t.Any]) -> t.Any:
     """Call the function, with the host's /proc, in the mount namespace of that name."""
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with Target(namespace=name).open(["mnt"]) as handles:
+        with Target(namespace=name).open(["mnt"], closed_too=True) as handles:
             return enter.run_inside(functools.partial(function, proc), joins=handles)
     finally:
         os.close(proc)

@@ -42,12 +42,14 @@ def update(
         after = definition.with_step(step, persistent=persistent)
         if after == definition:
             return []
-        name = f"record the root at {request.path}"
+        # Else it was missing until now, as the definition says it.
+        is_new = after.steps_differ(definition)
+        name = f"record the root at {request.path}" if is_new else ""
     if not check:
-        actions.run(name, lambda: definitions.save(after))
+        actions.run(name or "note the root", lambda: definitions.save(after))
         if isinstance(before, RootStep) and before.archive not in definitions.archives_of(after):
             _forget_kept(before.archive)
-    return [name]
+    return [name] if name else []
 
 
 def _step_of(request: RootRequest, source: Source, digest: str) -> RootStep:

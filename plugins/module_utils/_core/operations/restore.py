@@ -4,7 +4,7 @@
 
 """Bringing a named namespace up from its definition, by the code that the modules run.
 
-Why it could not be brought up is kept in /run/linux-namespaces/NAME/failed until it is.
+What cannot be brought up is closed, with the reason (namespace/gate.py), until it is whole.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -22,12 +22,11 @@ from ..errors import Refused, StepFailed, in_words
 from ..mount.table import Mount
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
-from ..namespace import lock, pins
+from ..namespace import gate, lock, pins
 from ..namespace.target import Target
-from ..operations import mount, namespace, pivot_root, rootfs, session
 from ..rootfs import record
 from ..rootfs.progress import silent
-from ..storage import atomic
+from . import mount, namespace, pivot_root, rootfs, session
 
 
 class View(t.NamedTuple):
@@ -58,17 +57,17 @@ def up(name: str, *, timeout: float) -> list[str]:
     """Make the namespace what its definition says; return the names of the steps taken.
 
     ``timeout`` is how long to wait for another run that changes it, in seconds. Raises
-    Refused, StepFailed, OSError; the reason is kept for reason_of().
+    Refused, StepFailed, OSError; the reason is kept.
     """
     loaded(name)
     try:
         # One lock for all of it: what a play changes meanwhile must not be undone.
         with lock.held(name, timeout=timeout):
             actions = plan(loaded(name), check=False, timeout=timeout)
+            gate.forget_reason(name)
     except (Refused, StepFailed, OSError) as error:
         keep_reason(name, in_words(error))
         raise
-    forget_reason(name)
     return actions
 
 
@@ -84,13 +83,61 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
         lock_timeout=timeout,
     )
     actions = namespace.present(request, check=check).actions
+    try:
+        _take_steps(definition, actions, check=check, timeout=timeout)
+        return actions
+    except BaseException:
+        if not check:
+            _close(definition.name)
+        raise
+
+
+def complete(name: str, *, check: bool, timeout: float) -> tuple[list[str], str]:
+    """Take the steps of a namespace that was just created, or say them; with it why not all of them.
+
+    So a play that makes it anew finds it as it left it, and mends what cannot be made any more.
+    """
+    actions: list[str] = []
+    try:
+        with contextlib.nullcontext() if check else lock.held(name, timeout=timeout):
+            _take_steps(loaded(name), actions, check=check, timeout=timeout)
+    except (Refused, StepFailed, OSError) as error:
+        if not check:
+            keep_reason(name, in_words(error))
+        return actions, in_words(error)
+    return actions, ""
+
+
+def _take_steps(definition: Definition, actions: list[str], *, check: bool, timeout: float) -> None:
+    """Take the steps that are left, or say them; each that was taken is added to ``actions``."""
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
     view = look(current)
     for lasts, batch in _batches(current, view.pivoted if view is not None else ()):
         how = _How(Target(namespace=current.name), None if lasts else False, check, timeout)
         actions += _TAKE[type(batch[0])](batch, how)
-    return actions
+
+
+def _close(name: str) -> None:
+    """Close one that lives and cannot be made what its definition says. The lock is held."""
+    if gate.is_closed(name):
+        return
+    with contextlib.suppress(Refused, StepFailed, OSError):
+        definition = loaded(name)
+        view = look(definition)
+        within = definition.within_reach(view.pivoted if view is not None else ())
+        lasts = definition.lasting()
+        missing = [step.title for step in within if lasts(step) and not _is_taken(step, name)]
+        definitions.save(definition.replace(missing=tuple(missing)))
+    gate.close(name)
+
+
+def _is_taken(step: Step, name: str) -> bool:
+    how = _How(Target(namespace=name), None, check=True, timeout=0)
+    try:
+        return not _TAKE[type(step)]([step], how)
+    except (Refused, StepFailed, OSError):
+        return False
 
 
 def _batches(
@@ -173,21 +220,8 @@ def called_inside(definition: Definition, function: t.Callable[[TargetView], t.A
         return opened.call(function)
 
 
-def _reason_path(name: str) -> str:
-    return f"{host_paths.directory(name)}/failed"
-
-
-def reason_of(name: str) -> str:
-    """Why the last attempt to bring the namespace up failed, or "" when it did not."""
-    try:
-        with open(_reason_path(name), encoding="utf-8") as kept:
-            return kept.read().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-
-
 def keep_reason(name: str, text: str) -> None:
-    """Keep why a namespace that has a definition could not be brought up, for reason_of().
+    """Keep why a namespace that has a definition could not be brought up.
 
     Not while another run changes it, which comes to a newer end.
     """
@@ -196,9 +230,4 @@ def keep_reason(name: str, text: str) -> None:
             return
         with lock.held(name, timeout=1):
             pins.prepare(name)
-            atomic.write(_reason_path(name), f"{text}\n", mode=0o644)
-
-
-def forget_reason(name: str) -> None:
-    """The namespace is what it should be. Raises OSError."""
-    atomic.remove(_reason_path(name))
+            gate.keep_reason(name, text)
