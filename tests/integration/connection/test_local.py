@@ -131,6 +131,31 @@ def test_files_arrive_inside_and_come_back(web: str, tmp_path: pathlib.Path) -> 
         assert back.read_bytes() == source.read_bytes()
 
 
+def test_links_of_the_root_lead_to_nothing_of_the_host(web: str, tmp_path: pathlib.Path) -> None:
+    """Ansible CVE-2015-6240: what is copied, either way, passes through who is inside already."""
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    (canary / "file").write_text("of the host")
+    connected = Connected(namespace=web)
+    connected.said(f"ln -s {canary} /tmp/link; ln -s {canary}/file /tmp/file")
+    source = tmp_path / "source"
+    source.write_text("new")
+    for path in ("/tmp/link/file", "/tmp/link/other", "/tmp/file"):
+        with pytest.raises(AnsibleError):
+            connected.plugin.put_file(str(source), path)
+        with pytest.raises(AnsibleError):
+            connected.plugin.fetch_file(path, str(tmp_path / "back"))
+        assert "of the host" not in (tmp_path / "back").read_text()
+    assert {each.name: each.read_text() for each in canary.iterdir()} == {"file": "of the host"}
+
+
+def test_a_command_leaves_no_file_inside(web: str) -> None:
+    """Ansible CVE-2016-3096: no script of a name that others can guess."""
+    connected = Connected(namespace=web)
+    connected.said("touch /var/tmp/before; sleep 0.05")
+    assert connected.said("find /tmp /var/tmp /root -newer /var/tmp/before -type f") == ""
+
+
 def test_files_that_cannot_be_copied(web: str, tmp_path: pathlib.Path) -> None:
     plugin = Connected(namespace=web).plugin
     with pytest.raises(AnsibleFileNotFound, match="nosuch"):

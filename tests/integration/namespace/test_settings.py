@@ -139,3 +139,26 @@ def test_settings_need_no_proc_in_the_root(converge: Converge, new_name: NewName
     assert found["root"] == "/mnt"
     assert inside(name, lambda: os.uname().nodename, ["uts"]) == "bare"
     assert inside(name, lambda: read_sysctl("net.ipv4.ip_forward"), ["net"]) == "1"
+
+
+def test_settings_go_past_the_proc_of_the_root(
+    converge: Converge, new_name: NewName, tmp_path: pathlib.Path
+) -> None:
+    """runc CVE-2025-52881: a /proc inside that leads elsewhere is neither read nor written."""
+    name = new_name()
+    kinds = ["mnt", "uts", "net", "ipc"]
+    decoy = tmp_path / "decoy"
+    for parameter in ("net/ipv4/ip_forward", "kernel/msgmax"):
+        (decoy / "sys" / parameter).parent.mkdir(parents=True)
+        (decoy / "sys" / parameter).write_text("untouched")
+    present(converge, name, kinds=kinds)
+    lie = {"path": "/mnt/proc", "src": str(decoy), "opts": "bind,X-mount.mkdir"}
+    mounts = [{"path": "/mnt", "src": "bare", "fstype": "tmpfs"}, lie]
+    converge("ns_mount", {"namespace": name, "mounts": mounts})
+    converge("ns_pivot_root", {"namespace": name, "new_root": "/mnt"})
+    sysctl = {"net.ipv4.ip_forward": 1, "kernel.msgmax": 4096}
+    present(converge, name, kinds=kinds, sysctl=sysctl)
+    assert inside(name, lambda: read_sysctl("net.ipv4.ip_forward"), ["net"]) == "1"
+    assert inside(name, lambda: read_sysctl("kernel.msgmax"), ["ipc"]) == "4096"
+    for parameter in ("net/ipv4/ip_forward", "kernel/msgmax"):
+        assert (decoy / "sys" / parameter).read_text() == "untouched"

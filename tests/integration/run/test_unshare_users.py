@@ -193,6 +193,18 @@ def test_tutorial_row_8_a_plain_user_has_an_environment_of_its_own(
     assert (status.st_uid, status.st_gid) == (NOBODY, NOBODY)
 
 
+@pytest.mark.parametrize("kinds", [["user", "mnt"], ["user", "mnt", "cgroup"]])
+def test_root_of_a_plain_user_cannot_change_cgroups_of_the_host(run: Run, kinds: list[str]) -> None:
+    """runc CVE-2023-25809: with or without a cgroup namespace of its own."""
+    script = (
+        "id -u; for f in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do"
+        ' [ -e "$f" ] || continue; { echo $$ >"$f"; } 2>/dev/null && echo "$f"; done; '
+        "mkdir /sys/fs/cgroup/escaped 2>/dev/null && echo made; true"
+    )
+    result = run("sh", "-c", script, kinds=kinds, as_user=NOBODY)
+    assert result["stdout_lines"] == ["0"]
+
+
 def test_a_plain_user_without_a_user_namespace_is_told_what_to_do(failure: Run) -> None:
     result = failure("true", kinds=["mnt", "net"], as_user=NOBODY)
     assert (result["syscall"], result["errno"]) == ("unshare", "EPERM")

@@ -249,6 +249,9 @@ def test_a_percentage_is_of_all_memory_in_whole_pages(percent: int) -> None:
         ("ext4", "lazytime", "rw,lazytime", True),
         ("ext4", "nolazytime", "rw", True),
         ("overlay", "lowerdir=/a:/b", "rw,lowerdir=/a:/b,redirect_dir=on", True),
+        # CVE-2021-3995: the one number is a beginning of the other.
+        ("fuse", "user_id=1000", "rw,user_id=10001,group_id=0", False),
+        ("fuse", "user_id=1000", "rw,user_id=1000,group_id=0", True),
         # A word that only looks like a number.
         ("ext4", "data=²", "rw,data=2", False),
     ],
