@@ -20,6 +20,10 @@ BASE = "/run/linux-namespaces"
 # Where a named namespace is kept that nobody may enter: see namespace/gate.py.
 CLOSED = f"{BASE}/.closed"
 LOGS = "/var/log/linux-namespaces"
+# Where the locks lie that do not belong to a name, while they are held: see storage/lock.py.
+LOCKS = "/run"
+BASE_LOCK = f"{LOCKS}/linux-namespaces.lock"
+COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
 COMMAND = "/usr/local/sbin/nsctl"
 # Where the host's own units lie, and the one that starts it at boot: see install/boot_unit.py.
 UNITS = "/etc/systemd/system"

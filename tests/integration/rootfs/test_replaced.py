@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import random
@@ -32,6 +31,9 @@ from trees import (
 from unshared_process import UnsharedProcess
 from waiting import wait_until
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import LOCKS
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import workspace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.storage import lock
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 __all__ = ["archives", "roots"]
@@ -332,6 +334,18 @@ def test_another_run_that_ends_is_no_use_of_a_mount_point(
         mounts.umount(str(roots.path), flags=mounts.MNT_DETACH)
 
 
+@contextlib.contextmanager
+def held_by_another(work: pathlib.Path) -> t.Iterator[None]:
+    """As another run holds the directory in which it builds a root."""
+    above = os.open(work.parent, os.O_RDONLY)
+    try:
+        name = workspace.lock_name(above, work.name)
+        with lock.file(f"{LOCKS}/{name}", deadline=time.monotonic()):
+            yield
+    finally:
+        os.close(above)
+
+
 def test_another_run_at_work_is_not_taken_for_a_killed_one(
     roots: Roots, run_module: RunModule, tmp_path: pathlib.Path
 ) -> None:
@@ -341,12 +355,8 @@ def test_another_run_at_work_is_not_taken_for_a_killed_one(
     work.mkdir()
     shutil.copy2(roots.first, tmp_path / "copy.tar")  # the marker is to be set anew for it
     for archive in (roots.first, str(tmp_path / "copy.tar")):
-        lock = os.open(work, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+        with held_by_another(work):
             result = run_module("ns_rootfs", {**args, "archive": archive})
-        finally:
-            os.close(lock)
         assert (result.get("failed"), result["changed"]) == (None, False), result
         assert roots.beside() == [".root.new", "root"]
     result = run_module("ns_rootfs", args)

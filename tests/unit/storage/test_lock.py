@@ -72,15 +72,65 @@ def test_it_ends_with_the_process_that_has_it(tmp_path: pathlib.Path) -> None:
             os.close(each)
 
 
-def test_the_lock_of_a_directory(tmp_path: pathlib.Path) -> None:
-    with lock.directory(str(tmp_path), deadline=time.monotonic()):
-        with (
-            pytest.raises(Refused) as refused,
-            lock.directory(str(tmp_path), deadline=time.monotonic()),
-        ):
+def test_the_lock_of_a_file(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "lock")
+    with lock.file(path, deadline=time.monotonic()):
+        assert os.stat(path).st_mode & 0o777 == 0o600
+        with pytest.raises(Refused) as refused, lock.file(path, deadline=time.monotonic()):
             pass
-        assert refused.value.reason == f"another run holds the lock on {tmp_path}"
-        assert f"`fuser -v {tmp_path}` names it" in refused.value.hint
-    with lock.directory(str(tmp_path), deadline=time.monotonic()):
-        pass
+        assert refused.value.reason == f"another run holds the lock {path}"
+        assert f"`fuser -v {path}` names it" in refused.value.hint
+        mine = Refused("it is at work")
+        with pytest.raises(Refused) as refused, lock.file(path, deadline=0, or_raise=mine):
+            pass
+        assert refused.value is mine
     assert os.listdir(tmp_path) == []
+
+
+def test_who_waited_does_not_take_the_lock_of_a_file_that_is_gone(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "lock")
+    inside = []
+    most = []
+
+    def hold() -> None:
+        with lock.file(path, deadline=time.monotonic() + 60):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.001)
+            inside.pop()
+
+    threads = [threading.Thread(target=hold) for _each in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_others_can_open_is_no_lock(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "lock"
+    for mode in (0o644, 0o606, 0o660, 0o666):
+        path.touch()
+        path.chmod(mode)
+        with pytest.raises(Refused, match="is no lock"):
+            lock.opened(str(path))
+        path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(Refused, match="is no lock"):
+        lock.opened(str(path))
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        lock.opened(str(path))
+    assert os.listdir(tmp_path) == ["lock"]
+
+
+@pytest.mark.parametrize("umask", [0, 0o077, 0o777])
+def test_its_mode_does_not_depend_on_the_umask(umask: int, tmp_path: pathlib.Path) -> None:
+    before = os.umask(umask)
+    try:
+        os.close(lock.opened(str(tmp_path / "lock")))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600

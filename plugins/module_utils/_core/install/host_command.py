@@ -32,7 +32,7 @@ import typing as t
 from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
-from ..host_paths import COMMAND, UNITS, has_nsctl
+from ..host_paths import COMMAND, COMMAND_LOCK, UNITS, has_nsctl
 from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
 from ..syscalls import trees
@@ -186,10 +186,8 @@ def _others(library: str) -> list[str]:
 
 
 def _lock() -> t.ContextManager[None]:
-    """One run at a time; the directory itself is the lock, so that it leaves no file."""
-    above = os.path.dirname(LIBRARY)
-    atomic.make_directory(above, mode=0o755)
-    return lock.directory(above, deadline=time.monotonic() + _LOCK_TIMEOUT)
+    """One run at a time."""
+    return lock.file(COMMAND_LOCK, deadline=time.monotonic() + _LOCK_TIMEOUT)
 
 
 def _remove() -> None:

@@ -14,13 +14,12 @@ import os
 import time
 import typing as t
 
-from ..errors import KernelError, Refused
-from ..host_paths import BASE, checked_name, is_kept
-from ..storage import lock
+from ..errors import Refused
+from ..host_paths import BASE, BASE_LOCK, checked_name, is_kept
+from ..storage import atomic, lock
 from ..syscalls import files, mounts
 from . import pins
 
-_PAUSE = 0.02
 _held: set[str] = set()
 
 
@@ -49,18 +48,18 @@ def held(name: str, *, timeout: float) -> t.Iterator[None]:
 def _take(name: str, deadline: float) -> int:
     path = f"{BASE}/.locks/{name}"
     while True:
-        _make_base(deadline)
+        with _guard(deadline):
+            _make_base()
+            # Under the guard as well: BASE stays where a lock lies in it.
+            fd = lock.opened(path)
         try:
-            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # the last user of BASE has just removed it
-        if not lock.take(fd, deadline=deadline):
-            os.close(fd)
-            raise lock.held_by_another(f"the lock of namespace {name!r}", path)
-        # Who waited may hold the lock of a file that was removed meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(fd), os.stat(path)):
+            if not lock.take(fd, deadline=deadline):
+                raise lock.held_by_another(f"the lock of namespace {name!r}", path)
+            if lock.is_at(fd, path):
                 return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
 
 
@@ -74,8 +73,8 @@ def _drop(name: str, fd: int) -> None:
 
 
 def _guard(deadline: float) -> t.ContextManager[None]:
-    """One at a time makes or removes BASE: whoever has locked the directory above it."""
-    return lock.directory(os.path.dirname(BASE), deadline=deadline)
+    """One at a time makes or removes BASE."""
+    return lock.file(BASE_LOCK, deadline=deadline)
 
 
 def _is_base_mounted() -> bool:
@@ -89,32 +88,24 @@ def _is_base_mounted() -> bool:
         os.close(fd)
 
 
-def _make_base(deadline: float) -> None:
-    if _is_base_mounted() and os.path.isdir(f"{BASE}/.locks"):
+def _make_base() -> None:
+    locks = f"{BASE}/.locks"
+    if _is_base_mounted() and os.path.isdir(locks):
         return
-    with _guard(deadline):
-        if not _is_base_mounted():
-            os.makedirs(BASE, mode=0o755, exist_ok=True)
-            flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-            mounts.mount("linux-namespaces", BASE, fstype="tmpfs", flags=flags, data="mode=755")
-        # Also after a run that was killed between the two: pins need it private.
-        mounts.mount("none", BASE, flags=mounts.MS_PRIVATE)
-        os.makedirs(f"{BASE}/.locks", mode=0o700, exist_ok=True)
+    atomic.make_directory(BASE, mode=0o755)
+    if not _is_base_mounted():
+        flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+        mounts.mount("linux-namespaces", BASE, fstype="tmpfs", flags=flags, data="mode=755")
+    # Also after a run that was killed between the two: pins need it private.
+    mounts.mount("none", BASE, flags=mounts.MS_PRIVATE)
+    atomic.make_directory(locks, mode=0o700)
 
 
 def _remove_base() -> None:
-    """Remove BASE when nothing is kept in it and nobody waits for a lock in it."""
-    deadline = time.monotonic() + 1
+    """Remove BASE when nothing is kept in it and nobody wants a lock in it."""
     # Who cannot have the guard now leaves BASE to the one who has it, or to a later run.
-    with contextlib.suppress(Refused, FileNotFoundError), _guard(deadline):
+    with contextlib.suppress(Refused, FileNotFoundError), _guard(time.monotonic() + 1):
         while os.listdir(BASE) == [".locks"] and not os.listdir(f"{BASE}/.locks"):
-            try:
-                # Without MNT_DETACH: EBUSY says that somebody has a file open there, which may
-                # become a lock.
-                mounts.umount(BASE, flags=mounts.UMOUNT_NOFOLLOW)
-            except KernelError:
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(_PAUSE)
-            else:
-                os.rmdir(BASE)
+            # Somebody may look at it, or work in it: that is no reason for it to stay.
+            mounts.umount(BASE, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+            os.rmdir(BASE)

@@ -16,7 +16,6 @@ import os
 import typing as t
 
 from .. import actions
-from ..namespace import enter
 from . import ask_parent, owners, place, removal, workspace
 from .marker import Marker
 from .owners import Owners
@@ -63,18 +62,24 @@ def build(
             with Spot(site.inside(), site.path, make=True) as spot:
                 return _build_at(spot, site, readable, marker, rules=rules, step=step, ask=ask)
 
-        built: Built = ask_parent.call(
+        built: Built = _ask_from(
+            site,
             work,
-            joins=site.handles,
-            answers={
-                "may_go": may_go,
-                "begin": readable.begin,
-                "make": readable.make,
-                "progress": progress,
-                "finished": finished,
-            },
+            may_go=may_go,
+            begin=readable.begin,
+            make=readable.make,
+            progress=progress,
+            finished=finished,
         )
     return built
+
+
+def _ask_from(
+    site: Site, work: t.Callable[[ask_parent.Ask], t.Any], **answers: t.Callable[..., t.Any]
+) -> t.Any:
+    """Call ``work(ask)`` in the target; it may ask for these answers, and for locks."""
+    answers.update(workspace.Locks().answers())
+    return ask_parent.call(work, joins=site.handles, answers=answers)
 
 
 @contextlib.contextmanager
@@ -102,7 +107,7 @@ def _build_at(
     step: str,
     ask: ask_parent.Ask,
 ) -> Built:
-    with place.staged(spot, patience=site.patience) as stage:
+    with place.staged(spot, ask=ask, patience=site.patience) as stage:
         spot.reopen()
         there = Marker.read(spot.fd) if spot.fd >= 0 else None
         if there is not None and _is_same(there, marker):
@@ -166,18 +171,18 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
     Raises StepFailed, Refused.
     """
 
-    def take() -> None:
+    def take(ask: ask_parent.Ask) -> None:
         with Spot(site.inside(), site.path, make=False) as spot:
             if spot.parent < 0 and spot.fd < 0:
                 return
-            with place.staged(spot, patience=site.patience):
+            with place.staged(spot, ask=ask, patience=site.patience):
                 spot.reopen()
                 if spot.is_mount:
                     place.clear(spot)
                 elif spot.fd >= 0:
                     place.take_away(spot)
 
-    enter.run_inside(lambda: actions.run(step, take), joins=site.handles)
+    actions.run(step, lambda: _ask_from(site, take))
     return site.look().old
 
 
@@ -187,15 +192,18 @@ def clear_away(site: Site, *, step: str) -> bool:
     Nothing is where it is that of a run that is at work. Raises StepFailed, Refused.
     """
 
-    def clear() -> bool:
+    def clear(ask: ask_parent.Ask) -> bool:
         view = site.inside()
         try:
-            with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0) as stage:
+            with (
+                Spot(view, site.path, make=False) as spot,
+                place.staged(spot, ask=ask, patience=0) as stage,
+            ):
                 return stage.cleared
         except workspace.Busy:
             return False
 
-    return bool(enter.run_inside(lambda: actions.run(step, clear), joins=site.handles))
+    return bool(actions.run(step, lambda: _ask_from(site, clear)))
 
 
 def remove_old(
@@ -209,7 +217,10 @@ def remove_old(
     def work(ask: ask_parent.Ask) -> bool:
         view = site.inside()
         try:
-            with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
+            with (
+                Spot(view, site.path, make=False) as spot,
+                place.staged(spot, ask=ask, patience=0),
+            ):
                 # Looked up and asked about anew: a name may be that of another root by now.
                 chosen = ask("unused", look(view, site.path).old)
                 for location in chosen:
@@ -218,8 +229,7 @@ def remove_old(
         except workspace.Busy:
             return False
 
-    call = functools.partial(ask_parent.call, work, joins=site.handles, answers={"unused": unused})
-    return bool(actions.run(step, call))
+    return bool(actions.run(step, lambda: _ask_from(site, work, unused=unused)))
 
 
 def remember(site: Site, before: Marker, after: Marker) -> None:
@@ -229,12 +239,15 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
     is read once more.
     """
 
-    def write() -> None:
+    def write(ask: ask_parent.Ask) -> None:
         view = site.inside()
-        with Spot(view, site.path, make=False) as spot, place.staged(spot, patience=0):
+        with (
+            Spot(view, site.path, make=False) as spot,
+            place.staged(spot, ask=ask, patience=0),
+        ):
             spot.reopen()
             if spot.fd >= 0 and Marker.read(spot.fd) == before:
                 after.write(spot.fd)
 
     with contextlib.suppress(workspace.Busy, OSError):
-        enter.run_inside(write, joins=site.handles)
+        _ask_from(site, write)

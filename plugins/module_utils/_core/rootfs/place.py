@@ -18,7 +18,7 @@ import typing as t
 
 from ..errors import KernelError
 from ..syscalls import trees
-from . import marker, removal, workspace
+from . import ask_parent, marker, removal, workspace
 from .marker import Marker
 from .site import ALWAYS_THERE, DIRECTORY, ROOT, WITHIN, Spot
 
@@ -37,13 +37,16 @@ class Stage(t.NamedTuple):
 
 
 @contextlib.contextmanager
-def staged(spot: Spot, *, patience: float) -> t.Iterator[Stage]:
+def staged(spot: Spot, *, ask: ask_parent.Ask, patience: float) -> t.Iterator[Stage]:
     """A new root to be filled, empty; what is left of it afterwards is removed.
 
-    Raises Busy when another run is at work there for longer than ``patience`` seconds.
+    ``ask`` asks workspace.Locks. Raises Busy when another run is at work there for longer than ``patience`` seconds.
     """
     above, name = spot.workspace
-    with workspace.held(above, name, patience=patience, what_for=spot.path) as (work, found):
+    with workspace.held(above, name, ask=ask, patience=patience, what_for=spot.path) as (
+        work,
+        found,
+    ):
         path = f"{spot.path_above()}/{name}"
         _rescue(spot, work)
         removal.empty(work, except_for=())

@@ -4,7 +4,8 @@
 
 """A directory to build something in, of which nothing is left when it ends or is killed.
 
-The lock is on the directory itself: it ends with the process that holds it, and a directory
+The lock is a file on the host, named after the directory: whoever works in a target may be able to
+open what lies there, and so to lock it. It ends with the process that holds it, and a directory
 that nobody holds is left over from a killed run.
 PRIVATE to the collection linux.namespaces.
 """
@@ -15,8 +16,10 @@ import contextlib
 import os
 import time
 import typing as t
+import zlib
 
 from ..errors import Refused
+from ..host_paths import LOCKS
 from ..storage import lock
 from . import removal
 
@@ -34,24 +37,62 @@ class Workspace(t.NamedTuple):
     found: bool
 
 
+class Locks:
+    """The locks of workspaces, for the process that has not joined the target."""
+
+    def __init__(self) -> None:
+        self._held = contextlib.ExitStack()
+
+    def answers(self) -> dict[str, t.Callable[..., t.Any]]:
+        """What held() asks for, where it runs in another process: see ask_parent.py."""
+        return {"lock": self._lock, "unlock": self._held.close}
+
+    def ask(self, name: str, *arguments: t.Any) -> t.Any:
+        """The same, where held() runs in this process."""
+        return self.answers()[name](*arguments)
+
+    def _lock(self, name: str, patience: float, busy: Busy) -> bool:
+        """Take the lock; False where the caller is a plain user, who has no place for it."""
+        if os.geteuid() != 0:
+            return False
+        deadline = time.monotonic() + patience
+        self._held.enter_context(lock.file(f"{LOCKS}/{name}", deadline=deadline, or_raise=busy))
+        return True
+
+
 @contextlib.contextmanager
-def held(parent_fd: int, name: str, *, patience: float, what_for: str) -> t.Iterator[Workspace]:
+def held(
+    parent_fd: int, name: str, *, ask: t.Callable[..., t.Any], patience: float, what_for: str
+) -> t.Iterator[Workspace]:
     """Make the directory ``name`` in the open directory, for the caller alone.
 
-    It is removed at the end. Raises Busy where another run holds it for longer than ``patience``
-    seconds, OSError.
+    It is removed at the end. ``ask`` asks Locks. Raises Busy where another run holds it for longer
+    than ``patience`` seconds, OSError.
     """
-    taken = _take(parent_fd, name, time.monotonic() + patience, what_for)
+    busy = Busy(f"another run is at work on {what_for}", "Wait for it to end, and run again.")
+    is_locked = ask("lock", lock_name(parent_fd, name), patience, busy)
     try:
-        yield taken
-    finally:
+        taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, busy)
         try:
-            removal.remove(parent_fd, name)
+            yield taken
         finally:
-            os.close(taken.fd)
+            try:
+                removal.remove(parent_fd, name)
+            finally:
+                os.close(taken.fd)
+    finally:
+        ask("unlock")
 
 
-def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> Workspace:
+def lock_name(parent_fd: int, name: str) -> str:
+    """The name of the lock of the directory ``name`` in the open directory."""
+    above = os.fstat(parent_fd)
+    return (
+        f"linux-namespaces.root-{above.st_dev}-{above.st_ino}-{zlib.crc32(os.fsencode(name))}.lock"
+    )
+
+
+def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, busy: Busy) -> Workspace:
     while True:
         try:
             os.mkdir(name, 0o700, dir_fd=parent_fd)
@@ -64,23 +105,12 @@ def _take(parent_fd: int, name: str, deadline: float, what_for: str) -> Workspac
         except FileNotFoundError:
             continue
         try:
-            _lock(fd, deadline, what_for)
-            if _is_named(fd, parent_fd, name):
+            # What a plain user makes is his own, and nobody else can open it.
+            if not is_locked and not lock.take(fd, deadline=deadline):
+                raise busy
+            if lock.is_at(fd, name, dir_fd=parent_fd):
                 return Workspace(fd, found)
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)  # who held it has removed it
-
-
-def _lock(fd: int, deadline: float, what_for: str) -> None:
-    if not lock.take(fd, deadline=deadline):
-        raise Busy(f"another run is at work on {what_for}", "Wait for it to end, and run again.")
-
-
-def _is_named(fd: int, parent_fd: int, name: str) -> bool:
-    try:
-        there = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(fd), there)

@@ -4,6 +4,8 @@
 
 """Locks between runs: flock(2), which ends with the process that holds it.
 
+Whoever can open a file can lock it, for reading as well, and hold up all that want its lock. So
+these are files that only their owner can open, and not what everybody may look at.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import time
 import typing as t
 
@@ -21,7 +24,7 @@ _PAUSE = 0.02
 
 
 def take(fd: int, *, deadline: float) -> bool:
-    """Lock the open file or directory; False where another run had it until the deadline.
+    """Lock the open file; False where another run had it until the deadline.
 
     ``deadline`` is in terms of time.monotonic(). Closing the file gives the lock back.
     """
@@ -36,18 +39,57 @@ def take(fd: int, *, deadline: float) -> bool:
 
 
 @contextlib.contextmanager
-def directory(path: str, *, deadline: float) -> t.Iterator[None]:
-    """Hold the lock of a directory, which so needs no file of its own for it.
+def file(
+    path: str, *, deadline: float, dir_fd: int | None = None, or_raise: Refused | None = None
+) -> t.Iterator[None]:
+    """Hold the lock of the file at the path, which is there for as long as it is held.
 
-    Raises Refused where another run had it until the deadline, OSError.
+    With ``dir_fd`` the path is a name in that open directory. Raises ``or_raise``, or one that
+    names the file, where another run had it until the deadline; OSError, Refused.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    while True:
+        fd = opened(path, dir_fd=dir_fd)
+        try:
+            if not take(fd, deadline=deadline):
+                raise or_raise or held_by_another(f"the lock {path}", path)
+            if not is_at(fd, path, dir_fd=dir_fd):
+                continue
+            try:
+                yield
+            finally:
+                # Before the lock ends: who waits for it looks for the name afterwards.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path, dir_fd=dir_fd)
+            return
+        finally:
+            os.close(fd)
+
+
+def opened(path: str, *, dir_fd: int | None = None) -> int:
+    """Open the file to be locked, which is made where it is missing.
+
+    Raises Refused where others could open it as well, OSError.
+    """
+    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600, dir_fd=dir_fd)
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        os.fchmod(fd, 0o600)  # the umask may have taken of it
+        return fd
+    os.close(fd)
+    raise Refused(
+        f"{path} is no lock: others can open it, and so hold it for as long as they like",
+        "Remove it, and look who made it.",
+    )
+
+
+def is_at(fd: int, path: str, *, dir_fd: int | None = None) -> bool:
+    """Whether the open file is still the one at the path; who waited may have one removed since."""
     try:
-        if not take(fd, deadline=deadline):
-            raise held_by_another(f"the lock on {path}", path)
-        yield
-    finally:
-        os.close(fd)
+        there = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(fd), there)
 
 
 def held_by_another(lock: str, path: str) -> Refused:

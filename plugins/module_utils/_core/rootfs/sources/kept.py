@@ -41,7 +41,8 @@ def _make(path: str, patience: float, make: t.Callable[[str, str], None]) -> Non
     above = os.open(cache.DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     name = f".{os.path.basename(path)}.new"
     try:
-        with workspace.held(above, name, patience=patience, what_for=path) as work:
+        ask = workspace.Locks().ask
+        with workspace.held(above, name, ask=ask, patience=patience, what_for=path) as work:
             removal.empty(work.fd, except_for=())
             if not os.path.exists(path):
                 made = f"{cache.DIRECTORY}/{name}/archive.tar"
