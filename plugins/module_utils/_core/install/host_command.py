@@ -135,6 +135,8 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
         texts = sources.of(nsctl)
         for path, text in texts.items():
             _write(f"{beside}/{path}", text)
+            # Otherwise Python makes it, of whatever mode, where compiling fails.
+            atomic.make_directory(f"{beside}/{os.path.dirname(path)}/__pycache__", mode=0o755)
         _write(f"{beside}/{compiled_copy.CONTENTS}", compiled_copy.contents_of(texts))
         _compile(python, beside, library)
         fd = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -160,7 +162,8 @@ def _write(path: str, text: str) -> None:
 def _compile(python: str, directory: str, later: str) -> None:
     """Have the sources compiled as if they lay in ``later``. To do without costs time, no more."""
     argv = [python, "-I", "-S", "-m", "compileall", "-q", "-d", later, directory]
-    subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    # The umask is that of the directories __pycache__: whoever could write there would be root.
+    subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True, umask=0o022)
 
 
 def _interpreter() -> str:

@@ -15,6 +15,7 @@ import os
 import typing as t
 
 from ..errors import KernelError
+from ..storage import modes
 from . import resolve
 
 _MOST_LINKS = 40  # as path_resolution(7) follows
@@ -40,7 +41,8 @@ def directories(root_fd: int, path: str, *, mode: int = 0o755, links: int = _MOS
         above = "/".join(parts[: depth - 1])
         with resolve.opened_in(root_fd, above) as above_fd, _named("mkdirat", here):
             try:
-                os.mkdir(parts[depth - 1], mode, dir_fd=above_fd)
+                with modes.exact():
+                    os.mkdir(parts[depth - 1], mode, dir_fd=above_fd)
                 continue
             except FileExistsError:  # somebody else made it, or it is a link
                 target = _link(above_fd, parts[depth - 1])
@@ -69,7 +71,7 @@ def file(root_fd: int, path: str) -> None:
     directories(root_fd, above)
     with resolve.opened_in(root_fd, above) as above_fd, _named("openat", path):
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(FileExistsError), modes.exact():
             os.close(os.open(name, flags, 0o644, dir_fd=above_fd))
 
 

@@ -103,9 +103,12 @@ def pin_file(name: str, kind: str, source: str) -> None:
     """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
     target = path_now(name, kind)
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+        fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
     except FileExistsError:
         pass
+    else:
+        os.fchmod(fd, 0o444)  # whatever the umask is
+        os.close(fd)
     mounts.mount(source, target, flags=mounts.MS_BIND)
 
 

@@ -14,6 +14,7 @@ import errno
 import os
 
 from ..errors import KernelError
+from ..storage import modes
 from ..syscalls import files
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -59,8 +60,8 @@ def empty(top_fd: int, *, except_for: tuple[str, ...]) -> None:
                         continue
                     while True:
                         number += 1
-                        with contextlib.suppress(FileExistsError):
-                            os.mkdir(f".removed-{number}", dir_fd=top_fd)
+                        with contextlib.suppress(FileExistsError), modes.exact():
+                            os.mkdir(f".removed-{number}", 0o700, dir_fd=top_fd)
                             break
                     os.rename(inner, f".removed-{number}", src_dir_fd=fd, dst_dir_fd=top_fd)
             finally:

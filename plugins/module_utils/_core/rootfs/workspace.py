@@ -20,7 +20,7 @@ import zlib
 
 from ..errors import Refused
 from ..host_paths import LOCKS
-from ..storage import lock
+from ..storage import lock, modes
 from . import removal
 
 
@@ -95,7 +95,8 @@ def lock_name(parent_fd: int, name: str) -> str:
 def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, busy: Busy) -> Workspace:
     while True:
         try:
-            os.mkdir(name, 0o700, dir_fd=parent_fd)
+            with modes.exact():
+                os.mkdir(name, 0o700, dir_fd=parent_fd)
             found = False
         except FileExistsError:
             found = True

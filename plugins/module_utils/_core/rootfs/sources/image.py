@@ -18,6 +18,7 @@ import subprocess
 import typing as t
 
 from ...errors import Refused
+from ...storage import modes
 from .. import digests, run_tool
 from ..progress import Progress
 from ..tar import decompress
@@ -219,7 +220,8 @@ class OpenedImage:
 
     def _pack(self, work: str, path: str, progress: Progress) -> None:
         """Unpack the image in the workspace, and pack what came out as one tar archive."""
-        os.mkdir(f"{work}/root", 0o700)
+        with modes.exact():
+            os.mkdir(f"{work}/root", 0o700)
         self._unpack(work, progress)
         command = ["tar", "--create", "--file", path, "--directory", f"{work}/root"]
         command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
