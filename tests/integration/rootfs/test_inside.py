@@ -116,7 +116,7 @@ def test_on_a_file_system_without_attributes(
     for path in ("/mnt", "/mnt/below/root"):
         args = {"pid": inside.pid, "path": path}
         done = converge("ns_rootfs", {**args, "archive": made[0]})
-        assert "user.note could not be kept" in str(done["warnings"])
+        assert "user.note' could not be kept" in str(done["warnings"])
         converge("ns_rootfs", {**args, "archive": made[1]})
         assert inside.run("cat", f"{path}/version") == "second"
     gone = run_module("ns_rootfs", {"pid": inside.pid, "path": "/mnt", "state": "absent"})

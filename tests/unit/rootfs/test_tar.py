@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import os
 import pathlib
-import struct
 import subprocess
 import tarfile
 import typing as t
@@ -14,6 +13,7 @@ import typing as t
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_tar import header, mend_sum
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.tar import sparse
@@ -189,26 +189,6 @@ def test_what_is_no_archive_is_refused(tmp_path: pathlib.Path) -> None:
         entries_of(b"#!/bin/sh\n" * 1000, tmp_path)
 
 
-def header(**fields: bytes) -> bytes:
-    """A header by hand, for what no tar program writes."""
-    values = {
-        "name": b"file", "mode": b"0000644", "uid": b"0000000", "gid": b"0000000",
-        "size": b"00000000000", "mtime": b"00000000000", "kind": b"0", "target": b"",
-        "magic": b"ustar\00000",
-    }  # fmt: skip
-    values.update(fields)
-    block = bytearray(
-        struct.pack(
-            "100s8s8s8s12s12s8sc100s8s247x",
-            *(values[key] for key in ("name", "mode", "uid", "gid", "size", "mtime")),
-            b" " * 8,
-            *(values[key] for key in ("kind", "target", "magic")),
-        )
-    )
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-
-
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -282,11 +262,9 @@ def test_damage_is_refused_or_read_but_never_breaks(changes: list[tuple[int, int
     for position, value in changes:
         content[position] = value
     for start in range(0, len(content), 512):
-        block = content[start : start + 512]
         if any(start <= position < start + 512 for position, _value in changes):
             # With a good sum, so that the rest is looked at too.
-            block[148:156] = b" " * 8
-            content[start + 148 : start + 156] = b"%06o\0 " % sum(block)
+            mend_sum(content, start)
     read, write = os.pipe()
     with open(read, "rb"), open(write, "wb") as feed:
         feed.write(content)

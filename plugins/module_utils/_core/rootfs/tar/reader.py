@@ -36,8 +36,17 @@ KIND_NAMES = {
 }
 DEVICES = (CHARACTER, BLOCK_DEVICE)
 
-# Extended headers hold names and attributes; what the kernel takes of those is far less.
+# What the extended headers of an entry may hold together: names and attributes, of which the kernel
+# takes far less.
 _EXTENDED_LIMIT = 1 << 20
+# What a header for all entries may say: the rest is of one entry alone, and would have to be gone
+# through again for each that follows.
+_FOR_ALL = (b"uid", b"gid", b"mtime")
+_OF_ONE = (b"path", b"linkpath", b"size", b"GNU.sparse.", b"SCHILY.xattr.")
+# A device number has 12 and 20 bits (include/linux/kdev_t.h).
+_MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
+# XATTR_NAME_MAX and XATTR_SIZE_MAX of include/uapi/linux/limits.h.
+_XATTR_NAME_LIMIT, _XATTR_SIZE_LIMIT = 255, 1 << 16
 _ZEROS = bytes(BLOCK)
 # Mode, uid and gid together, then size, time, sum, flag, the target of a link, magic, the names of
 # the owners, the device numbers, and what comes before the name.
@@ -124,14 +133,6 @@ def _is_sum(block: bytes, field: bytes) -> bool:
     return signed + 8 * 0x20 == wanted
 
 
-def _xattrs(said: dict[bytes, bytes]) -> dict[str, bytes]:
-    return {
-        key[len(_XATTR) :].decode("utf-8", "surrogateescape"): value
-        for key, value in said.items()
-        if key.startswith(_XATTR)
-    }
-
-
 class Reader:
     """The entries of a tar stream, one after the other."""
 
@@ -165,6 +166,7 @@ class Reader:
             self._stream.skip(self._left)
             self._left = 0
         long: dict[bytes, bytes] = {}
+        extended = 0
         while True:
             block = self._stream.take(BLOCK)
             if not block:
@@ -180,17 +182,22 @@ class Reader:
                 size = _number(fields[2])
             except ValueError as error:
                 raise self.damaged(f"a field of a header is no number ({error})") from None
+            if not 0 <= size <= _EXTENDED_LIMIT - extended:
+                raise self.damaged(f"an extended header of {extended + size} bytes")
+            if fields[5] != b"g":
+                extended += size
             self._extend(long, fields[5], size)
 
     def _extend(self, long: dict[bytes, bytes], flag: bytes, size: int) -> None:
         """Take the extended header that follows, for the entry after it, or for all."""
-        if not 0 <= size <= _EXTENDED_LIMIT:
-            raise self.damaged(f"an extended header of {size} bytes")
         text = self._stream.take(-(-size // BLOCK) * BLOCK)[:size] if size else b""
         if flag in b"xX":
             long.update(self._pax(text))
         elif flag == b"g":
-            self._globals.update(self._pax(text))
+            said = self._pax(text)
+            if any(key.startswith(_OF_ONE) for key in said):
+                raise self.damaged("a header for all entries that is about one")
+            self._globals.update((key, said[key]) for key in _FOR_ALL if key in said)
         elif flag != b"V":  # V is the label of a volume
             long[b"path" if flag == b"L" else b"linkpath"] = text.partition(b"\0")[0]
 
@@ -217,7 +224,7 @@ class Reader:
             full = self._decimal(said[b"size"]) if b"size" in said else full
             uid = self._decimal(said[b"uid"]) if b"uid" in said else uid
             gid = self._decimal(said[b"gid"]) if b"gid" in said else gid
-            xattrs = _xattrs(said)
+            xattrs = self._xattrs(said)
         stored = 0 if flag in _WITHOUT_DATA else full
         pieces = None
         if flag == b"S" or (said and kind == FILE and sparse.is_pax(said)):
@@ -234,7 +241,7 @@ class Reader:
             full,
             self._pax_time(said[b"mtime"]) if b"mtime" in said else _nanoseconds(time),
             target,
-            (_number(major), _number(minor)) if kind in DEVICES else (0, 0),
+            self._device(_number(major), _number(minor)) if kind in DEVICES else (0, 0),
             xattrs,
             stored,
             pieces,
@@ -252,6 +259,23 @@ class Reader:
             stored -= self._stream.position - before
         sparse.check(pieces, full, stored, self.damaged)
         return pieces, full, stored
+
+    def _device(self, major: int, minor: int) -> tuple[int, int]:
+        if not (0 <= major < _MAJOR_LIMIT and 0 <= minor < _MINOR_LIMIT):
+            raise self.damaged(f"a device of the numbers {major} and {minor}")
+        return major, minor
+
+    def _xattrs(self, said: dict[bytes, bytes]) -> dict[str, bytes]:
+        found = {}
+        for key, value in said.items():
+            if key.startswith(_XATTR):
+                name = key[len(_XATTR) :]
+                if not 0 < len(name) <= _XATTR_NAME_LIMIT or b"\0" in name:
+                    raise self.damaged(f"an attribute of the name {name[:40]!r}")
+                if len(value) > _XATTR_SIZE_LIMIT:
+                    raise self.damaged(f"an attribute of {len(value)} bytes")
+                found[name.decode("utf-8", "surrogateescape")] = value
+        return found
 
     def _take_block(self) -> bytes:
         return self._stream.take(BLOCK)

@@ -20,6 +20,8 @@ MAP = b"GNU.sparse.map"
 # PAX 0.0 has one record for each number, which together are the map of PAX 0.1.
 REPEATED = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 _PIECES_LIMIT = 1 << 20
+# Of a number below 1 << 63.
+_DIGITS_LIMIT = 19
 
 Pieces = tuple[tuple[int, int], ...]
 TakeBlock = t.Callable[[], bytes]
@@ -70,14 +72,22 @@ def pax_map(
     """The map and the size of the file from PAX records; of PAX 1.0 the data starts with it."""
     try:
         if b"GNU.sparse.major" in records:
-            full = int(records[b"GNU.sparse.realsize"])
+            full = _decimal(records[b"GNU.sparse.realsize"])
             numbers = _leading_numbers(take_block, damaged)
         else:
-            full = int(records[b"GNU.sparse.size"])
-            numbers = [int(number) for number in records[MAP].split(b",")]
+            full = _decimal(records[b"GNU.sparse.size"])
+            numbers = [_decimal(number) for number in records[MAP].split(b",")]
     except (KeyError, ValueError) as error:
         raise damaged("a map of holes that is none") from error
+    if len(numbers) % 2:
+        raise damaged("a map of holes with half a piece")
     return tuple(zip(numbers[::2], numbers[1::2])), full
+
+
+def _decimal(text: bytes) -> int:
+    if not text.isdigit() or len(text) > _DIGITS_LIMIT:
+        raise ValueError("no number")
+    return int(text)
 
 
 def _leading_numbers(take_block: TakeBlock, damaged: Damaged) -> list[int]:
@@ -89,11 +99,13 @@ def _leading_numbers(take_block: TakeBlock, damaged: Damaged) -> list[int]:
         if not block:
             raise damaged("a map of holes without end")
         *lines, text = (text + block).split(b"\n")
-        numbers += [int(line) for line in lines]
-        if numbers and not 0 <= numbers[0] <= _PIECES_LIMIT:
+        numbers += [_decimal(line) for line in lines]
+        if numbers and numbers[0] > _PIECES_LIMIT:
             raise damaged(f"a map of {numbers[0]} pieces")
         if numbers and len(numbers) >= 1 + 2 * numbers[0]:
             return numbers[1 : 1 + 2 * numbers[0]]
+        if len(text) > _DIGITS_LIMIT:  # it would be looked through again with each block
+            raise damaged("a map of holes that is none")
 
 
 def check(pieces: Pieces, size: int, stored: int, damaged: Damaged) -> None:

@@ -51,6 +51,7 @@ _CALLS = {
     reader.FIFO: "mknodat",
 }
 _CANNOT_KEEP = (errno.ENOTSUP, errno.EPERM)
+_WARNINGS_LIMIT = 20
 
 
 class Unpacked(t.NamedTuple):
@@ -149,6 +150,8 @@ class _Unpacking:
         path = self._inside(entry.name, "an entry")
         if entry.kind == reader.LINK:
             self._inside(entry.target, "the target of a hard link")
+        elif b"\0" in entry.target:
+            raise self._refused(f"{_shown(path)} leads to a name with a null character")
         if path in _RESERVED:
             raise self._refused(f"{_shown(path)} is no name for an entry")
         if not path and entry.kind != reader.DIRECTORY:
@@ -299,8 +302,13 @@ class _Unpacking:
                 # Without its capabilities a program does not work; the others can be missed.
                 if name == "security.capability" or error.errno not in _CANNOT_KEEP:
                     raise
-                text = f"the attribute {name} could not be kept: {error.strerror}"
-                self._warnings[text] = self._warnings.get(text, 0) + 1
+                self._warn(f"the attribute {_shown(os.fsencode(name))}", error)
+
+    def _warn(self, what: str, error: OSError) -> None:
+        text = f"{what} could not be kept: {error.strerror}"
+        if text not in self._warnings and len(self._warnings) >= _WARNINGS_LIMIT:
+            text = "other attributes could not be kept"
+        self._warnings[text] = self._warnings.get(text, 0) + 1
 
     def _explained(self, error: OSError, entry: Entry, path: bytes) -> Exception:
         kind = reader.KIND_NAMES[entry.kind]
