@@ -121,7 +121,7 @@ options:
   size_limit:
     description:
       - How much an archive, or the layers of an image, may hold once they are decompressed, such as V(2G). More is
-        refused.
+        refused. An archive that an image is in is measured by itself, too, before it is unpacked.
       - By default only the free space limits it.
     type: str
   id_map:

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of images, and what their manifests and configurations say."""
+"""The names of images, and of what they are for."""
 
 from __future__ import annotations
-
-import json
-import typing as t
 
 import pytest
 
@@ -16,7 +13,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sour
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
-INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 @pytest.mark.parametrize(
@@ -75,63 +71,14 @@ def test_what_is_no_platform_is_refused(text: str) -> None:
         reference.platform_of(text)
 
 
-def index(*platforms: dict[str, str], kind: str = INDEX) -> bytes:
-    manifests = [
-        {"digest": f"sha256:{number}", "platform": platform}
-        for number, platform in enumerate(platforms)
-    ]
-    return json.dumps({"mediaType": kind, "manifests": manifests}).encode()
-
-
-ARM6 = {"os": "linux", "architecture": "arm", "variant": "v6"}
-ARM7 = {"os": "linux", "architecture": "arm", "variant": "v7"}
-WINDOWS = {"os": "windows", "architecture": "amd64"}
-
-
 @pytest.mark.parametrize(
-    ("platform", "digest"),
-    [("linux/arm", "sha256:1"), ("linux/arm/v7", "sha256:2"), ("windows/amd64", "sha256:0")],
-)
-def test_the_manifest_for_a_platform(platform: str, digest: str) -> None:
-    text = index(WINDOWS, ARM6, ARM7)
-    wanted = reference.platform_of(platform)
-    assert reference.chosen(text, wanted, image="x") == digest
-
-
-def test_without_one_for_the_platform_it_is_refused() -> None:
-    with pytest.raises(Refused, match="has nothing for linux/amd64") as refused:
-        reference.chosen(index(WINDOWS), Platform("linux", "amd64"), image="x")
-    assert refused.value.hint == "It is there for: windows/amd64."
-
-
-def test_a_manifest_that_is_no_index_is_the_image_itself() -> None:
-    assert reference.chosen(b'{"layers": []}', Platform("linux", "amd64"), image="x") == ""
-
-
-@pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"\xff"])
-def test_what_is_no_manifest_is_refused(text: bytes) -> None:
-    with pytest.raises(Refused, match="damaged"):
-        reference.chosen(text, Platform("linux", "amd64"), image="x")
-
-
-def test_an_image_that_says_nothing() -> None:
-    config = reference.config_of(b"{}", image="x")
-    assert config["argv"] == []
-    assert config["environment"] == {}
-    assert config["chdir"] == "/"
-    assert config["user"] == config["group"] == config["stop_signal"] == ""
-
-
-@pytest.mark.parametrize(
-    "config",
+    ("image", "directory"),
     [
-        {"Entrypoint": "a string"},
-        {"Cmd": [1, 2]},
-        {"Env": {"A": "b"}},
-        {"ExposedPorts": 80},
-        "words",
+        ("oci:/a:tag", "/a"),
+        ("oci:/a", "/a"),
+        ("oci-archive:/a.tar:tag", ""),
+        ("docker://a", ""),
     ],
 )
-def test_a_configuration_that_is_none_is_refused(config: t.Any) -> None:
-    with pytest.raises(Refused, match="configuration of x is damaged"):
-        reference.config_of(json.dumps({"config": config}).encode(), image="x")
+def test_the_directory_of_an_image(image: str, directory: str) -> None:
+    assert reference.layout_of(image) == directory

@@ -18,7 +18,8 @@ import os
 import typing as t
 import zlib
 
-from ..storage import atomic
+from ..storage import atomic, json_file
+from . import image_config
 from .digests import is_digest
 
 _PREFIXES = ("trusted.linux_namespaces.", "user.linux_namespaces.")
@@ -77,11 +78,14 @@ class Marker(t.NamedTuple):
         text = digest.decode("ascii", "replace")
         try:
             known = zlib.decompressobj().decompress(packed, _SIZE_LIMIT)
-            marker = cls(text, **json.loads(known))
-        except (ValueError, TypeError, RecursionError, zlib.error):
+            marker = cls(text, **json_file.parse(known))
+            kinds = [type(value) for value in marker[1:]]
+            if not is_digest(text) or kinds != [dict, dict, list, dict]:
+                return None
+            config = image_config.checked(marker.config) if marker.config else {}
+            return marker._replace(config=config)
+        except (ValueError, TypeError, zlib.error):
             return None  # of another version of this collection: the root is made again
-        kinds = [type(value) for value in marker[1:]]
-        return marker if is_digest(text) and kinds == [dict, dict, list, dict] else None
 
     def write(self, fd: int) -> None:
         """Set it for the open directory; the digest last, since it is what counts.

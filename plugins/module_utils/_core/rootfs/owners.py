@@ -70,14 +70,20 @@ def everything(owners: Owners, *, device_nodes: str) -> None:
     Each file once, also where it has several names.
     """
     seen: set[int] = set()
-    for above, directories, names in os.walk(b"/", topdown=False):
-        for name in [*names, *directories]:
+    # Not with os.walk(), which calls itself for each directory in another, and leaves out what it
+    # cannot read.
+    waiting = [b"/"]
+    while waiting:
+        above = waiting.pop()
+        for name in os.listdir(above):
             path = os.path.join(above, name)
             status = os.lstat(path)
             if device_nodes == "skip" and stat.S_IFMT(status.st_mode) in _DEVICES:
                 os.unlink(path)
                 continue
-            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(path)
+            elif status.st_nlink > 1:
                 if status.st_ino in seen:
                     continue
                 seen.add(status.st_ino)

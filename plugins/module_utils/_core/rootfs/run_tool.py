@@ -16,6 +16,10 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import tempfile
+import threading
+import time
 import typing as t
 
 from ..errors import KernelError, Refused
@@ -26,6 +30,8 @@ from .progress import Progress, silent
 
 # Of what a program writes, kept for the error.
 _LINES_KEPT = 30
+# What is longer becomes several, in bytes.
+_LINE_LIMIT = 1 << 16
 _PACKAGES = {"mmdebstrap": "mmdebstrap", "skopeo": "skopeo", "umoci": "umoci"}
 
 
@@ -51,6 +57,37 @@ class Failed(Exception):
         self.lines = list(lines)
 
 
+def answer(command: t.Sequence[str], *, limit: int, seconds: float) -> bytes:
+    """What the command writes to its standard output: at most ``limit`` bytes, within ``seconds``.
+
+    Raises Failed.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as complaints:
+        program = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints
+        )
+        end = threading.Timer(seconds, program.kill)
+        end.start()
+        try:
+            with t.cast("t.IO[bytes]", program.stdout) as output:
+                said = output.read(limit + 1)
+            status = program.wait() if len(said) <= limit else 0
+        finally:
+            end.cancel()
+            program.kill()
+            program.wait()
+        if len(said) > limit:
+            raise Failed([f"{command[0]} answers with more than {limit >> 20} MB"])
+        if status and time.monotonic() - began >= seconds:
+            raise Failed([f"{command[0]} has not answered within {seconds:g} seconds"])
+        if status:
+            complaints.seek(max(0, complaints.tell() - _LINE_LIMIT))
+            lines = complaints.read(_LINE_LIMIT).decode("utf-8", "replace").splitlines()
+            raise Failed(lines[-_LINES_KEPT:])
+        return said
+
+
 def run(
     command: list[str],
     *,
@@ -71,7 +108,7 @@ def run(
         write_fd = -1
         last: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
         with open(read_fd, encoding="utf-8", errors="replace", closefd=False) as output:
-            for line in output:
+            for line in iter(lambda: output.readline(_LINE_LIMIT), ""):
                 # A progress bar writes over its line.
                 line = line.rstrip("\r\n").rpartition("\r")[2].strip()
                 if line:

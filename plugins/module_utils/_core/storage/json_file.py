@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Files of ours that hold a JSON object, for people to read and mend.
+"""Files of ours that hold a JSON object, for people to read and mend; and JSON of others.
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 import typing as t
@@ -19,6 +20,46 @@ from . import atomic
 
 # Far more than any of ours.
 _SIZE_LIMIT = 16 << 20
+# Of a number of 64 bits. Longer ones take int() quadratic time before Python 3.11.
+_DIGITS_LIMIT = 20
+
+
+def parse(text: str | bytes) -> t.Any:
+    """What the JSON says. Raises ValueError, whatever is wrong with it.
+
+    Refused is too what readers of JSON take in different ways: a key that stands twice, numbers
+    that are none (NaN), endless or longer than 64 bits.
+    """
+    try:
+        return json.loads(
+            text if isinstance(text, str) else text.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except RecursionError as error:
+        raise ValueError("its objects are nested too deep") from error
+
+
+def _object(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key of an object stands twice in it")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS_LIMIT:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is none, or endless")
+    return number
 
 
 def read(path: str) -> dict[str, t.Any] | None:
@@ -29,10 +70,7 @@ def read(path: str) -> dict[str, t.Any] | None:
     text = _text_of(path)
     if text is None:
         return None
-    try:
-        content = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("its objects are nested too deep") from error
+    content = parse(text)
     if not isinstance(content, dict):
         raise ValueError(f"it holds {type(content).__name__}, not an object")
     return content

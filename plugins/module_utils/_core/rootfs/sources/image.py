@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
-import subprocess
+import tempfile
 import typing as t
 
 from ...errors import Refused
@@ -23,13 +22,13 @@ from .. import digests, run_tool
 from ..progress import Progress
 from ..tar import decompress
 from ..tar.byte_stream import ByteStream
-from . import cache, kept, reference
+from . import cache, kept, layout, manifest, reference
 from .source import Config, Content, Options
 
 _LAYOUT = "image"
 _TAG = "root"
-# What skopeo answers with is small; a registry that answers with more is none.
-_ANSWER_LIMIT = 8 << 20
+# For what skopeo answers with, a document, in seconds. It may have to unpack an archive for it.
+_PATIENCE = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,15 +107,16 @@ class OpenedImage:
         # A name with a digest means the same for ever; a file is known by its stamp.
         self.facts_suffice = bool(reference.pinned_by_name(image.name) or file)
         if file and not missing:
-            with _opened_file(file) as fd:
+            with layout.opened_file(file) as fd:
                 self.facts.update(digests.stamp(fd))
 
     def digest(self) -> str:
         """See Opened. Of a registry, only the manifest is asked for."""
         if not self._digest:
+            self._check()
             raw = self._ask("inspect", "--raw", self._image.name)
             whole = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-            mine = reference.chosen(raw, self._platform, image=self._image.name)
+            mine = manifest.chosen(raw, self._platform, image=self._image.name)
             self._digest = mine or whole
             self._aliases = [whole] if mine else []
         return self._digest
@@ -129,8 +129,18 @@ class OpenedImage:
         """See Opened."""
         if not self._config:
             raw = self._ask("inspect", "--config", "--raw", self._exactly)
-            self._config = reference.config_of(raw, image=self._image.name)
+            self._config = manifest.config_of(raw, image=self._image.name)
         return self._config
+
+    def _check(self) -> None:
+        """Raises Refused where the files of the image are not what skopeo can be given to read."""
+        name = self._image.name
+        file, directory = reference.file_of(name), reference.layout_of(name)
+        if file:
+            with layout.opened_file(file) as fd:
+                layout.check_archive(fd, image=name, limit=self._image.size_limit)
+        elif directory:
+            layout.check_directory(directory, image=name)
 
     @property
     def _exactly(self) -> str:
@@ -169,11 +179,13 @@ class OpenedImage:
         return words
 
     def _ask(self, command: str, *words: str) -> bytes:
-        argv = ["skopeo", *self._words(command), *words]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode:
-            raise self._failed("read", done.stderr.decode("utf-8", "replace").splitlines())
-        return done.stdout[:_ANSWER_LIMIT]
+        above = "/var/tmp" if os.path.isdir("/var/tmp") else None  # as skopeo itself
+        with tempfile.TemporaryDirectory(prefix="linux-namespaces-", dir=above) as scratch:
+            argv = ["skopeo", f"--tmpdir={scratch}", *self._words(command), *words]
+            try:
+                return run_tool.answer(argv, limit=manifest.SIZE_LIMIT, seconds=_PATIENCE)
+            except run_tool.Failed as error:
+                raise self._failed("read", error.lines) from error
 
     def _failed(self, what: str, lines: t.Sequence[str]) -> Refused:
         return Refused(
@@ -184,10 +196,10 @@ class OpenedImage:
 
     def _unpack(self, work: str, progress: Progress) -> None:
         """Fetch the image into the workspace and unpack it there."""
-        layout = f"{work}/{_LAYOUT}"
+        image, fetched = self._image.name, f"{work}/{_LAYOUT}"
         # Layers that are compressed in another way, or not, are no layers to umoci.
         words = ["--dest-compress-format=gzip", "--dest-compress-level=1"]
-        words += [self._exactly, f"oci:{layout}:{_TAG}"]
+        words += [self._exactly, f"oci:{fetched}:{_TAG}"]
         try:
             run_tool.run(
                 ["skopeo", f"--tmpdir={work}", *self._words("copy"), *words],
@@ -197,22 +209,20 @@ class OpenedImage:
             )
         except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error
-        manifest = _only_manifest(layout)
-        self._config = reference.config_of(
-            _blob(layout, manifest["config"]["digest"]), image=self._image.name
-        )
-        self._check_size(layout, manifest)
-        words = ["raw", "unpack", f"--image={layout}:{_TAG}", f"{work}/root"]
+        described, config = layout.documents(fetched, image=image)
+        self._config = manifest.config_of(config, image=image)
+        self._check_size(layout.blob_path(fetched, layer) for layer in described.layers)
+        words = ["raw", "unpack", f"--image={fetched}:{_TAG}", f"{work}/root"]
         try:
             run_tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
         except run_tool.Failed as error:
             raise self._failed("unpacked", error.lines) from error
 
-    def _check_size(self, layout: str, manifest: dict[str, t.Any]) -> None:
+    def _check_size(self, layers: t.Iterable[str]) -> None:
         limit = self._image.size_limit
-        for layer in manifest["layers"] if limit else ():
+        for path in layers if limit else ():
             with contextlib.ExitStack() as stack:
-                fd = stack.enter_context(_opened_file(_blob_path(layout, layer["digest"])))
+                fd = stack.enter_context(layout.opened_file(path))
                 layer_content = stack.enter_context(decompress.opened(fd, name=self._image.name))
                 counted = ByteStream(layer_content.fd, name=self._image.name, limit=limit)
                 counted.drain()
@@ -237,36 +247,3 @@ def _reason(lines: t.Sequence[str]) -> str:
     if 'msg="' in text:
         text = text.partition('msg="')[2].removesuffix('"').replace('\\"', "'")
     return text.lstrip("\N{VECTOR OR CROSS PRODUCT} ")
-
-
-@contextlib.contextmanager
-def _opened_file(path: str) -> t.Iterator[int]:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise Refused(
-            f"the image {path} cannot be opened: {error.strerror}",
-            "Copy it to the managed host first.",
-        ) from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _blob_path(layout: str, digest: str) -> str:
-    kind, _colon, number = digest.partition(":")
-    return f"{layout}/blobs/{kind}/{number}"
-
-
-def _blob(layout: str, digest: str) -> bytes:
-    with open(_blob_path(layout, digest), "rb") as blob:
-        return blob.read(_ANSWER_LIMIT)
-
-
-def _only_manifest(layout: str) -> dict[str, t.Any]:
-    """The manifest of the one image in a layout that skopeo has just written."""
-    with open(f"{layout}/index.json", "rb") as index:
-        (described,) = json.load(index)["manifests"]
-    manifest: dict[str, t.Any] = json.loads(_blob(layout, described["digest"]))
-    return manifest

@@ -1,0 +1,184 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Images in files: the directory of an OCI image layout, and archives of such or of Docker.
+
+skopeo and umoci open what a layout holds whatever it is, and would wait for the writer of a fifo,
+or read a device, for ever. So it is looked at first.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import typing as t
+
+from ...errors import KernelError, Refused
+from ...syscalls import files
+from ..tar import decompress, reader
+from ..tar.byte_stream import ByteStream
+from . import manifest
+from .manifest import SIZE_LIMIT, Manifest
+
+_INDEX = "index.json"
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def opened_file(path: str) -> t.Iterator[int]:
+    """Open the archive file of an image. Raises Refused where it is no file that can be read."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise _not_opened(path, error.strerror) from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _not_opened(path, "it is no file")
+        readable = os.open(f"/proc/self/fd/{fd}", _OPEN)
+    finally:
+        os.close(fd)
+    try:
+        yield readable
+    finally:
+        os.close(readable)
+
+
+def _not_opened(path: str, why: str | None) -> Refused:
+    return Refused(
+        f"the image {path} cannot be opened: {why}", "Copy it to the managed host first."
+    )
+
+
+def check_archive(fd: int, *, image: str, limit: int) -> None:
+    """Raises Refused unless the open archive holds what an image in an archive holds.
+
+    ``limit`` is how much may come out of it, in bytes; 0 for any amount.
+    """
+    kinds = [reader.FILE, reader.DIRECTORY]
+    if image.startswith("docker-archive:"):
+        # skopeo looks up what is in it without unpacking it. An older `docker save` wrote links.
+        kinds += [reader.LINK, reader.SYMLINK]
+    with decompress.opened(fd, name=image) as content:
+        stream = ByteStream(content.fd, name=image, limit=limit)
+        entries = reader.Reader(stream, name=image)
+        while (entry := entries.next()) is not None:
+            if entry.kind not in kinds:
+                raise _refused(image, f"it holds a {reader.KIND_NAMES[entry.kind]}")
+        stream.drain()
+        content.verify()
+
+
+def check_directory(path: str, *, image: str) -> None:
+    """Raises Refused unless the layout can be read, in bounded time and memory.
+
+    It holds files alone, links lead to them, and documents are not longer than they may be.
+    """
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refused(image, f"{path}: {error.strerror}") from error
+    try:
+        _check_below(top, image)
+    finally:
+        os.close(top)
+
+
+def _check_below(top: int, image: str) -> None:
+    try:
+        for name in _names(top):
+            if not stat.S_ISREG(_status(top, name).st_mode):
+                raise _refused(image, f"{name} in it is no file")
+        # Each once: an index may name itself, or two each other, since nobody checks its digest.
+        seen: set[str] = set()
+        waiting = [_INDEX]
+        while waiting:
+            found = manifest.referred(_read(top, waiting.pop(), image)) - seen
+            seen |= found
+            waiting += [name for name in map(_blob, found) if _is_there(top, name)]
+    except OSError as error:
+        at = f"{error.arguments['path']} in it: " if isinstance(error, KernelError) else ""
+        why = "a link leads out of it" if error.errno == errno.EXDEV else error.strerror
+        raise _refused(image, f"{at}{why}") from error
+
+
+def _names(top: int) -> t.Iterator[str]:
+    """The names of the files of a layout, from its directory on."""
+    for name in ("oci-layout", _INDEX):
+        yield name
+    for kind in _listed(top, "blobs"):
+        for name in _listed(top, f"blobs/{kind}"):
+            yield f"blobs/{kind}/{name}"
+
+
+def _listed(top: int, name: str) -> list[str]:
+    fd = _opened(top, name, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return os.listdir(fd)
+    finally:
+        os.close(fd)
+
+
+def _status(top: int, name: str) -> os.stat_result:
+    fd = _opened(top, name, os.O_PATH)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_there(top: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(_status(top, name).st_mode)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False  # it may be needed by another image of the layout alone
+
+
+def _opened(top: int, name: str, flags: int) -> int:
+    return files.openat2(
+        top, name, flags=flags, resolve=files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS
+    )
+
+
+def _read(top: int, name: str, image: str) -> bytes:
+    """A document. Raises Refused where it is too long for one, KernelError."""
+    if not stat.S_ISREG(_status(top, name).st_mode):
+        raise _refused(image, f"{name} in it is no file")
+    with open(_opened(top, name, _OPEN), "rb") as document:
+        text = document.read(SIZE_LIMIT + 1)
+    if len(text) > SIZE_LIMIT:
+        raise _refused(image, f"{name} in it has more than {SIZE_LIMIT >> 20} MB")
+    return text
+
+
+def _blob(digest: str) -> str:
+    kind, _colon, number = digest.partition(":")
+    return f"blobs/{kind}/{number}"
+
+
+def blob_path(layout: str, digest: str) -> str:
+    """The path of what has the digest in the layout."""
+    return f"{layout}/{_blob(digest)}"
+
+
+def documents(layout: str, *, image: str) -> tuple[Manifest, bytes]:
+    """The manifest and the configuration of the one image in a layout. Raises Refused, OSError."""
+    top = os.open(layout, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        index = _read(top, _INDEX, image)
+        digest = manifest.only_manifest(index, image=image)
+        found = manifest.manifest_of(_read(top, _blob(digest), image), image=image)
+        return found, _read(top, _blob(found.config), image)
+    finally:
+        os.close(top)
+
+
+def _refused(image: str, why: str) -> Refused:
+    return Refused(
+        f"the image {image} cannot be read: {why}", "Make or fetch it again, or do not trust it."
+    )
