@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from .. import actions
-from . import ask_parent, owners, place, removal, workspace
+from . import ask_parent, brought_along, owners, place, removal, workspace
 from .marker import Marker
 from .owners import Owners
 from .progress import Progress
@@ -120,8 +120,9 @@ def _build_at(
             ask("begin")
             if content.fd < 0:
                 ask("make", stage.path)
+                unpack.enter(stage.root)
+                brought_along.remove()
                 if rules.lasting:
-                    unpack.enter(stage.root)
                     owners.everything(Owners(rules.id_maps), device_nodes=rules.device_nodes)
             else:
                 unpack.enter(stage.root)

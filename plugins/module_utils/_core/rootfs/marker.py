@@ -5,8 +5,10 @@
 """What a root file system came from, kept in attributes of its directory.
 
 They go with the directory when it is renamed, are not in its listing, and only root of the host
-can set them (trusted.*, xattr(7)); inside a user namespace it is user.*. Where a file system has
-neither, as a tmpfs in a user namespace before Linux 6.6, a file in the directory has to do.
+can set them (trusted.*, xattr(7)). Root of a user namespace has to do with user.*, and where a file
+system has neither, as a tmpfs there before Linux 6.6, with a file in the directory. Whoever owns a
+directory can write those: so they count only where there can be no better ones, and only in a
+directory that nobody but root could have made, filled or put there.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -15,17 +17,24 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import typing as t
 import zlib
 
+from ..errors import Refused
 from ..storage import atomic, json_file
 from . import image_config
 from .digests import is_digest
 
-_PREFIXES = ("trusted.linux_namespaces.", "user.linux_namespaces.")
+_TRUSTED = "trusted.linux_namespaces."
+_PREFIXES = (_TRUSTED, "user.linux_namespaces.")
+# What a root does not bring along: what is ours, and what tells overlayfs to look elsewhere.
+FOREIGN = (*_PREFIXES, "trusted.overlay.")
 # No such attribute, none at all on this file system, none of this kind for the caller.
 _NO_ATTRIBUTES = (errno.ENODATA, errno.ENOTSUP, errno.EPERM)
 _NO_ROOM = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
+# How the owner of a file looks where he has no number (user_namespaces(7)).
+_UNMAPPED = 65534
 # In place of the attributes. No archive may hold it, nor the name that it is written under.
 FILE = ".linux-namespaces.digest"
 # Of the file and of what is packed in it: root of a user namespace may have written it.
@@ -55,14 +64,28 @@ class Marker(t.NamedTuple):
 
     @classmethod
     def read(cls, fd: int) -> Marker | None:
-        """The marker of the open directory, or None where it has none. Raises OSError."""
-        for prefix in _PREFIXES:
+        """The marker of the open directory, or None where it has none that counts.
+
+        Raises OSError.
+        """
+        prefixes = _PREFIXES[:1] if _takes_trusted(fd) else _PREFIXES
+        for prefix in prefixes:
             try:
                 digest = os.getxattr(fd, f"{prefix}digest")
-                return cls._unpacked(digest, os.getxattr(fd, f"{prefix}source"))
+                packed = os.getxattr(fd, f"{prefix}source")
             except OSError as error:
                 if error.errno not in _NO_ATTRIBUTES:
                     raise
+                continue
+            if prefix != _TRUSTED and not _is_roots(fd):
+                return None
+            return cls._unpacked(digest, packed)
+        if prefixes is not _PREFIXES or not _is_roots(fd):
+            return None
+        return cls._of_file(fd)
+
+    @classmethod
+    def _of_file(cls, fd: int) -> Marker | None:
         try:
             # O_NONBLOCK: whoever is root inside could have left a fifo.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -70,6 +93,9 @@ class Marker(t.NamedTuple):
         except OSError:
             return None
         with open(file, "rb") as written:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or not _is_closed(status, to=(0,)):
+                return None
             digest, _newline, packed = written.read(_SIZE_LIMIT).partition(b"\n")
             return cls._unpacked(digest, packed)
 
@@ -91,7 +117,7 @@ class Marker(t.NamedTuple):
         """Set it for the open directory; the digest last, since it is what counts.
 
         Where there is no room for it all, the configuration of an image is left out: it can be
-        asked for again. Raises OSError.
+        asked for again. Raises OSError, Refused.
         """
         try:
             self._write(fd)
@@ -105,6 +131,13 @@ class Marker(t.NamedTuple):
         # Packed, since ext4 has room for 4 kB of attributes (xattr(7)).
         packed = zlib.compress(json.dumps(known, sort_keys=True).encode())
         for prefix in _PREFIXES:
+            if prefix != _TRUSTED and not _is_roots(fd):
+                # It would not count. Said now, and not when the next run finds it.
+                raise Refused(
+                    "in a user namespace the directory of a root has to be root's own, and must"
+                    " not be writable by others, nor those above it",
+                    "Pack it with another owner or mode, or unpack it on the host with id_map.",
+                )
             try:
                 os.setxattr(fd, f"{prefix}source", packed)
                 os.setxattr(fd, f"{prefix}digest", self.digest.encode())
@@ -113,6 +146,49 @@ class Marker(t.NamedTuple):
                 if error.errno not in _NO_ATTRIBUTES:
                     raise
         atomic.write(FILE, self.digest.encode() + b"\n" + packed, mode=0o600, dir_fd=fd)
+
+
+def _takes_trusted(fd: int) -> bool:
+    """Whether the caller can set attributes there that nobody but root of the host can set."""
+    try:
+        # What is not there: nothing is changed, and ENODATA comes after all other answers.
+        os.removexattr(fd, f"{_TRUSTED}none")
+    except OSError as error:
+        return error.errno == errno.ENODATA
+    return True
+
+
+def _is_roots(fd: int) -> bool:
+    """Whether only root can have made or filled the open directory, and put it where it is.
+
+    What is above a mount point does not matter: who owns that cannot put another in its place.
+    Nor does who is not mapped here: what is his own cannot be root's.
+    """
+    status = os.fstat(fd)
+    if not _is_closed(status, to=(0,)):
+        return False
+    below, above = os.dup(fd), -1
+    try:
+        while True:
+            above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
+            found = os.fstat(above)
+            if found.st_dev != status.st_dev or os.path.samestat(found, os.fstat(below)):
+                return True
+            is_sticky = found.st_mode & stat.S_ISVTX and found.st_uid in (0, _UNMAPPED)
+            if not is_sticky and not _is_closed(found, to=(0, _UNMAPPED)):
+                return False
+            os.close(below)
+            below, above = above, -1
+    finally:
+        for each in (below, above):
+            if each >= 0:
+                os.close(each)
+
+
+def _is_closed(status: os.stat_result, *, to: tuple[int, ...]) -> bool:
+    """Whether one of these users owns it, and nobody else can write to it."""
+    writers = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid not in to else 0)
+    return status.st_uid in to and not status.st_mode & writers
 
 
 def remove(fd: int) -> None:

@@ -110,7 +110,11 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, busy: Bus
             if not is_locked and not lock.take(fd, deadline=deadline):
                 raise busy
             if lock.is_at(fd, name, dir_fd=parent_fd):
-                return Workspace(fd, found)
+                if os.fstat(fd).st_uid == os.geteuid():
+                    os.fchmod(fd, 0o700)
+                    return Workspace(fd, found)
+                # Somebody else could turn to what he likes whatever is built in it.
+                removal.remove(parent_fd, name)
         except BaseException:
             os.close(fd)
             raise

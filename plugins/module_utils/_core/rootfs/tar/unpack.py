@@ -29,8 +29,6 @@ from . import reader
 from .byte_stream import ByteStream
 from .reader import Entry, Reader
 
-# The first are this collection's own; the others tell overlayfs to look elsewhere.
-_FOREIGN_XATTRS = ("trusted.linux_namespaces.", "user.linux_namespaces.", "trusted.overlay.")
 # Of the marker, which only we write.
 _RESERVED = (marker.FILE.encode(), atomic.beside_of(marker.FILE).encode())
 _TIME = struct.Struct("=Iqq")
@@ -152,7 +150,7 @@ class _Unpacking:
             self._inside(entry.target, "the target of a hard link")
         elif b"\0" in entry.target:
             raise self._refused(f"{_shown(path)} leads to a name with a null character")
-        if path in _RESERVED:
+        if path.rpartition(b"/")[2] in _RESERVED:
             raise self._refused(f"{_shown(path)} is no name for an entry")
         if not path and entry.kind != reader.DIRECTORY:
             raise self._refused(f"its root is a {reader.KIND_NAMES[entry.kind]}")
@@ -286,7 +284,7 @@ class _Unpacking:
     def _set_xattrs(self, entry: Entry, where: int | bytes) -> None:
         follow = {} if isinstance(where, int) else {"follow_symlinks": False}
         for name, value in entry.xattrs.items():
-            if name.startswith(_FOREIGN_XATTRS):
+            if name.startswith(marker.FOREIGN):
                 continue
             if name == "security.capability":
                 value = self._owners.capability(value)
