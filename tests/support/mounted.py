@@ -13,10 +13,18 @@ def lines_on(target: Unshared, path: pathlib.Path) -> list[str]:
 
 
 def words_on(target: Unshared, path: pathlib.Path) -> set[str]:
-    """The flags and options of the one mount on ``path``."""
+    """The flags and options of the one mount on ``path``.
+
+    The lower directories of an overlay are one word, as mount(8) gives them. The kernel shows each
+    by itself where it was given as an open directory (Linux 6.13).
+    """
     (line,) = lines_on(target, path)
     fields, _dash, rest = line.partition(" - ")
-    return set(fields.split(" ")[5].split(",")) | set(rest.split(" ")[2].split(","))
+    words = rest.split(" ")[2].split(",")
+    lower = [word.partition("=")[2] for word in words if word.startswith("lowerdir+=")]
+    found = {word for word in words if not word.startswith("lowerdir+=")}
+    found |= {f"lowerdir={':'.join(lower)}"} if lower else set()
+    return set(fields.split(" ")[5].split(",")) | found
 
 
 def peers_on(target: Unshared, path: pathlib.Path) -> list[str]:

@@ -103,6 +103,13 @@ class Layout(t.NamedTuple):
             path = below(path, new_root) if is_below(path, new_root) else path
         return path
 
+    def earlier_names(self, path: str) -> list[str]:
+        """The names that ``path``, a name of now, has had: before no pivot, the last one, ..."""
+        found = [path]
+        for new_root in reversed(as_called_then(self.pivoted)):
+            found.append((new_root.rstrip("/") + found[-1]).rstrip("/") or "/")
+        return found
+
     def base_of(self, path: str) -> str:
         """The directory that is the root for resolving ``path`` (a name from now()).
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import stat
@@ -19,9 +20,10 @@ import typing as t
 from .. import actions
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
-from ..mount import attach, build, observe, resolve, table
+from ..mount import attach, build, host_view, observe, resolve, sources, table
 from ..mount.compare import Source
 from ..mount.explain import mount as explain
+from ..mount.host_view import HostView
 from ..mount.plan import plan
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
@@ -171,8 +173,9 @@ class _Mounting:
         return done
 
     def _build(self, index: int, mount: WantedMount) -> None:
-        if mount.state != "mounted" or (mount.options.bind and mount.src_in != "host"):
+        if mount.state != "mounted" or mount.needs_target:
             return
+        sources.check_paths(mount)
         self._trees[index] = actions.run(
             f"mount {mount.title} on {mount.path}",
             lambda: self._built(index, mount),
@@ -181,7 +184,7 @@ class _Mounting:
 
     def _built(self, index: int, mount: WantedMount) -> build.Tree:
         if not mount.options.bind:
-            return build.build(mount)
+            return build.build(mount, HostView(self._host_proc))
         with observe.source_on_host(mount.src) as fd:
             self._sources[index] = observe.source_of(fd, self._table())
             return build.clone(fd, mount, source=self._sources[index])
@@ -198,9 +201,9 @@ class _Mounting:
     def _make(
         self, view: TargetView, index: int, mount: WantedMount, copied: t.Container[str]
     ) -> list[str]:
-        if mount.options.bind and mount.src_in == "namespace":
-            with contextlib.suppress(KernelError), view.opened(mount.src) as fd:
-                self._sources[index] = observe.source_of(fd, self._table())
+        source = sources.inside(view, mount, self._table())
+        if source is not None:
+            self._sources[index] = source
         seen = observe.observe(
             view,
             mount,
@@ -264,7 +267,11 @@ def pivot_into(root: str) -> None:
 
 def _open_directory(path: str) -> int:
     try:
-        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = host_view.open_path(path)
+        if not resolve.is_directory(fd):
+            os.close(fd)
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        return fd
     except OSError as error:
         raise Refused(
             f"root {path} cannot be opened: {error.strerror}",

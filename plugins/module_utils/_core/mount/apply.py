@@ -23,6 +23,7 @@ from ..namespace.target import Handles
 from . import attach, build, idmap, observe
 from .changes import Change
 from .explain import mount as explain
+from .host_view import HostView
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
@@ -56,7 +57,8 @@ def apply(
         return [mount for mount in seen if mount is not None]
 
     with build.room_for(len(planned)):
-        trees = _built_on_host(planned, {mount.id: mount for mount in host_mounts})
+        by_id = {mount.id: mount for mount in host_mounts}
+        trees = _built_on_host(planned, HostView(host_proc), by_id)
         try:
             found: list[Mount] = enter.run_inside(change, joins=handles)
             return found
@@ -71,14 +73,14 @@ def _run(action: Change, work: t.Callable[[], t.Any], view: TargetView | None) -
 
 
 def _built_on_host(
-    planned: t.Sequence[Change], by_id: t.Mapping[int, Mount]
+    planned: t.Sequence[Change], host: HostView, by_id: t.Mapping[int, Mount]
 ) -> dict[str, build.Tree]:
     """The mounts whose source is on the host, detached: they are carried into the target."""
     trees: dict[str, build.Tree] = {}
     try:
         for action in planned:
             if action.needs_source and action.wanted.needs_host:
-                work = functools.partial(_built, action.wanted, by_id)
+                work = functools.partial(_built, action.wanted, host, by_id)
                 trees[action.path] = _run(action, work, None)
     except BaseException:
         for tree in trees.values():
@@ -87,11 +89,11 @@ def _built_on_host(
     return trees
 
 
-def _built(wanted: WantedMount, by_id: t.Mapping[int, Mount]) -> build.Tree:
+def _built(wanted: WantedMount, host: HostView, by_id: t.Mapping[int, Mount]) -> build.Tree:
     with contextlib.ExitStack() as stack:
         asked = wanted.options.idmap
         userns = stack.enter_context(idmap.opened(asked)) if asked else -1
         if not wanted.options.bind:
-            return build.build(wanted, userns=userns)
+            return build.build(wanted, host, userns=userns)
         fd = stack.enter_context(observe.source_on_host(wanted.src))
         return build.clone(fd, wanted, source=observe.source_of(fd, by_id), userns=userns)

@@ -40,11 +40,8 @@ class Mounter:
         So a file system that the kernel refuses is refused before anything was changed.
         Raises KernelError.
         """
-        has_source_inside = wanted.src_in == "namespace" and (
-            wanted.options.bind or wanted.fstype == "overlay" or wanted.src.startswith("/")
-        )
-        if wanted.path not in self._trees and not has_source_inside:
-            self._trees[wanted.path] = build.build(wanted)
+        if wanted.path not in self._trees and not wanted.needs_target:
+            self._trees[wanted.path] = self._built(wanted)
 
     def attach(self, wanted: WantedMount) -> None:
         """Mount it on its path. Raises KernelError, Refused."""
@@ -130,7 +127,10 @@ class Mounter:
 
     def _built(self, wanted: WantedMount) -> build.Tree:
         if not wanted.options.bind:
-            return build.build(wanted)
+            # An option that is a path after all, to a file system that we know nothing of, is not
+            # to be looked up among the open files that TargetView.name() makes the directory.
+            os.fchdir(self._view.root)
+            return build.build(wanted, self._view)
         with self._view.opened(wanted.src) as fd:
             return build.clone(fd, wanted, source=self._source(fd))
 

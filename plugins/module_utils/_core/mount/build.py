@@ -18,8 +18,9 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import loop
+from . import loop, overlay
 from .compare import Source
+from .overlay import View
 from .wanted import WantedMount
 
 _ALL_ATTRIBUTES = (
@@ -63,23 +64,30 @@ def room_for(number: int) -> t.Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def build(wanted: WantedMount, *, userns: int = -1) -> Tree:
-    """A detached mount of the wanted file system. Raises KernelError.
+def build(wanted: WantedMount, view: View, *, userns: int = -1) -> Tree:
+    """A detached mount of the wanted file system. Raises KernelError, Refused.
 
-    An image gets a loop device, which ends with the mount. ``userns`` is as in clone().
+    ``view`` is where the caller is: what the mount is made of is looked up there. An image gets a
+    loop device, which ends with the mount. ``userns`` is as in clone().
     """
     asked = wanted.options
     generic = (("ro", None),) if asked.read_only else ()
     with contextlib.ExitStack() as stack:
         source = wanted.src
         if asked.loop:
-            source = stack.enter_context(loop.device_of(source, read_only=asked.read_only))
-        fd = detached.make_filesystem(
-            wanted.fstype,
-            source=source,
-            options=(*asked.filesystem, *generic),
-            attributes=asked.attr_set,
-        )
+            image = stack.enter_context(view.opened(source))
+            source = stack.enter_context(
+                loop.device_of(image, path=source, read_only=asked.read_only)
+            )
+        if wanted.fstype == "overlay":
+            fd = overlay.make(wanted, view, generic=generic)
+        else:
+            fd = detached.make_filesystem(
+                wanted.fstype,
+                source=source,
+                options=(*asked.filesystem, *generic),
+                attributes=asked.attr_set,
+            )
     try:
         if userns >= 0:
             _set_id_map(fd, userns, recursive=False)

@@ -15,7 +15,7 @@ import typing as t
 
 from ..definition.steps import MountStep
 from ..syscalls import mounts as calls
-from . import options
+from . import layers, option_paths, options
 from .table import Mount
 from .wanted import WantedMount
 
@@ -52,16 +52,19 @@ class Identity(t.NamedTuple):
 
 
 class Source(t.NamedTuple):
-    """What is known of the source of a bind, or of an image, before it is mounted."""
+    """What is known of what a bind, an image or an overlay is made of, before it is mounted."""
 
-    identity: Identity
+    # None for an overlay.
+    identity: Identity | None
     # MOUNT_ATTR_* bits of the mount that it lies on.
-    attributes: int
+    attributes: int = 0
     is_directory: bool = True
     # Whether the ids of the mount that it lies on are mapped.
     is_idmapped: bool = False
     # The loop devices that show the image, as "major:minor".
     devices: tuple[str, ...] = ()
+    # The names that the kernel may have for each directory of an overlay, by its path in opts.
+    names: dict[str, list[str]] | None = None
 
 
 class Observed(t.NamedTuple):
@@ -147,7 +150,7 @@ def differences(
     reconfigure: tuple[tuple[str, str | None], ...] = ()
     if wanted.state == "remounted":
         base = options.attributes_of(mount.flags)
-        reconfigure = _changed_options(mount.fstype, asked, mount, recorded)
+        reconfigure = _changed_options(mount.fstype, asked, mount, recorded, source)
     elif asked.bind:
         base = source.attributes if source else 0
         if source is None or source.identity != observed.identity:
@@ -161,9 +164,13 @@ def differences(
         elif not _has_source(mount, wanted, source):
             reasons.append("src")
         else:
-            reconfigure = _changed_options(wanted.fstype, asked, mount, recorded)
+            reconfigure = _changed_options(wanted.fstype, asked, mount, recorded, source)
             fixed = _NEEDS_NEW.get(wanted.fstype, set())
-            reasons += [f"option {key}" for key, _value in reconfigure if {"*", key} & fixed]
+            reasons += [
+                f"option {key}"
+                for key, value in reconfigure
+                if {"*", key} & fixed or option_paths.is_path(wanted.fstype, key, value)
+            ]
     if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
         reasons.append("id map")
     if reasons:
@@ -244,15 +251,21 @@ def _changed_options(
     asked: options.Options,
     mount: Mount,
     recorded: MountStep | None,
+    source: Source | None,
 ) -> tuple[tuple[str, str | None], ...]:
-    shown: dict[str, str | None] = {}
+    pairs: list[tuple[str, str | None]] = []
     for word in mount.options:
         key, has_value, text = word.partition("=")
-        shown[key] = text if has_value else None
+        pairs.append((key, text if has_value else None))
+    shown = dict(pairs)
     unshown = _UNSHOWN.get(fstype, {})
-    made_with = dict(options.parse(recorded.words).filesystem) if recorded else {}
+    made_with = options.parse(recorded.words).filesystem if recorded else ()
+    compared = asked.filesystem
     changed = []
-    for key, value in asked.filesystem:
+    if fstype == "overlay":
+        changed = _changed_layers(asked.filesystem, pairs, made_with, source)
+        compared = tuple(pair for pair in compared if pair[0] not in layers.KEYS)
+    for key, value in compared:
         if key in _GENERIC and key not in shown:
             opposite = {"rw": "ro", "async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
             if key in opposite and opposite[key] not in shown:
@@ -263,13 +276,40 @@ def _changed_options(
         elif name in unshown:
             same = normalised(key, value) == normalised(name, unshown[name])
         else:
-            same = key in made_with and made_with[key] == value
+            same = (key, value) in made_with
         if not same:
             changed.append((key, value))
     if changed and fstype in _RESETS_THE_REST:
         kept = {key: value for key, value in shown.items() if key not in _GENERIC}
         return tuple({**kept, **dict(asked.filesystem)}.items())
     return tuple(changed)
+
+
+def _changed_layers(
+    asked: layers.Pairs, shown: layers.Pairs, made_with: layers.Pairs, source: Source | None
+) -> list[tuple[str, str | None]]:
+    """The options that name other directories than those that the overlay has.
+
+    A directory that cannot be found, as after a pivot away from it, is what it was last time.
+    """
+    names = (source.names if source is not None else None) or {}
+    found, there = layers.of(asked), layers.of(shown, shown=True)
+    last = layers.of(made_with)
+    changed = []
+    for keys in ((layers.LOWER, layers.DATA), (layers.UPPER,), (layers.WORK,)):
+        want, has, had = (
+            [layer for layer in each if layer.key in keys] for each in (found, there, last)
+        )
+        same = [layer.key for layer in want] == [layer.key for layer in has] and all(
+            not {now.path, layers.unescaped(now.path)}.isdisjoint(names[layer.path])
+            if layer.path in names
+            else layer.path in (now.path, layers.unescaped(now.path)) or want == had
+            for layer, now in zip(want, has)
+        )
+        if want and not same:
+            options_of = (*keys, keys[0].rstrip("+"))
+            changed += [(key, value) for key, value in asked if key in options_of]
+    return changed
 
 
 def normalised(key: str, value: str | None) -> str | int | None:

@@ -17,8 +17,8 @@ from .. import kinds
 from ..errors import KernelError, Refused
 from ..namespace import id_map
 from ..namespace.hold import hold
-from ..syscalls import namespaces
-from . import options
+from ..syscalls import namespaces, regular_files
+from . import host_view, options
 
 
 @contextlib.contextmanager
@@ -33,7 +33,9 @@ def opened(text: str) -> t.Iterator[int]:
 
 def _open(path: str) -> int:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with host_view.opened(path) as found:
+            # A namespace file is one, as pins are and those of /proc.
+            fd = regular_files.reopen(found, os.O_RDONLY, path=path)
     except OSError as error:
         raise Refused(
             f"the user namespace {path} of X-mount.idmap cannot be opened: {error.strerror}",

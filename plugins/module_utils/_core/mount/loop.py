@@ -15,30 +15,30 @@ import os
 import typing as t
 
 from ..errors import KernelError
-from ..syscalls import loop_devices
+from ..syscalls import loop_devices, regular_files
 
 _TRIES = 64
 _DEVICES = "/sys/block"
 
 
 @contextlib.contextmanager
-def device_of(image: str, *, read_only: bool) -> t.Iterator[str]:
-    """A loop device that shows the file ``image``; its path, good for the block.
+def device_of(image: int, *, path: str, read_only: bool) -> t.Iterator[str]:
+    """A loop device that shows the file ``image``, open with O_PATH; its path, good for the block.
 
-    It ends with its last user: whoever mounted it meanwhile, or else the block.
-    Raises KernelError.
+    ``path`` is that of the image. The device ends with its last user: whoever mounted it
+    meanwhile, or else the block. Raises KernelError.
     """
-    flags = os.O_CLOEXEC | (os.O_RDONLY if read_only else os.O_RDWR)
     try:
-        backing = os.open(image, flags)
+        flags = os.O_RDONLY if read_only else os.O_RDWR
+        backing = regular_files.reopen(image, flags, path=path)
     except OSError as error:
-        raise KernelError("open", error.errno or errno.EIO, {"image": image}) from error
+        raise KernelError("open", error.errno or errno.EIO, {"image": path}) from error
     try:
-        path, device = _configured(backing, image, read_only=read_only)
+        name, device = _configured(backing, path, read_only=read_only)
     finally:
         os.close(backing)
     try:
-        yield path
+        yield name
     finally:
         os.close(device)
 

@@ -18,7 +18,7 @@ import typing as t
 from .. import kinds
 from ..errors import KernelError, Refused
 from ..syscalls import files, statmount
-from . import options, resolve
+from . import host_view, options, resolve
 from .compare import Identity, Observed, Source
 from .table import Mount, Table
 from .view import TargetView
@@ -98,7 +98,7 @@ def _looks_below(wanted: WantedMount) -> bool:
 def source_on_host(path: str) -> t.Iterator[int]:
     """Open the source of a mount that is on the host. Raises Refused where it is not there."""
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        fd = host_view.open_path(path)
     except OSError as error:
         raise Refused(
             f"src {path} cannot be opened on the host: {error.strerror}",

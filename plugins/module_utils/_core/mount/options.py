@@ -48,6 +48,9 @@ _IGNORED = frozenset(
     {"defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup"}
 )
 
+# Each names one more: a directory of an overlay, a device of btrfs or erofs.
+_REPEATED = frozenset({"lowerdir+", "datadir+", "device"})
+
 
 class Options(t.NamedTuple):
     """The words of ``opts``, understood."""
@@ -84,18 +87,21 @@ def propagation_of(word: str) -> tuple[str, bool]:
 
 
 def split_words(opts: str | t.Iterable[str]) -> list[str]:
-    """The words of ``opts``: a comma string, or a list of such. Quotes protect commas."""
+    """The words of ``opts``: a comma string, or a list of such.
+
+    Quotes protect commas, and so does a backslash, which stays: what it means is the file system's.
+    """
     texts = [opts] if isinstance(opts, str) else list(opts)
     words: list[str] = []
     for text in texts:
-        if '"' not in text:
+        if '"' not in text and "\\," not in text:
             words += text.split(",")
             continue
         word, quoted = "", False
         for character in text:
             if character == '"':
                 quoted = not quoted
-            elif character == "," and not quoted:
+            elif character == "," and not quoted and not word.endswith("\\"):
                 words.append(word)
                 word = ""
             else:
@@ -113,7 +119,7 @@ def parse(words: tuple[str, ...]) -> Options:
     recursive = bind = bind_recursive = loop = False
     make_path: int | None = None
     idmap = ""
-    filesystem: dict[str, str | None] = {}
+    filesystem: dict[tuple[str, str | None], tuple[str, str | None]] = {}
     for word in words:
         key, has_value, value = word.partition("=")
         if key in ATTRIBUTE_WORDS and (not has_value or value == "recursive"):
@@ -141,10 +147,13 @@ def parse(words: tuple[str, ...]) -> Options:
         elif key in _IGNORED or key.startswith(("x-", "X-")):
             continue
         else:
-            filesystem[key] = value if has_value else None
+            # Of several the last counts, where it does not add to the others.
+            same = (key, value if key in _REPEATED else None)
+            filesystem[same] = (key, value if has_value else None)
     if bind and filesystem:
+        names = sorted({key for key, _value in filesystem})
         raise Refused(
-            f"a bind mount takes no file-system option: {', '.join(sorted(filesystem))}",
+            f"a bind mount takes no file-system option: {', '.join(names)}",
             "A bind shows a file system that is mounted already; change that mount instead.",
         )
     if bind and loop:
@@ -155,7 +164,7 @@ def parse(words: tuple[str, ...]) -> Options:
         recursive=recursive,
         bind=bind,
         bind_recursive=bind_recursive,
-        filesystem=tuple(filesystem.items()),
+        filesystem=tuple(filesystem.values()),
         make_path=make_path,
         idmap=idmap,
         loop=loop,

@@ -134,3 +134,13 @@ class TargetView:
     def path_of(self, fd: int) -> str:
         """The path of the open file, from the root of the target. Raises OSError."""
         return os.readlink(str(fd), dir_fd=self._self_fd)
+
+    def names_of(self, path: str, fd: int) -> list[str]:
+        """The names that the kernel may have for ``path``, which is open. Raises OSError.
+
+        It keeps those from before a pivot, as layouts do. Only before one, below a mount that the
+        definition made, would it come to another place by the path than is meant by it.
+        """
+        found = self.layout.earlier_names(self.path_of(fd))
+        is_below = self.layout.base_of(self.layout.now(path)) != "/"
+        return found if is_below else [*found, path]

@@ -14,7 +14,7 @@ import typing as t
 from ..definition.layout import Layout, is_below
 from ..definition.steps import MountStep
 from ..errors import Refused
-from . import options, resolve
+from . import option_paths, options, resolve
 
 
 class WantedMount(MountStep):
@@ -68,7 +68,26 @@ class WantedMount(MountStep):
         """
         if self.src_in != "host" or self.state != "mounted":
             return False
-        return self.options.bind or self.fstype == "overlay" or self.src.startswith("/")
+        return self._is_made_of_directories or self.options.loop or bool(self.paths)
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether its source is looked up in the target, where an earlier mount may bring it."""
+        return self.src_in != "host" and self._is_made_of_directories
+
+    @property
+    def _is_made_of_directories(self) -> bool:
+        return self.options.bind or self.fstype == "overlay"
+
+    @property
+    def paths(self) -> list[tuple[str, str]]:
+        """What the kernel looks up by itself: (option, path)."""
+        if self.options.bind:
+            return []
+        found = option_paths.named(self.fstype, self.options)
+        if not self.options.loop:
+            found += [("src", path) for path in option_paths.of_source(self.fstype, self.src)]
+        return found
 
     def checked(self) -> WantedMount:
         """This with clean paths, when it makes sense by itself. Raises Refused."""
@@ -98,7 +117,25 @@ class WantedMount(MountStep):
                     f"{word} of the mount on {path} needs a source on the host",
                     "Use src_in: host, with a bind, a device or an image.",
                 )
+        clean._check_paths()
         return clean
+
+    def _check_paths(self) -> None:
+        """Raises Refused for a path that can never be looked up where it belongs."""
+        if self.state == "unmounted":
+            return
+        option_paths.check(self.fstype, self.options, where=self.path)
+        if not self.paths:
+            return
+        option, path = self.paths[0]
+        if self.state == "remounted" and option != "src":
+            raise Refused(f"{option}={path} cannot be changed in place", "Use state: mounted.")
+        if self.state == "mounted" and self.src_in == "namespace":
+            raise Refused(
+                f"{option} {path} of the mount on {self.path} cannot be looked up in the namespace:"
+                " the kernel would follow any link there",
+                "Use src_in: host, with a path of the host.",
+            )
 
 
 def surplus_below(

@@ -9,7 +9,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import typing as t
@@ -19,6 +18,7 @@ from ..definition.layout import Layout
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
 from ..mount import observe, table
+from ..mount import sources as of_mounts
 from ..mount.compare import Observed, Source, is_as_wanted
 from ..mount.table import Mount, Table
 from ..mount.view import TargetView
@@ -123,7 +123,7 @@ class _Seen(t.NamedTuple):
 
     # At the place of each wanted mount.
     observed: list[Observed]
-    # Of binds and images, by the index of the mount.
+    # Of binds, images and overlays, by the index of the mount.
     sources: dict[int, Source]
     # Paths of mounts that nobody asked for, below exclusive_below.
     surplus: list[str]
@@ -133,7 +133,7 @@ class _Seen(t.NamedTuple):
 
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     host_mounts = table.read()
-    sources = _host_sources(request.wanted, host_mounts, may_be_missing=check)
+    sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
     recorded = _recorded(request.wanted, opened.definition)
     seen = _seen(request, opened, sources, host_mounts)
     mounts = [each.mount for each in seen.observed if each.mount is not None]
@@ -201,36 +201,6 @@ def _is_as_wanted(
             for index, (mount, observed) in enumerate(zip(wanted, seen.observed))
         )
     )
-
-
-def _host_sources(
-    wanted: t.Sequence[WantedMount],
-    host_mounts: t.Sequence[Mount],
-    *,
-    may_be_missing: bool,
-) -> dict[int, Source]:
-    by_id = {mount.id: mount for mount in host_mounts}
-    found = {}
-    for index, mount in enumerate(wanted):
-        if not (mount.needs_host and (mount.options.bind or mount.options.loop)):
-            continue
-        try:
-            with observe.source_on_host(mount.src) as fd:
-                found[index] = observe.source_of(fd, by_id)
-                if mount.options.loop:
-                    found[index] = _of_image(found[index], fd)
-        except Refused:
-            if not may_be_missing:  # in check mode an earlier task would have made it
-                raise
-    return found
-
-
-def _of_image(source: Source, fd: int) -> Source:
-    """What a mount of the image shows, which is the open file."""
-    # Little to compile, but all of it for images alone.
-    from ..mount import loop
-
-    return source._replace(is_directory=True, devices=tuple(loop.devices_of(fd)))
 
 
 def _recorded(
@@ -305,9 +275,9 @@ def _look(
                 raise
             place = Observed(exists=True)  # below a mount that this very list makes
         places.append(place)
-        if mount.state == "mounted" and mount.options.bind and mount.src_in == "namespace":
-            with contextlib.suppress(KernelError, Refused), view.opened(mount.src) as fd:
-                sources[index] = observe.source_of(fd, there.by_id)
+        found = of_mounts.inside(view, mount, there.by_id)
+        if found is not None:
+            sources[index] = found
     return _Seen(places, sources, _surplus(view, there, request), view.layout)
 
 

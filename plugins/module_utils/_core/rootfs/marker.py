@@ -23,20 +23,19 @@ import zlib
 
 from ..errors import Refused
 from ..storage import atomic, json_file
+from ..storage.root_mark import FILE, PREFIXES, TRUSTED
 from . import image_config
 from .digests import is_digest
 
-_TRUSTED = "trusted.linux_namespaces."
-_PREFIXES = (_TRUSTED, "user.linux_namespaces.")
+__all__ = ["FILE", "FOREIGN", "Marker", "remove"]
+
 # What a root does not bring along: what is ours, and what tells overlayfs to look elsewhere.
-FOREIGN = (*_PREFIXES, "trusted.overlay.")
+FOREIGN = (*PREFIXES, "trusted.overlay.")
 # No such attribute, none at all on this file system, none of this kind for the caller.
 _NO_ATTRIBUTES = (errno.ENODATA, errno.ENOTSUP, errno.EPERM)
 _NO_ROOM = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 # How the owner of a file looks where he has no number (user_namespaces(7)).
 _UNMAPPED = 65534
-# In place of the attributes. No archive may hold it, nor the name that it is written under.
-FILE = ".linux-namespaces.digest"
 # Of the file and of what is packed in it: root of a user namespace may have written it.
 _SIZE_LIMIT = 8 << 20
 
@@ -68,7 +67,7 @@ class Marker(t.NamedTuple):
 
         Raises OSError.
         """
-        prefixes = _PREFIXES[:1] if _takes_trusted(fd) else _PREFIXES
+        prefixes = PREFIXES[:1] if _takes_trusted(fd) else PREFIXES
         for prefix in prefixes:
             try:
                 digest = os.getxattr(fd, f"{prefix}digest")
@@ -77,10 +76,10 @@ class Marker(t.NamedTuple):
                 if error.errno not in _NO_ATTRIBUTES:
                     raise
                 continue
-            if prefix != _TRUSTED and not _is_roots(fd):
+            if prefix != TRUSTED and not _is_roots(fd):
                 return None
             return cls._unpacked(digest, packed)
-        if prefixes is not _PREFIXES or not _is_roots(fd):
+        if prefixes is not PREFIXES or not _is_roots(fd):
             return None
         return cls._of_file(fd)
 
@@ -130,8 +129,8 @@ class Marker(t.NamedTuple):
         known = {key: value for key, value in self._asdict().items() if key != "digest"}
         # Packed, since ext4 has room for 4 kB of attributes (xattr(7)).
         packed = zlib.compress(json.dumps(known, sort_keys=True).encode())
-        for prefix in _PREFIXES:
-            if prefix != _TRUSTED and not _is_roots(fd):
+        for prefix in PREFIXES:
+            if prefix != TRUSTED and not _is_roots(fd):
                 # It would not count. Said now, and not when the next run finds it.
                 raise Refused(
                     "in a user namespace the directory of a root has to be root's own, and must"
@@ -152,7 +151,7 @@ def _takes_trusted(fd: int) -> bool:
     """Whether the caller can set attributes there that nobody but root of the host can set."""
     try:
         # What is not there: nothing is changed, and ENODATA comes after all other answers.
-        os.removexattr(fd, f"{_TRUSTED}none")
+        os.removexattr(fd, f"{TRUSTED}none")
     except OSError as error:
         return error.errno == errno.ENODATA
     return True
@@ -194,7 +193,7 @@ def _is_closed(status: os.stat_result, *, to: tuple[int, ...]) -> bool:
 def remove(fd: int) -> None:
     """Remove the marker of the open directory; fine where it has none. Raises OSError."""
     atomic.remove(FILE, dir_fd=fd)
-    for prefix in _PREFIXES:
+    for prefix in PREFIXES:
         for name in ("digest", "source"):
             try:
                 os.removexattr(fd, prefix + name)

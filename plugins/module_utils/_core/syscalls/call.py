@@ -38,8 +38,8 @@ NUMBERS = {
 }
 
 # A test makes the listed calls answer ENOSYS, as an older kernel does: "mount_setattr clone3".
-# "move_mount_beneath", "setns_pidfd" and "statx_mnt_id_unique" stand for parts of calls, which
-# answer what a kernel without them does.
+# "move_mount_beneath", "setns_pidfd", "statx_mnt_id_unique" and "fsconfig_set_fd" stand for parts of
+# calls, which answer what a kernel without them does.
 ABSENT_CALLS_VARIABLE = "LINUX_NAMESPACES_ABSENT_CALLS"
 absent_calls = frozenset(os.environ.get(ABSENT_CALLS_VARIABLE, "").split())
 

@@ -37,8 +37,13 @@ _FSPICK_CLOEXEC = 1
 _FSPICK_EMPTY_PATH = 8
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
+_FSCONFIG_SET_FD = 5
 _FSCONFIG_CMD_CREATE = 6
 _FSCONFIG_CMD_RECONFIGURE = 7
+
+if TYPE_CHECKING:
+    # An option of a file system: a flag has no value, an open file is given by its descriptor.
+    Option = tuple[str, t.Union[str, int, None]]
 
 
 class _MountAttr(ctypes.Structure):
@@ -90,7 +95,9 @@ def _log_of(context_fd: int) -> str:
     return "; ".join(errors or [line[2:] for line in lines])
 
 
-def _fsconfig(context_fd: int, command: int, key: str | None, value: str | None) -> None:
+def _fsconfig(
+    context_fd: int, command: int, key: str | None, value: str | None, number: int = 0
+) -> None:
     try:
         invoke(
             "fsconfig",
@@ -98,7 +105,7 @@ def _fsconfig(context_fd: int, command: int, key: str | None, value: str | None)
             command,
             None if key is None else to_bytes(key),
             None if value is None else to_bytes(value),
-            0,
+            number,
             shown={} if key is None else {"key": key, "value": value},
         )
     except KernelError as error:
@@ -106,19 +113,25 @@ def _fsconfig(context_fd: int, command: int, key: str | None, value: str | None)
         raise
 
 
-def _set_options(context_fd: int, options: t.Iterable[tuple[str, str | None]]) -> None:
+def _set_options(context_fd: int, options: t.Iterable[Option]) -> None:
     for key, value in options:
-        _fsconfig(
-            context_fd, _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING, key, value
-        )
+        if isinstance(value, int):
+            if is_absent("fsconfig_set_fd"):
+                raise KernelError("fsconfig", errno.EINVAL, {"key": key})
+            _fsconfig(context_fd, _FSCONFIG_SET_FD, key, None, value)
+        elif value is None:
+            _fsconfig(context_fd, _FSCONFIG_SET_FLAG, key, None)
+        else:
+            _fsconfig(context_fd, _FSCONFIG_SET_STRING, key, value)
 
 
 def make_filesystem(
-    fstype: str, *, source: str, options: t.Iterable[tuple[str, str | None]], attributes: int
+    fstype: str, *, source: str, options: t.Iterable[Option], attributes: int
 ) -> int:
     """fsopen(2), fsconfig(2), fsmount(2): a detached mount of a file system.
 
-    ``options`` are (key, value) with None for a flag, ``attributes`` MOUNT_ATTR_* bits.
+    ``options`` are (key, value) with None for a flag, ``attributes`` MOUNT_ATTR_* bits. A
+    directory of an overlay may be given by its descriptor from Linux 6.13 on; EINVAL before.
     Returns the descriptor of the mount. Raises KernelError; its ``log`` is the kernel's text.
     """
     try:

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""System calls on files: openat2(2) and statx(2).
+"""System calls on files: openat2(2), statx(2) and fstatfs(2).
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 
 from ..errors import KernelError
 from ..values import Value
@@ -21,6 +22,7 @@ AT_FDCWD = -100
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
@@ -28,6 +30,7 @@ _AT_EMPTY_PATH = 0x1000
 _STATX_MNT_ID = 0x1000  # Linux 5.8
 _STATX_MNT_ID_UNIQUE = 0x4000  # Linux 6.8
 _STATX_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
+_PROC_SUPER_MAGIC = 0x9FA0
 _RACES_ALLOWED = 128
 
 
@@ -122,3 +125,12 @@ def unique_mount_id(fd: int) -> int:
     if not is_absent("statx_mnt_id_unique") and answer.mask & _STATX_MNT_ID_UNIQUE:
         return int(answer.mnt_id)
     return int(_statx(fd, _STATX_MNT_ID).mnt_id)
+
+
+def is_on_proc(fd: int) -> bool:
+    """Whether the open file ``fd`` lies on a proc (fstatfs(2)). Raises KernelError."""
+    # struct statfs: its first field is the type, a long on all but s390, where it is an int.
+    answer = ctypes.create_string_buffer(256)
+    invoke("fstatfs", fd, ctypes.byref(answer), shown={"fd": fd})
+    size = 4 if os.uname().machine == "s390x" else ctypes.sizeof(ctypes.c_long)
+    return int.from_bytes(answer.raw[:size], sys.byteorder) == _PROC_SUPER_MAGIC

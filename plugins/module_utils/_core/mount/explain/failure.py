@@ -65,11 +65,22 @@ class Failure:
         """The mount that the source of a bind lies on."""
         if not self.wanted.options.bind:
             return None
-        if self.wanted.src_in == "host" or self.view is None:
-            return self.row_of_file(self.wanted.src)
-        with contextlib.suppress(OSError, Refused), self.view.opened(self.wanted.src) as fd:
+        with contextlib.suppress(OSError, Refused), self.opened_source() as fd:
             return self._row_of(fd)
         return None
+
+    @contextlib.contextmanager
+    def opened_source(self) -> t.Iterator[int]:
+        """The source, open with O_PATH, as well as it can be found now. Raises OSError, Refused."""
+        if self.wanted.src_in != "host" and self.view is not None:
+            with self.view.opened(self.wanted.src) as fd:
+                yield fd
+            return
+        fd = os.open(self.wanted.src, os.O_PATH | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def row_of_file(self, path: str) -> Mount | None:
         """The mount that a file of the host lies on."""

@@ -16,8 +16,9 @@ import os
 import typing as t
 
 from ... import kinds
-from ...syscalls import namespaces
-from .. import table
+from ...errors import Refused
+from ...syscalls import namespaces, regular_files
+from .. import layers, table
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
@@ -78,6 +79,12 @@ def by_source(failed: Failure) -> Answer:
     if call == "fsopen" and failed.is_any(errno.ENODEV):
         return _unknown_filesystem(failed)
     option = f"{failed.error.arguments.get('key')}={failed.error.arguments.get('value')}"
+    value = str(failed.error.arguments.get("value", ""))
+    if len(os.fsencode(value)) > layers.LONGEST_VALUE and failed.is_any(errno.EINVAL):
+        return (
+            f"the kernel takes no more than {layers.LONGEST_VALUE} bytes in one option: {option}",
+            "Use shorter paths, or fewer.",
+        )
     if "key" in failed.error.arguments and failed.is_any(errno.ENOENT, errno.ENOTDIR):
         return (
             f"{option} names a directory that does not exist {failed.where}",
@@ -107,7 +114,7 @@ def _bind_refused(failed: Failure) -> Answer:
     wanted, row = failed.wanted, failed.source_row()
     if not failed.is_any(errno.EINVAL, errno.ELOOP):
         return NOTHING
-    if _is_mount_namespace(wanted.src):
+    if _is_mount_namespace(failed):
         return (
             (
                 f"{wanted.src} is a mount namespace that is not younger than the one it would be "
@@ -180,9 +187,12 @@ def _device_refused(failed: Failure) -> Answer:
     return NOTHING
 
 
-def _is_mount_namespace(path: str) -> bool:
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+def _is_mount_namespace(failed: Failure) -> bool:
+    with contextlib.suppress(OSError, Refused), failed.opened_source() as found:
+        with failed.host_proc() as host_proc:
+            fd = regular_files.reopen(
+                found, os.O_RDONLY, path=failed.wanted.src, host_proc=host_proc
+            )
         try:
             return namespaces.kind_flag(fd) == kinds.KINDS["mnt"].flag
         finally:

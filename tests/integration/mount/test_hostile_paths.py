@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths in options and sources: none leads out of the root that it belongs to.
+
+The directories of an overlay, before the pivot into a root and after it; and what lies below a root
+that was unpacked on the host, whose links are those of an image.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import typing as t
+
+import pytest
+from hostile_places import Hostile, Place, Racer
+from mounted import words_on
+from results import Converge, Result, RunModule
+from unshared_process import Unshared, UnsharedProcess
+
+Kernel = dict[str, str]
+Args = dict[str, t.Any]
+
+LAYERS = {
+    "lower": "lowerdir={0}/{1}:{0}/real",
+    "lowest": "lowerdir={0}/real:{0}/{1}",
+    "one by one": "lowerdir+={0}/real,lowerdir+={0}/{1}",
+    "upper": "lowerdir={0}/real,upperdir={0}/{1},workdir={0}/work",
+    "work": "lowerdir={0}/real,upperdir={0}/upper,workdir={0}/{1}",
+}
+OUTWARD = {
+    "absolute": "{canary}",
+    "relative": "../../../../../../../../../../..{canary}",
+    "through a descriptor": "/proc/self/fd/0",
+    "through proc": "/proc/self/root{canary}",
+    "through another process": "/proc/1/root{canary}",
+    "to a file": "real/file",
+}
+
+
+@pytest.fixture
+def filled(place: Place) -> Place:
+    """The root, with directories for an overlay in it."""
+    for name in ("upper", "work"):
+        (place.root / name).mkdir()
+    (place.root / "real/file").write_text("inside")
+    return place
+
+
+def overlay(hostile: Hostile, layers: str, name: str, **more: t.Any) -> Args:
+    args = {"path": f"{hostile.prefix}/mnt", "fstype": "overlay", "src": "layers"}
+    opts = layers.format(hostile.prefix, name)
+    return {**hostile.options, **args, "opts": opts, "src_in": "namespace", **more}
+
+
+def seen_in(target: Unshared, path: str) -> list[str]:
+    """The names that processes of the target find there."""
+    return sorted(os.listdir(f"/proc/{target.pid}/root{path}"))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("case", OUTWARD)
+def test_a_layer_that_is_a_link(
+    case: str,
+    layer: str,
+    kernel: Kernel,
+    run_module: RunModule,
+    hostile: Hostile,
+    filled: Place,
+) -> None:
+    (filled.root / "link").symlink_to(OUTWARD[case].format(canary=filled.canary))
+    args = overlay(hostile, LAYERS[layer], "link")
+    result = run_module("ns_mount", args, env=kernel)
+    assert result["failed"], result
+    assert result["errno"] in ("ENOENT", "ELOOP", "ENOTDIR", "EACCES")
+    assert (result["syscall"], result["step"]) == ("fsconfig", f"mount overlay on {args['path']}")
+    assert filled.is_untouched()
+    assert seen_in(hostile.process, args["path"]) == []
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("deep", ["link", "up/link", "link/deep"])
+def test_a_link_leads_to_the_same_path_below_the_root(
+    deep: str,
+    layer: str,
+    kernel: Kernel,
+    converge: Converge,
+    run_module: RunModule,
+    hostile: Hostile,
+    filled: Place,
+) -> None:
+    """As it will after the pivot; and a second run finds it unchanged."""
+    there = filled.root / str(filled.canary).lstrip("/")
+    (there / "deep").mkdir(parents=True)
+    (there / "deep/inside").touch()
+    (filled.root / "link").symlink_to(filled.canary)
+    (filled.root / "up").symlink_to("../..")
+    args = overlay(hostile, LAYERS[layer], deep)
+    converge("ns_mount", args, env=kernel)
+    target = hostile.process
+    if "upperdir" in args["opts"]:
+        pathlib.Path(f"/proc/{target.pid}/root{args['path']}/written").touch()
+    assert "file" in seen_in(target, args["path"]) or layer == "work"
+    assert filled.is_untouched()
+    converge("ns_mount", {**args, "state": "unmounted"}, env=kernel)
+    # Another place by the same name is another source.
+    (filled.root / "link").unlink()
+    (filled.root / "link").symlink_to("/run")
+    (filled.root / "run/deep").mkdir()
+    assert run_module("ns_mount", args, check=True)["changed"]
+
+
+def test_another_directory_by_the_same_link_is_a_change(
+    kernel: Kernel, converge: Converge, hostile: Hostile, filled: Place
+) -> None:
+    (filled.root / "link").symlink_to("/real")
+    args = overlay(hostile, "lowerdir={0}/{1}:{0}/old.work", "link")
+    (filled.root / "old.work").mkdir()
+    assert converge("ns_mount", args, env=kernel)["changed"]
+    (filled.root / "link").unlink()
+    (filled.root / "link").symlink_to("upper")
+    done = converge("ns_mount", args, env=kernel)
+    if hostile.prefix:
+        assert done["actions"] == [
+            f"replace with overlay on {args['path']} (differs: option lowerdir)"
+        ]
+
+
+@pytest.mark.parametrize("layer", ["lower", "upper", "work"])
+def test_a_race_with_a_layer(
+    layer: str, kernel: Kernel, run_module: RunModule, hostile: Hostile, filled: Place
+) -> None:
+    """A directory swapped for a link between the look and the mount, by root inside."""
+    (filled.root / "layer").mkdir()
+    args = overlay(hostile, LAYERS[layer], "layer")
+    mounted = 0
+    with Racer(filled.root / "layer", str(filled.canary)) as racer:
+        for _round in range(30):
+            result = run_module("ns_mount", args, env=kernel)
+            if not result.get("failed"):
+                mounted += 1
+                assert seen_in(hostile.process, args["path"]) in (["file"], [])
+                run_module("ns_mount", {**args, "state": "unmounted"}, env=kernel)
+            assert filled.is_untouched()
+    assert racer.swaps > 1000
+    assert mounted > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"options": ["--map-root-user"]}])
+def test_in_a_user_namespace(
+    options: dict[str, t.Any],
+    kernel: Kernel,
+    run_module: RunModule,
+    converge: Converge,
+    unshared_process: UnsharedProcess,
+    tmp_path: pathlib.Path,
+) -> None:
+    kinds = ("user", "mnt") if options else ("mnt",)
+    target = unshared_process(kinds, **options)
+    for name in ("mnt", "a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "b/file").touch()
+    (tmp_path / "link").symlink_to("b")
+    args = {"pid": target.pid, "path": f"{tmp_path}/mnt", "fstype": "overlay", "src": "x"}
+    args.update(opts=f"lowerdir={tmp_path}/a:{tmp_path}/link", src_in="namespace")
+    converge("ns_mount", args, env=kernel)
+    assert seen_in(target, args["path"]) == ["file"]
+    (tmp_path / "magic").symlink_to("/proc/self/root/etc")
+    result = run_module("ns_mount", {**args, "opts": f"lowerdir={tmp_path}/a:{tmp_path}/magic"})
+    assert result["failed"]
+
+
+ODD = ["a:b", "c,d", "e\\f", " g h", "i\\:j", "k=l"]
+
+
+@pytest.mark.parametrize("src_in", ["host", "namespace"])
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_names_that_have_to_be_escaped(
+    one_by_one: bool,
+    src_in: str,
+    kernel: Kernel,
+    converge: Converge,
+    unshared_process: UnsharedProcess,
+    tmp_path: pathlib.Path,
+) -> None:
+    target = unshared_process()
+    for name in [*ODD, "mnt", "up\\per", "work"]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"in {name}").touch()
+    paths = [f"{tmp_path}/{name}" for name in ODD]
+    if one_by_one:
+        words = [f'"lowerdir+={path}"' for path in paths]
+    else:
+        escaped = [
+            path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for path in paths
+        ]
+        words = [f"lowerdir={':'.join(escaped)}"]
+    words += [f"upperdir={tmp_path}/up\\\\per", f"workdir={tmp_path}/work"]
+    args = {"pid": target.pid, "path": f"{tmp_path}/mnt", "fstype": "overlay", "src": "x"}
+    converge("ns_mount", {**args, "opts": words, "src_in": src_in}, env=kernel)
+    assert seen_in(target, args["path"]) == sorted(f"in {name}" for name in [*ODD, "up\\per"])
+    assert "rw" in words_on(target, tmp_path / "mnt")
+
+
+REFUSED = {
+    "relative": ("overlay", "x", "lowerdir=real:/run", "lowerdir of the mount on {} must be an"),
+    "an open file": ("overlay", "x", "lowerdir=5:6", "lowerdir of the mount on {} must be an"),
+    "a relative upper": ("overlay", "x", "lowerdir=/run,upperdir=5", "upperdir of the mount on {}"),
+    "an empty one": ("overlay", "x", "lowerdir=/run:", "names a directory without a name"),
+    "no value": ("overlay", "x", "upperdir", "names no directory"),
+    "both ways": ("overlay", "x", "lowerdir=/run,lowerdir+=/srv", "excludes lowerdir+"),
+    "fuse": ("fuse", "x", "fd=5,rootmode=40000", "the option fd of the mount on {}"),
+    "9p": ("9p", "x", "trans=fd,rfdno=0,wfdno=1", "the number of an open file"),
+    "device": ("ext4", "/dev/sda", "", "src /dev/sda of the mount on {} cannot be looked up"),
+    "socket": ("9p", "/run/socket", "trans=unix", "src /run/socket of the mount on {} cannot be"),
+    "journal": ("ext4", "", "journal_path=/dev/sdb", "journal_path /dev/sdb of the mount on {}"),
+    "log": ("xfs", "", "logdev=/dev/sdb", "logdev /dev/sdb of the mount on {} cannot be"),
+    "relative log": ("xfs", "", "logdev=5", "logdev of the mount on {} must be an absolute path"),
+    "more devices": ("btrfs", "", "device=/a,device=/b", "device /a of the mount on {} cannot be"),
+    "one of several": ("bcachefs", "x:/dev/b", "", "src /dev/b of the mount on {} cannot be"),
+    "a namespace": ("proc", "x", "pidns=/proc/1/ns/pid", "pidns /proc/1/ns/pid of the mount"),
+    "of who knows what": ("nosuchfs", "x", "of=/etc", "of /etc of the mount on {} cannot be"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_be_looked_up_by_the_kernel_is_refused(
+    case: str, run_module: RunModule, hostile: Hostile
+) -> None:
+    fstype, src, opts, reason = REFUSED[case]
+    path = f"{hostile.prefix}/mnt"
+    args = {**hostile.options, "path": path, "fstype": fstype, "src": src, "opts": opts}
+    result = run_module("ns_mount", {**args, "src_in": "namespace"})
+    assert result["failed"]
+    assert "step" not in result
+    assert reason.replace("{}", path) in result["reason"], result["reason"]
+    assert result["hint"] or "absolute path" in result["reason"] or "names no" in result["reason"]
+
+
+# On the host, below an unpacked root
+
+
+@pytest.fixture
+def unpacked(filled: Place) -> pathlib.Path:
+    """The root, as ns_rootfs has unpacked it on the host, with links to the canary."""
+    os.setxattr(filled.root, "trusted.linux_namespaces.digest", b"sha256:" + b"0" * 64)
+    (filled.root / "share").symlink_to(filled.canary)
+    (filled.root / "up").symlink_to("../../..")
+    return filled.root
+
+
+def host_args(target: Unshared, **more: t.Any) -> Args:
+    return {"pid": target.pid, "path": "/media", **more}
+
+
+WAYS = {
+    "through the root": "{root}/share",
+    "through a link of the host to the root": "{root}.link/share",
+    "through a link of the host into the root": "{root}.deep",
+    "through the root of a process": "/proc/{pid}/root/share",
+}
+
+
+def way_of(way: str, place: Place, target: Unshared) -> str:
+    root = place.root
+    root.with_name("root.link").symlink_to(root)
+    root.with_name("root.deep").symlink_to(root / "share")
+    return WAYS[way].format(root=root, pid=target.pid)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("what", ["bind", "overlay"])
+def test_a_source_below_an_unpacked_root(
+    what: str,
+    there: bool,
+    way: str,
+    kernel: Kernel,
+    run_module: RunModule,
+    converge: Converge,
+    unshared_process: UnsharedProcess,
+    jailed: Unshared,
+    unpacked: pathlib.Path,
+    place: Place,
+) -> None:
+    """Its links lead where they will lead in it, and not to the host."""
+    source = way_of(way, place, jailed)
+    inside = unpacked / str(place.canary).lstrip("/")
+    if there:
+        (inside / "inside").mkdir(parents=True)
+    target = unshared_process()
+    args = host_args(target, src=source, opts="bind")
+    if what == "overlay":
+        opts = f"lowerdir={source}:{unpacked}/old"
+        args = host_args(target, src="x", fstype="overlay", opts=opts)
+    if not there:
+        result = run_module("ns_mount", args, env=kernel)
+        assert result["failed"]
+        assert "No such file" in result["msg"] or "does not exist on the host" in result["msg"]
+        return
+    if way == "through the root of a process":
+        # A name of the host's that its name there has by chance is not taken for it.
+        result = run_module("ns_mount", args, env=kernel)
+        assert (result["failed"], result["errno"]) == (True, "EINVAL")
+        return
+    converge("ns_mount", args, env=kernel)
+    assert seen_in(target, "/media") == ["inside"]
+
+
+def test_a_link_of_the_host_is_its_own_business(
+    kernel: Kernel,
+    converge: Converge,
+    run_module: RunModule,
+    unshared_process: UnsharedProcess,
+    tmp_path: pathlib.Path,
+) -> None:
+    for name in ("a", "b", "other/c"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("other")
+    (tmp_path / "b/absolute").symlink_to(tmp_path / "link/c")
+    (tmp_path / "other/c/file").touch()
+    target = unshared_process()
+    for args in (
+        host_args(target, src=f"{tmp_path}/b/absolute", opts="bind"),
+        host_args(
+            target, src="x", fstype="overlay", opts=f"lowerdir={tmp_path}/a:{tmp_path}/b/absolute"
+        ),
+        host_args(
+            target, src="x", fstype="overlay", opts=f"lowerdir={tmp_path}/a:{tmp_path}/a/../link/c"
+        ),
+    ):
+        converge("ns_mount", args, env=kernel)
+        assert seen_in(target, "/media") == ["file"]
+    # As an earlier version, and mount(8), have the kernel look it up.
+    target.run("umount", "/media")
+    words = f"lowerdir={tmp_path}/a:{tmp_path}/b/absolute"
+    target.run("mount", "-t", "overlay", "-o", words, "x", "/media")
+    assert not run_module("ns_mount", host_args(target, src="x", fstype="overlay", opts=words))[
+        "changed"
+    ]
+
+
+@pytest.mark.parametrize("layer", ["lower", "upper", "work"])
+def test_a_race_below_an_unpacked_root(
+    layer: str,
+    kernel: Kernel,
+    run_module: RunModule,
+    unshared_process: UnsharedProcess,
+    unpacked: pathlib.Path,
+    place: Place,
+) -> None:
+    target = unshared_process()
+    (unpacked / "layer").mkdir()
+    opts = LAYERS[layer].format(unpacked, "layer")
+    args = host_args(target, src="x", fstype="overlay", opts=opts)
+    mounted = 0
+    with Racer(unpacked / "layer", str(place.canary)) as racer:
+        for _round in range(30):
+            result = run_module("ns_mount", args, env=kernel)
+            if not result.get("failed"):
+                mounted += 1
+                assert seen_in(target, "/media") in (["file"], [])
+                run_module("ns_mount", {**args, "state": "unmounted"}, env=kernel)
+            assert place.is_untouched()
+    assert racer.swaps > 1000
+    assert mounted > 0
+
+
+def test_a_device_of_an_unpacked_root_is_not_used(
+    run_module: RunModule, unshared_process: UnsharedProcess, unpacked: pathlib.Path
+) -> None:
+    target = unshared_process()
+    for args in (
+        {"fstype": "ext4", "src": f"{unpacked}/real/disk"},
+        {"fstype": "ext4", "src": f"{unpacked}/real/file"},
+        {"fstype": "ext4", "src": "/dev/null", "opts": f"journal_path={unpacked}/real/file"},
+        {"fstype": "btrfs", "src": "/dev/null", "opts": f"device={unpacked}/real/file"},
+    ):
+        if args["src"].endswith("disk"):
+            os.mknod(args["src"], 0o600 | 0o060000, os.makedev(7, 0))
+        result = run_module("ns_mount", host_args(target, **args))
+        assert "lies in a root file system of others" in result["reason"], result
+        assert "step" not in result
+
+
+# With a definition
+
+
+def test_before_a_pivot_after_it_and_at_boot(
+    kernel: Kernel,
+    converge: Converge,
+    run_module: RunModule,
+    nsctl: t.Callable[..., subprocess.CompletedProcess[str]],
+    new_name: t.Callable[[], str],
+    tmp_path: pathlib.Path,
+) -> None:
+    name = new_name()
+    image = tmp_path / "image"
+    for directory in ("var", "run/data", "proc", "mnt", "upper", "work", "old"):
+        (image / directory).mkdir(parents=True)
+    (image / "run/data/file").touch()
+    (image / "var/run").symlink_to("/run")
+    layers = "lowerdir=/srv/var/run/data,upperdir=/srv/var/../upper,workdir=/srv/work"
+    tasks: list[tuple[str, Args]] = [
+        ("ns_namespace", {"name": name}),
+        ("ns_mount", {"path": "/srv", "src": str(image), "opts": "bind"}),
+        (
+            "ns_mount",
+            {"path": "/srv/mnt", "src": "x", "fstype": "overlay", "opts": layers,
+             "src_in": "namespace"},
+        ),
+        ("ns_pivot_root", {"new_root": "/srv"}),
+    ]  # fmt: skip
+
+    def play(run: t.Callable[..., Result]) -> list[Result]:
+        return [
+            run(
+                module,
+                args if module == "ns_namespace" else {**args, "namespace": name},
+                env=kernel,
+            )
+            for module, args in tasks
+        ]
+
+    assert all(each["changed"] for each in play(converge))
+    assert not any(each["changed"] for each in play(run_module))
+    again = run_module("ns_mount", {**tasks[2][1], "namespace": name, "path": "/mnt"})
+    assert again["actions"] == [], again
+    assert nsctl("show", name).returncode == 0
+    assert nsctl("down", name).returncode == 0
+    up = nsctl("up", name)
+    assert up.returncode == 0, up
+    assert "differs" not in nsctl("show", name).stdout
+    assert not any(each["changed"] for each in play(run_module))
