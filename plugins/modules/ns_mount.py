@@ -73,7 +73,8 @@ options:
       - Where O(src) of a bind and the directories of an overlay are looked up. A device, an image, and whatever else
         the kernel looks up by itself are always those of the host.
       - V(host) binds something of the host into the target, also when the target has another root. What lies below a
-        root that M(linux.namespaces.ns_rootfs) has unpacked is looked up in that root: its links do not lead to the host.
+        root that M(linux.namespaces.ns_rootfs) has unpacked is looked up in that root; its links do not lead to the
+        host.
       - V(namespace) looks up paths in the root of the target, and below a mount that its definition makes in that.
     type: str
     choices: [host, namespace]

@@ -62,7 +62,8 @@ options:
         type: str
         choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
       src_in:
-        description: Where O(mounts[].src) is looked up, on the host or inside O(root).
+        description: Where O(mounts[].src) of a bind and the directories of an overlay are looked up, on the host or
+          inside O(root).
         type: str
         choices: [host, namespace]
         default: host

@@ -26,7 +26,12 @@ def kind_of(fd: int, *, path: str) -> str:
     try:
         return kinds.kind_of_flag(namespaces.kind_flag(fd))
     except (KernelError, KeyError) as error:
-        raise Refused(
-            f"{path} is not a namespace file",
-            "A namespace file is /proc/PID/ns/KIND or a bind mount of it, as `ip netns` makes.",
-        ) from error
+        raise no_file(path) from error
+
+
+def no_file(path: str) -> Refused:
+    """That what is there is no namespace file."""
+    return Refused(
+        f"{path} is not a namespace file",
+        "A namespace file is /proc/PID/ns/KIND or a bind mount of it, as `ip netns` makes.",
+    )

@@ -16,7 +16,7 @@ from .. import host_paths, kinds
 from ..errors import KernelError, Refused
 from ..process import proc
 from ..process.become_root import become_root
-from ..syscalls import namespaces, processes
+from ..syscalls import namespaces, processes, regular_files
 from ..values import Value
 from . import gate, nsfs, pins
 
@@ -222,7 +222,10 @@ class Target(Value):
 
     def _open_file(self, path: str, names: t.Collection[str] | None) -> Handles:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            # A namespace file is one, as pins are and those of /proc.
+            fd = regular_files.open_regular(path)
+        except regular_files.NotRegular as error:
+            raise nsfs.no_file(path) from error
         except OSError as error:
             raise Refused(f"{path} cannot be opened: {error.strerror}") from error
         try:

@@ -24,6 +24,7 @@ from ..namespace import netnsid, nsfs
 from ..namespace.target import Target
 from ..process import proc
 from ..syscalls import namespaces as calls
+from ..syscalls import regular_files
 
 
 @dataclasses.dataclass
@@ -146,7 +147,7 @@ def _open(namespace: Namespace) -> int | None:
         candidates.insert(0, f"/proc/{namespace.pid}/ns/{namespace.kind}")
     for path in candidates:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = regular_files.open_regular(path)
         except OSError:
             continue
         # The process may have ended meanwhile, and a pin can be covered by another mount.

@@ -109,7 +109,7 @@ def _build_at(
 ) -> Built:
     with place.staged(spot, ask=ask, patience=site.patience) as stage:
         spot.reopen()
-        there = Marker.read(spot.fd) if spot.fd >= 0 else None
+        there = spot.marker_of(spot.fd) if spot.fd >= 0 else None
         if there is not None and _is_same(there, marker):
             return Built(there, [], made=False)
         if spot.is_mount:
@@ -247,7 +247,7 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
             place.staged(spot, ask=ask, patience=0),
         ):
             spot.reopen()
-            if spot.fd >= 0 and Marker.read(spot.fd) == before:
+            if spot.fd >= 0 and spot.marker_of(spot.fd) == before:
                 after.write(spot.fd)
 
     with contextlib.suppress(workspace.Busy, OSError):

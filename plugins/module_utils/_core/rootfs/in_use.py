@@ -19,7 +19,7 @@ import typing as t
 
 from ..definition.layout import is_below
 from ..errors import KernelError
-from ..mount import resolve
+from ..mount import layers, resolve
 from ..mount import table as mount_table
 from ..mount.table import Mount
 from ..namespace import enter, pins
@@ -27,7 +27,6 @@ from ..namespace.target import Target
 from ..process import proc
 from .site import WITHIN, Location
 
-_LAYERS = ("lowerdir", "upperdir", "workdir")
 _LINKS = ("root", "cwd", "exe")
 _SAMPLES = 8
 # Overlayfs may tell the layer in the upper bits of an inode number (xino).
@@ -105,17 +104,19 @@ class Usage:
         return list(dict.fromkeys(users))
 
 
-def _mentions(mount: Mount, directories: t.Iterable[str]) -> bool:
+def _mentions(mount: Mount, directories: t.Collection[str]) -> bool:
     """Whether it is an overlay with one of the directories, or one below, as a layer."""
     if mount.fstype != "overlay":
         return False
+    pairs = []
     for option in mount.options:
         key, _equals, value = option.partition("=")
-        if key.rstrip("+") in _LAYERS:
-            for layer in value.split(":"):
-                if any(is_below(layer, directory) for directory in directories):
-                    return True
-    return False
+        pairs.append((key, value))
+    return any(
+        is_below(layer.path, directory)
+        for layer in layers.of(pairs, shown=True)
+        for directory in directories
+    )
 
 
 def _shows_another(namespace: _Namespace, mount: Mount, directory: str) -> bool:

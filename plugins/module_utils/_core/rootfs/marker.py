@@ -24,6 +24,7 @@ import zlib
 from ..errors import Refused
 from ..storage import atomic, json_file
 from ..storage.root_mark import FILE, PREFIXES, TRUSTED
+from ..syscalls import regular_files
 from . import image_config
 from .digests import is_digest
 
@@ -62,10 +63,10 @@ class Marker(t.NamedTuple):
         return (self.digest, self.options) == (other.digest, other.options)
 
     @classmethod
-    def read(cls, fd: int) -> Marker | None:
+    def read(cls, fd: int, host_proc: int) -> Marker | None:
         """The marker of the open directory, or None where it has none that counts.
 
-        Raises OSError.
+        ``host_proc`` is as in regular_files.reopen(). Raises OSError.
         """
         prefixes = PREFIXES[:1] if _takes_trusted(fd) else PREFIXES
         for prefix in prefixes:
@@ -81,14 +82,14 @@ class Marker(t.NamedTuple):
             return cls._unpacked(digest, packed)
         if prefixes is not PREFIXES or not _is_roots(fd):
             return None
-        return cls._of_file(fd)
+        return cls._of_file(fd, host_proc)
 
     @classmethod
-    def _of_file(cls, fd: int) -> Marker | None:
+    def _of_file(cls, fd: int, host_proc: int) -> Marker | None:
         try:
-            # O_NONBLOCK: whoever is root inside could have left a fifo.
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(FILE, flags, dir_fd=fd)
+            # Whoever is root inside could have left a device or a fifo.
+            flags = os.O_RDONLY | os.O_NOFOLLOW
+            file = regular_files.open_regular(FILE, flags, dir_fd=fd, host_proc=host_proc)
         except OSError:
             return None
         with open(file, "rb") as written:

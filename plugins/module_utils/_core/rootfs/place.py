@@ -70,7 +70,7 @@ def _rescue(spot: Spot, work: int) -> None:
     except OSError:
         return
     try:
-        if Marker.read(fd) is None:
+        if spot.marker_of(fd) is None:
             return
         if spot.is_mount:
             # Partly moved up, perhaps: what is there belongs to it.

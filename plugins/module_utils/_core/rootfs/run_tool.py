@@ -94,16 +94,18 @@ def run(
     writable: t.Sequence[str],
     scratch: str,
     progress: Progress = silent,
+    directory: int = -1,
 ) -> None:
     """Run the command; only below the directories ``writable`` it can write.
 
+    In the open ``directory``, or else in the root.
     ``scratch`` is where it puts temporary files. Each line that it writes goes to
     ``progress``. Raises Failed, KernelError.
     """
     read_fd, write_fd = os.pipe()
     child = -1
     try:
-        child = _start(command, writable, scratch, write_fd)
+        child = _start(command, writable, scratch, write_fd, directory)
         os.close(write_fd)
         write_fd = -1
         last: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
@@ -127,7 +129,9 @@ def run(
                 os.close(fd)
 
 
-def _start(command: list[str], writable: t.Sequence[str], scratch: str, output: int) -> int:
+def _start(
+    command: list[str], writable: t.Sequence[str], scratch: str, output: int, directory: int
+) -> int:
     environment = {
         **os.environ,
         "TMPDIR": scratch,
@@ -144,7 +148,7 @@ def _start(command: list[str], writable: t.Sequence[str], scratch: str, output: 
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.chdir("/")
+        os.chdir("/" if directory < 0 else directory)
         os.umask(0o022)
         return _run_as_init(command, environment)
 

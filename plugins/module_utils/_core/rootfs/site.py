@@ -166,6 +166,10 @@ class Spot:
             number += 1
         return f".{self.name}.old-{number}"
 
+    def marker_of(self, fd: int) -> Marker | None:
+        """The marker of the open directory, or None where it has none. Raises OSError."""
+        return Marker.read(fd, self._inside.host_proc)
+
     def close(self) -> None:
         """Close the directories."""
         for fd in (self.parent, self.fd):
@@ -211,7 +215,7 @@ def _look(inside: TargetView, path: str) -> Seen:
             location=location,
             mounts=_mounted_below(location.path, files.place_of(spot.fd).mount_id, table),
         )
-        found = Marker.read(spot.fd)
+        found = spot.marker_of(spot.fd)
         if spot.is_mount and left:
             return seen._replace(state="interrupted")
         if found is not None:
@@ -249,7 +253,7 @@ def _left_over(spot: Spot) -> bool | None:
             return False
         return None
     try:
-        return Marker.read(fd) is not None
+        return spot.marker_of(fd) is not None
     finally:
         os.close(fd)
 

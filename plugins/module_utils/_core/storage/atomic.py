@@ -14,15 +14,18 @@ from __future__ import annotations
 import os
 import stat
 
+from ..syscalls import regular_files
+
 
 def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None) -> None:
     """Write the file, in place of what was there; nothing where it has this content and mode.
 
-    With ``dir_fd`` the path is a name in that open directory. Characters that are no text are
+    With ``dir_fd`` the path is a name in that open directory, and written in any case: it may be one
+    of others, where nothing is to be opened. Characters that are no text are
     written as they were read (surrogateescape). Raises OSError.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    if _is_written(path, data, mode, dir_fd):
+    if dir_fd is None and _is_written(path, data, mode):
         return
     beside = beside_of(path)
     _unlink(beside, dir_fd)  # what a killed run left, or somebody else put there
@@ -36,11 +39,9 @@ def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = No
     _sync_above(path, dir_fd)
 
 
-def _is_written(path: str, data: bytes, mode: int, dir_fd: int | None) -> bool:
-    # O_NONBLOCK: opening a fifo would wait for a writer.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def _is_written(path: str, data: bytes, mode: int) -> bool:
     try:
-        fd = os.open(path, flags, dir_fd=dir_fd)
+        fd = regular_files.open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -13,9 +13,9 @@ import errno
 import json
 import math
 import os
-import stat
 import typing as t
 
+from ..syscalls import regular_files
 from . import atomic
 
 # Far more than any of ours.
@@ -77,22 +77,20 @@ def read(path: str) -> dict[str, t.Any] | None:
 
 
 def _text_of(path: str) -> str | None:
-    # O_NONBLOCK: opening a fifo would wait for a writer.
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags)
+        fd = regular_files.open_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
             raise ValueError("it is a link to nothing") from None
         return None
+    except regular_files.NotRegular as error:
+        raise ValueError("it is no file") from error
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+        if error.errno == errno.ELOOP:  # a link to itself
             raise ValueError(f"it is no file: {error.strerror}") from error
         raise
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("it is no file")
         if found.st_size > _SIZE_LIMIT:
             raise ValueError(f"it holds more than {_SIZE_LIMIT >> 20} MB")
         return os.read(fd, found.st_size).decode("utf-8")

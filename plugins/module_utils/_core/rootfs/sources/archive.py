@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import stat
 import threading
 import typing as t
 
 from ...errors import Refused
-from ...mount import resolve
+from ...mount import host_view, resolve
+from ...syscalls import regular_files
 from .. import digests
 from .source import Config, Content, Options
 
@@ -62,16 +62,16 @@ class Archive:
 def open_file(path: str) -> t.Iterator[int]:
     """Open the archive ``path``. Raises Refused where it is not a readable file."""
     try:
-        # O_NONBLOCK: opening a fifo would wait for a writer.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with host_view.opened(path) as found:
+            fd = regular_files.reopen(found, os.O_RDONLY, path=path)
+    except regular_files.NotRegular as error:
+        raise Refused(f"the archive {path} is not a file") from error
     except OSError as error:
         raise Refused(
             f"the archive {path} cannot be opened: {error.strerror}",
             "It has to be a file on the managed host: copy it there first.",
         ) from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Refused(f"the archive {path} is not a file")
         yield fd
     finally:
         os.close(fd)

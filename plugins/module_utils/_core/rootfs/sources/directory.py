@@ -19,7 +19,7 @@ import tempfile
 import typing as t
 
 from ...errors import Refused
-from ...mount import resolve
+from ...mount import host_view, resolve
 from .. import run_tool
 from ..progress import Progress
 from .source import Config, Content, Options
@@ -49,24 +49,38 @@ class Directory:
     @contextlib.contextmanager
     def opened(self, *, may_be_missing: bool) -> t.Iterator[OpenedDirectory]:
         """See Source."""
-        is_there = os.path.isdir(self.path)
-        if not is_there and not (may_be_missing and not os.path.lexists(self.path)):
-            raise Refused(
-                f"directory {self.path} is no directory on the managed host",
-                "Name one that is there, or copy it there first.",
-            )
-        yield OpenedDirectory(self, missing=not is_there)
+        try:
+            found = host_view.open_path(self.path)
+        except OSError as error:
+            if may_be_missing and not os.path.lexists(self.path):
+                yield OpenedDirectory(self, -1)
+                return
+            raise self._refused() from error
+        try:
+            if not resolve.is_directory(found):
+                raise self._refused()
+            yield OpenedDirectory(self, found)
+        finally:
+            os.close(found)
+
+    def _refused(self) -> Refused:
+        return Refused(
+            f"directory {self.path} is no directory on the managed host",
+            "Name one that is there, or copy it there first.",
+        )
 
 
 class OpenedDirectory:
-    """A directory that was there."""
+    """A directory that was there, opened once: what is listed is what is copied."""
 
     facts_suffice = False  # nothing about a directory tells that nothing below it was changed
 
-    def __init__(self, directory: Directory, *, missing: bool) -> None:
+    def __init__(self, directory: Directory, fd: int) -> None:
+        """``fd`` is the directory, open with O_PATH; -1 where it is missing."""
         self._path = directory.path
+        self._fd = fd
         self._digest = ""  # until it was asked for
-        self.missing = missing
+        self.missing = fd < 0
         self.facts: dict[str, t.Any] = {"source": directory.path}
 
     def digest(self) -> str:
@@ -75,7 +89,7 @@ class OpenedDirectory:
         The content of files is not read: what was changed has another time.
         """
         if not self._digest:
-            self._digest = f"sha256:{_digest_below(self._path)}"
+            self._digest = f"sha256:{_digest_below(self._fd)}"
         return self._digest
 
     def aliases(self) -> list[str]:
@@ -103,7 +117,7 @@ class OpenedDirectory:
                 digest=lambda: digest,
             )
             return
-        command = ["tar", "--create", "--directory", self._path, "--one-file-system"]
+        command = ["tar", "--create", "--one-file-system"]
         command += ["--format=pax", "--numeric-owner", "--sparse", "--xattrs"]
         with (
             tempfile.TemporaryFile() as complaints,
@@ -112,6 +126,7 @@ class OpenedDirectory:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
+                cwd=_name_of(self._fd),
             ) as packing,
         ):
             output = t.cast("t.IO[bytes]", packing.stdout)
@@ -135,9 +150,11 @@ class OpenedDirectory:
     def _copy(self, work: str, progress: Progress) -> None:
         # A reflink shares the blocks of the original until one of the two is written to.
         words = ["--archive", "--reflink=auto", "--one-file-system", "--no-target-directory"]
-        command = ["cp", *words, "--", self._path, f"{work}/root"]
+        command = ["cp", *words, "--", ".", f"{work}/root"]
         try:
-            run_tool.run(command, writable=[work], scratch=work, progress=progress)
+            run_tool.run(
+                command, writable=[work], scratch=work, progress=progress, directory=self._fd
+            )
         except run_tool.Failed as error:
             raise self._failed(error.lines) from error
 
@@ -149,7 +166,13 @@ class OpenedDirectory:
         )
 
 
-def _digest_below(top: str) -> str:
+def _name_of(fd: int) -> str:
+    # On the host its /proc is at hand, and nothing swaps a descriptor.
+    return f"/proc/self/fd/{fd}/."
+
+
+def _digest_below(fd: int) -> str:
+    top = _name_of(fd)
     found = hashlib.sha256()
     device = os.stat(top).st_dev
     waiting = [top]

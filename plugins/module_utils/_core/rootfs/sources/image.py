@@ -18,6 +18,7 @@ import typing as t
 
 from ...errors import Refused
 from ...storage import modes
+from ...syscalls import regular_files
 from .. import digests, run_tool
 from ..progress import Progress
 from ..tar import decompress
@@ -222,7 +223,8 @@ class OpenedImage:
         limit = self._image.size_limit
         for path in layers if limit else ():
             with contextlib.ExitStack() as stack:
-                fd = stack.enter_context(layout.opened_file(path))
+                fd = regular_files.open_regular(path)
+                stack.callback(os.close, fd)
                 layer_content = stack.enter_context(decompress.opened(fd, name=self._image.name))
                 counted = ByteStream(layer_content.fd, name=self._image.name, limit=limit)
                 counted.drain()

@@ -18,7 +18,8 @@ import stat
 import typing as t
 
 from ...errors import KernelError, Refused
-from ...syscalls import files
+from ...mount import host_view
+from ...syscalls import files, regular_files
 from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
 from . import manifest
@@ -30,21 +31,25 @@ _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def opened_file(path: str) -> t.Iterator[int]:
-    """Open the archive file of an image. Raises Refused where it is no file that can be read."""
+    """Open the archive file of an image, by the path that skopeo is given.
+
+    Raises Refused where it is no file that can be read.
+    """
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        with host_view.opened(path) as found:
+            fd = regular_files.reopen(found, os.O_RDONLY, path=path)
     except OSError as error:
         raise _not_opened(path, error.strerror) from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise _not_opened(path, "it is no file")
-        readable = os.open(f"/proc/self/fd/{fd}", _OPEN)
+        if host_view.leads_into_root(path):
+            raise Refused(
+                f"the image {path} lies in a root file system of others, where skopeo would "
+                "follow any link",
+                "Copy it to the managed host first.",
+            )
+        yield fd
     finally:
         os.close(fd)
-    try:
-        yield readable
-    finally:
-        os.close(readable)
 
 
 def _not_opened(path: str, why: str | None) -> Refused:
