@@ -42,7 +42,22 @@ options:
     type: path
   environment:
     description:
-      - Environment variables of the program, beside those that the task has.
+      - Environment variables of the program. It has no others than these, O(secret_environment), and C(PATH), C(HOME),
+        C(USER) and C(LOGNAME) of its user, which may be among these. C(HOME), C(USER) and C(LOGNAME) are left out
+        where the program's root does not know the user.
+      - The environment that the host gives to the module is not handed in, and so neither is what the keyword
+        C(environment) of the task adds to it.
+      - They are logged on the host and shown with C(-vvv), but for those whose name says that they hold a secret, such
+        as C(PGPASSWORD), C(API_KEY) or C(GITHUB_TOKEN). See O(secret_environment) for those that do.
+    type: dict
+  secret_environment:
+    description:
+      - More environment variables of the program, which win over O(environment). Their values are neither logged nor
+        returned, whatever their names are.
+      - As with every such option of Ansible, the values are hidden in all that the program has written too. One that is
+        short or a common word makes the output unreadable.
+      - Processes of the same user, and root, can read the environment of a program. Nobody sees it in a list of
+        processes, where O(argv) and O(cmd) are.
     type: dict
   user:
     description:
@@ -77,7 +92,7 @@ options:
     default: false
   stdin:
     description:
-      - What the program reads from its standard input. By default that is V(/dev/null).
+      - What the program reads from its standard input. By default that is V(/dev/null). It is not logged.
     type: str
   stdin_add_newline:
     description:

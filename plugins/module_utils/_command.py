@@ -19,6 +19,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _module
+from ._core import redact
 from ._core.errors import KernelError, Refused, StepFailed
 from ._core.operations import run as running
 from ._core.process import program
@@ -29,12 +30,28 @@ OPTIONS: dict[str, t.Any] = {
     "creates": {"type": "path"},
     "removes": {"type": "path"},
     "environment": {"type": "dict"},
+    "secret_environment": {"type": "dict", "no_log": True},
     **program.arguments(),
     "chdir": {"type": "path"},
     "stdin": {"type": "str"},
     "stdin_add_newline": {"type": "bool", "default": True},
     "strip_empty_ends": {"type": "bool", "default": True},
     "timeout": {"type": "float"},
+}
+
+
+def _mask_values(given: t.Any) -> t.Any:
+    """The names of variables, as far as these are no secrets themselves."""
+    if not isinstance(given, dict):
+        return redact.MASK
+    return {redact.word(str(name)): redact.MASK for name in given}
+
+
+# How they are logged: what a program reads is as often a password as not.
+MASKS: dict[str, _module.Mask] = {
+    "environment": _module.mask_variables,
+    "secret_environment": _mask_values,
+    "stdin": lambda _given: redact.MASK,
 }
 EXCLUSIVE = [("argv", "cmd")]
 REQUIRED_ONE_OF = [("argv", "cmd")]
@@ -47,7 +64,10 @@ def program_of(params: t.Mapping[str, t.Any], *, own_root: bool) -> program.Prog
     """
     return program.Program(
         _argv(params),
-        environment={**os.environ, **_environment(params["environment"] or {})},
+        environment={
+            **_environment(params, "environment"),
+            **_environment(params, "secret_environment"),
+        },
         host_users=not own_root,
         **{
             **program.given(params),
@@ -69,10 +89,14 @@ def _argv(params: t.Mapping[str, t.Any]) -> list[str]:
     return words
 
 
-def _environment(given: t.Mapping[str, t.Any]) -> dict[str, str]:
+def _environment(params: t.Mapping[str, t.Any], option: str) -> dict[str, str]:
+    given = params[option] or {}
     for name, value in given.items():
         if not isinstance(value, (str, int, float)):
-            raise Refused(f"environment: the value of {name} must be a text, not {value!r}")
+            kind = "null" if value is None else f"a {type(value).__name__}"
+            raise Refused(
+                f"{option}: the value of {redact.word(str(name))} must be a text, not {kind}"
+            )
     return {str(name): str(value) for name, value in given.items()}
 
 

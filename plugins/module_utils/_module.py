@@ -15,6 +15,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ._core import redact
 from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
 from ._core.namespace import pins
@@ -32,6 +33,71 @@ shown_mount = table.as_data
 
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
+
+
+# Makes of the value of an option, of whatever type, what may be logged.
+Mask = t.Callable[[t.Any], t.Any]
+
+
+def masked(
+    params: t.Mapping[str, t.Any], known: t.Container[str], masks: t.Mapping[str, Mask]
+) -> dict[str, t.Any]:
+    """The values of options as they may be logged: of those that are not ``known``, nothing."""
+    found = {}
+    for name, value in params.items():
+        if name not in known:
+            found[name] = redact.MASK
+        elif name in masks and value is not None:
+            found[name] = masks[name](value)
+        else:
+            found[name] = value
+    return found
+
+
+def mask_variables(given: t.Any) -> t.Any:
+    """Variables or parameters as they may be logged: without those whose names say they are secret."""
+    if not isinstance(given, dict):
+        return redact.MASK
+    return {
+        redact.word(str(name)): value if value is None else redact.shown(str(name), str(value))
+        for name, value in given.items()
+    }
+
+
+class Module(AnsibleModule):  # type: ignore[misc]
+    """A module with options that hold secrets beside what may be known.
+
+    Ansible hides an option as a whole or not at all (no_log), and then its value wherever it
+    stands in a result: of ``password=1`` each 1. So what it logs and returns of the options is
+    what ``masks`` make of them. It holds as well for what was refused before it was checked.
+    """
+
+    params: dict[str, t.Any]
+
+    def __init__(self, *, masks: t.Mapping[str, Mask], **keywords: t.Any) -> None:
+        self._masks = masks
+        super().__init__(**keywords)
+
+    def _log_invocation(self) -> None:
+        given, self.params = self.params, self._masked()
+        try:
+            super()._log_invocation()
+        finally:
+            self.params = given
+
+    def exit_json(self, **result: t.Any) -> None:
+        """See AnsibleModule."""
+        super().exit_json(**{"invocation": self._invocation(), **result})
+
+    def fail_json(self, msg: str, **result: t.Any) -> None:
+        """See AnsibleModule."""
+        super().fail_json(msg, **{"invocation": self._invocation(), **result})
+
+    def _masked(self) -> dict[str, t.Any]:
+        return masked(self.params, self.argument_spec, self._masks)
+
+    def _invocation(self) -> dict[str, t.Any]:
+        return {"module_args": self._masked()}
 
 
 def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Target:

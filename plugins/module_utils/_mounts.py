@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
+from . import _module
+from ._core import redact
+from ._core.errors import Refused
 from ._core.mount import options
 from ._core.mount.wanted import WantedMount
 
@@ -43,6 +46,30 @@ LIST_OPTION: dict[str, t.Any] = {
     "type": "list",
     "elements": "dict",
     "options": {**MOUNT_OPTIONS, "path": {"type": "str", "required": True}},
+}
+
+
+def _mask_opts(given: t.Any) -> t.Any:
+    try:
+        return redact.words(options.split_words(given))
+    except (AttributeError, Refused, TypeError):
+        return redact.MASK
+
+
+def _mask_mounts(given: t.Any) -> t.Any:
+    if not isinstance(given, list):
+        return redact.MASK
+    return [
+        _module.masked(each, MOUNT_OPTIONS, MASKS) if isinstance(each, dict) else redact.MASK
+        for each in given
+    ]
+
+
+# How these are logged, with what nobody has checked yet.
+MASKS: dict[str, _module.Mask] = {
+    "src": lambda given: redact.address(str(given)),
+    "opts": _mask_opts,
+    "mounts": _mask_mounts,
 }
 
 

@@ -56,6 +56,9 @@ options:
       - Every other word is an option of the file system. It is compared if it was given; V(10m) and V(10240k) are the
         same. One that the kernel does not show is taken to be as it was recorded in the namespace's definition.
       - Options that are not given are not compared.
+      - Of an option whose name says that it holds a secret, such as V(password), V(secret) or V(key), the value is
+        neither logged nor returned, and a diff says only that it changes. It is kept in the namespace's definition,
+        from which the mount is made again, and which root alone can read.
     type: list
     elements: str
     default: []
@@ -256,8 +259,6 @@ persistent:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _mounts
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.resolve import (
@@ -281,7 +282,8 @@ def request_of(params: t.Mapping[str, t.Any]) -> mount.MountRequest:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
+        masks=_mounts.MASKS,
         argument_spec={
             **_mounts.MOUNT_OPTIONS,
             **_module.TARGET_OPTIONS,

@@ -154,6 +154,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils._core import redact
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount_info
 
 
@@ -165,7 +166,7 @@ def shown(
     return {
         **_module.shown_mount(mount),
         "vfs_opts": list(mount.flags),
-        "fs_opts": list(mount.options),
+        "fs_opts": redact.words(mount.options),
         "peers": list(mount.peers),
         "uuid": uuids.get(device),
         "label": labels.get(device),

@@ -166,8 +166,6 @@ timed_out:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _command, _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
@@ -190,7 +188,8 @@ def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
+        masks=_command.MASKS,
         argument_spec={
             **_command.OPTIONS,
             **_module.TARGET_OPTIONS,

@@ -270,9 +270,7 @@ timed_out:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.linux.namespaces.plugins.module_utils import _command, _mounts
+from ansible_collections.linux.namespaces.plugins.module_utils import _command, _module, _mounts
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.launch.setup import (
@@ -313,7 +311,8 @@ def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
+        masks={**_command.MASKS, **_mounts.MASKS},
         argument_spec={
             **_command.OPTIONS,
             "kinds": {

@@ -21,16 +21,16 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import kind
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import (
     COMMAND,
-    DEFAULT_PATH,
     checked_name,
     directory,
+    environment_of,
 )
 
 # They never ask for a password: what they read would be the input of the command.
 ESCALATIONS = {"none": "", "sudo": "LC_ALL=C sudo -n ", "doas": "LC_ALL=C doas -n "}
 
 # All of the environment inside: nothing of the host's is passed on.
-_ENVIRONMENT = (f"PATH={DEFAULT_PATH}", "HOME=/root", "USER=root", "LOGNAME=root")
+_ENVIRONMENT = tuple(f"{name}={value}" for name, value in environment_of().items())
 _NSFS_MAGIC = "6e736673"  # statfs(2), as stat(1) prints it
 _OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.NAMES}
 

@@ -2,7 +2,8 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Where what this collection makes lies on a host, and the names that may be part of such paths.
+"""Where what this collection makes lies on a host, the names that may be part of such paths, and
+what a program inside finds in its environment.
 
 The controller loads this for each task inside a namespace: it imports next to nothing.
 PRIVATE to the collection linux.namespaces.
@@ -31,6 +32,20 @@ BOOT_UNIT = f"{UNITS}/linux-namespaces.service"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
+
+
+def environment_of(name: str = "root", home: str = "/root") -> dict[str, str]:
+    """What a user's program has in its environment, beside what it is given: as systemd-nspawn(1).
+
+    A name and a home that are not known are empty. They may be an image's: what no variable can
+    hold, or no home is, is left out.
+    """
+    found = {"PATH": DEFAULT_PATH}
+    if home.startswith("/") and "\0" not in home:
+        found["HOME"] = home
+    if name and "\0" not in name:
+        found.update(USER=name, LOGNAME=name)
+    return found
 
 
 def has_nsctl() -> bool:

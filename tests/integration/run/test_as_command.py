@@ -167,18 +167,6 @@ def test_an_exit_code_that_looks_like_a_signal_is_none(run_module: RunModule) ->
     assert "signal" not in result
 
 
-def test_the_environment_is_that_of_the_task_and_what_is_added(run_module: RunModule) -> None:
-    args = {
-        "argv": ["env"],
-        "environment": {"ADDED": "yes", "NUMBER": 7, "EMPTY": "", "FLAG": True},
-    }
-    result = run_module("ns_unshare_run", args, env={"OF_THE_TASK": "here", "ADDED": "no"})
-    lines = result["stdout"].splitlines()
-    for line in ("OF_THE_TASK=here", "ADDED=yes", "NUMBER=7", "EMPTY=", "FLAG=True"):
-        assert line in lines
-    assert "ADDED=no" not in lines
-
-
 def test_a_path_in_the_environment_is_where_the_program_is_sought(
     run_module: RunModule, tmp_path: pathlib.Path
 ) -> None:

@@ -61,6 +61,14 @@ def test_every_kind_of_step_was_tried() -> None:
     assert set(steps.KINDS) == {MountStep.do, RootStep.do, PivotStep.do}
 
 
+def test_a_mount_is_kept_with_its_secrets_and_shown_without() -> None:
+    step = MountStep("/srv", "//u:p@h/x", "cifs", ("ro", "password=hunter2"), "private")
+    assert step.line == "cifs //u:********@h/x ro,password=******** private"
+    assert step.shown().to_data()["opts"] == ["ro", "password=********"]
+    assert step.to_data()["opts"] == ["ro", "password=hunter2"]
+    assert WantedMount.of(step).line == step.line
+
+
 @given(MOUNTS)
 def test_a_wanted_mount_is_recorded_as_the_step_that_it_is(step: MountStep) -> None:
     assert WantedMount.of(step).step() == step

@@ -286,6 +286,17 @@ def test_an_option_that_the_kernel_does_not_show() -> None:
     assert compare(hidden, there, recorded=wanted("commit=6", **ext4)).reconfigure
 
 
+def test_a_secret_that_the_kernel_hides() -> None:
+    """ceph shows that there is one: it is what was asked for last time."""
+    ceph: dict[str, t.Any] = {"fstype": "ceph", "src": "mon:/"}
+    there = mount(fs="rw,name=web,secret=<hidden>", **ceph)
+    want = wanted("name=web,secret=AQ1", **ceph)
+    assert compare(want, there, recorded=want) == SAME
+    other = compare(want, there, recorded=wanted("secret=AQ2", **ceph))
+    assert other.reconfigure == (("secret", "AQ1"),)
+    assert compare(want, there).reconfigure == (("secret", "AQ1"),)
+
+
 def test_what_can_be_changed_in_place_and_what_takes_a_new_mount() -> None:
     assert compare(wanted("size=2m"), mount(fs="rw,size=1024k")).reconfigure == (("size", "2m"),)
     assert compare(wanted("mode=700"), mount()).replace == ("option mode",)

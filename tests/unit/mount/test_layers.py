@@ -11,7 +11,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.errors impo
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import layers
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.layers import Layer
 
-PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).map(lambda name: f"/{name}")
+PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).map(
+    lambda name: f"/{name}"
+)
 LAYERS = st.tuples(
     st.lists(PATHS.map(lambda path: Layer(layers.LOWER, path)), min_size=1),
     st.lists(PATHS.map(lambda path: Layer(layers.DATA, path))),

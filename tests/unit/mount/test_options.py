@@ -52,6 +52,8 @@ def bits(text: str, *, base: int = 0) -> int:
             ["context=system_u:object_r:tmp_t:s0:c1,c2"],
         ),
         ([], []),
+        # As Ansible hands over a string.
+        (['password="a', 'b"', "ro"], ["password=a,b", "ro"]),
     ],
 )
 def test_split_words(opts: str | list[str], expected: list[str]) -> None:

@@ -113,6 +113,15 @@ def test_propagation(peers: tuple[str, ...], expected: str) -> None:
     assert mount.propagation == expected
 
 
+def test_what_results_show_has_no_secrets() -> None:
+    line = r"36 35 98:0 / /mnt rw - cifs //u:p@h/x rw,username=u,password=p\054q,secret=<hidden>"
+    (mount,) = mount_table.parse(line)
+    assert "password=p,q" in mount.options
+    shown = mount_table.as_data(mount)
+    assert shown["src"] == "//u:********@h/x"
+    assert shown["opts"] == ["rw", "username=u", "password=********", "secret=********"]
+
+
 def test_below() -> None:
     lines = [f"{9 + index} 1 0:1 / {path} rw - tmpfs x rw" for index, path in enumerate(
         ["/", "/srv", "/srv/a", "/srv/a/b", "/srva", "/other"]

@@ -211,3 +211,19 @@ def test_directories(tmp_path: pathlib.Path) -> None:
     assert atomic.remove_directory(str(path)) is True
     assert atomic.remove_directory(str(path)) is True
     assert os.listdir(path.parent) == []
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o711])
+def test_what_is_too_open_is_closed(mode: int, path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path.write_text("text")
+    for has, becomes in ((0o777, mode), (mode | 0o044, mode), (0o400, 0o400), (mode, mode)):
+        path.chmod(has)
+        atomic.close(str(path), mode=mode)
+        assert mode_of(path) == becomes
+    # What a link leads to is somebody else's, and what is not there is no failure.
+    path.chmod(0o644)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    for each in (link, tmp_path / "none"):
+        atomic.close(str(each), mode=mode)
+    assert mode_of(path) == 0o644

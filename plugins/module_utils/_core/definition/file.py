@@ -27,6 +27,8 @@ from .model import Definition
 from .properties import Properties
 
 DIRECTORY = "/etc/linux-namespaces"
+# Others have no business there, but may find out whether a name has a definition.
+_MODE = 0o711
 VERSION = 1
 
 
@@ -62,6 +64,7 @@ def load(name: str) -> Definition | None:
 
     Raises Refused when a file is not one that this version can read.
     """
+    atomic.close(DIRECTORY, mode=_MODE)
     record = _read(path_of(name))
     state = _read(_state_path(name))
     own = record or state
@@ -86,7 +89,8 @@ def save(definition: Definition) -> None:
     own = {"version": VERSION, "name": definition.name}
     own["properties"] = definition.properties.to_data()
     if definition.persistent:
-        atomic.make_directory(DIRECTORY, mode=0o755)
+        atomic.make_directory(DIRECTORY, mode=_MODE)
+        atomic.close(DIRECTORY, mode=_MODE)
         record = {**own, "steps": [step.to_data() for step in definition.steps]}
         json_file.write(path_of(definition.name), record)
     if host_paths.is_kept(definition.name):

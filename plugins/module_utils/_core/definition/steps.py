@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import redact
 from ..values import Value
 from .data import Fields
 
@@ -47,6 +48,11 @@ class MountStep(Value):
         """What tells it from other steps: two with the same do the same at the same place."""
         return self.do, self.path
 
+    def shown(self) -> MountStep:
+        """This without secrets."""
+        words = tuple(redact.words(self.words))
+        return self.replace(src=redact.address(self.src), words=words)
+
     @property
     def title(self) -> str:
         """The same, for people."""
@@ -55,11 +61,12 @@ class MountStep(Value):
     @property
     def line(self) -> str:
         """What is mounted, in a line for people."""
-        words = [self.fstype or "bind", self.src or "none", ",".join(self.words) or "defaults"]
+        step = self.shown()
+        words = [step.fstype or "bind", step.src or "none", ",".join(step.words) or "defaults"]
         return " ".join([*words, self.propagation]).strip()
 
     def to_data(self) -> dict[str, t.Any]:
-        """The JSON form."""
+        """The JSON form, which has its secrets: the mount is made of it again."""
         data: dict[str, t.Any] = {"do": self.do, "path": self.path, "src": self.src}
         data.update(fstype=self.fstype, opts=list(self.words))
         if self.propagation:

@@ -59,6 +59,7 @@ def start(
     reason_not_to: t.Callable[[], str] | None = None,
     may_make_paths: bool = True,
     warden: bool = False,
+    user_variables: bool = False,
 ) -> Started:
     """Start the program as a child of the caller, in a session of its own.
 
@@ -66,7 +67,9 @@ def start(
     ``surroundings`` are arranged in the new namespaces. ``reason_not_to`` is called in the
     program's root and working directory; what it answers is raised as NotStarted, unless it is
     empty. ``may_make_paths`` is that of setup.arrange(). With ``warden`` the child is
-    one (descendants.py), and the program the child of that.
+    one (descendants.py), and the program the child of that. With ``user_variables`` its
+    environment has those of its user as well (host_paths.environment_of()), where it says nothing
+    else of them.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,
     Refused, KernelError for namespaces that cannot be joined or made.
@@ -75,6 +78,8 @@ def start(
     surroundings.checked(creates)
     # Name services may need libraries and sockets of the host.
     identity = identity_of(program, accounts.Host()) if program.host_users else None
+    if user_variables and program.host_users:
+        program = _with_variables(program, accounts.Host())
     told, report = os.pipe()
     host_proc = open_host_proc()
 
@@ -97,8 +102,14 @@ def start(
             if warden:
                 descendants.become_warden()
             pipe = _take_streams(streams, report)
+            ready = program
+            if user_variables and not program.host_users:
+                # Of nobody who is named the root need not be read: it may be hostile.
+                named = program.user is not None
+                known = accounts.files_of_this_root() if named else accounts.Files("", "")
+                ready = _with_variables(program, known)
             become(
-                program,
+                ready,
                 close_from=_REPORT_FD + 1,
                 identity=identity,
                 reason_not_to=reason_not_to,
@@ -136,6 +147,11 @@ def start(
         if reason:
             raise StepFailed(failure.step, cause, reason, hint)
     raise failure
+
+
+def _with_variables(program: Program, database: accounts.Database) -> Program:
+    own = accounts.variables_of(program.user, database)
+    return program.replace(environment={**own, **program.environment})
 
 
 def _own_namespaces(host_proc: int) -> dict[str, int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import redact
 from . import options
 from .compare import Differences
 from .wanted import WantedMount
@@ -139,7 +140,8 @@ class Reconfigure(Change):
     @property
     def name(self) -> str:
         words = [
-            key if value is None else f"{key}={value}" for key, value in self.found.reconfigure
+            key if value is None else f"{key}={redact.shown(key, value)}"
+            for key, value in self.found.reconfigure
         ]
         return f"change options of {self.path}: {','.join(words)}"
 

@@ -25,6 +25,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 # What the kernel shows under another name.
 _SHOWN_AS = {"nr_blocks": "size"}
+# What it shows in the place of a secret.
+_HIDDEN = "<hidden>"
 # What the kernel does not show because it is the default.
 _UNSHOWN: dict[str, dict[str, str | None]] = {
     "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
@@ -271,7 +273,7 @@ def _changed_options(
             if key in opposite and opposite[key] not in shown:
                 continue
         name = _SHOWN_AS.get(key, key)
-        if name in shown:
+        if name in shown and shown[name] != _HIDDEN:
             same = normalised(key, value) == normalised(name, shown[name])
         elif name in unshown:
             same = normalised(key, value) == normalised(name, unshown[name])

@@ -91,13 +91,12 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
 
     Quotes protect commas, and so does a backslash, which stays: what it means is the file system's.
     """
-    texts = [opts] if isinstance(opts, str) else list(opts)
-    words: list[str] = []
-    for text in texts:
-        if '"' not in text and "\\," not in text:
-            words += text.split(",")
-            continue
-        word, quoted = "", False
+    # Ansible has split a string at each comma already, also at those within quotes.
+    text = opts if isinstance(opts, str) else ",".join(opts)
+    if '"' not in text and "\\," not in text:
+        words = text.split(",")
+    else:
+        words, word, quoted = [], "", False
         for character in text:
             if character == '"':
                 quoted = not quoted
@@ -106,8 +105,8 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
                 word = ""
             else:
                 word += character
-        if quoted:
-            raise Refused(f"a quote is not closed in the mount options {text!r}")
+        if quoted:  # what stands in it may be a password
+            raise Refused("a quote is not closed in the mount options", 'Write key="a,b".')
         words.append(word)
     return [word.strip() for word in words if word.strip()]
 

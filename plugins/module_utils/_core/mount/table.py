@@ -14,6 +14,8 @@ import os
 import re
 import typing as t
 
+from .. import redact
+
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -52,16 +54,16 @@ class Mount(t.NamedTuple):
 
 
 def as_data(mount: Mount) -> dict[str, t.Any]:
-    """The mount as results show it."""
+    """The mount as results show it, without secrets."""
     return {
         "id": mount.id,
         "parent": mount.parent,
         "path": mount.path,
-        "src": mount.src,
+        "src": redact.address(mount.src),
         "fstype": mount.fstype,
         "root": mount.root,
         "device": mount.device,
-        "opts": words_of(mount),
+        "opts": redact.words(words_of(mount)),
         "propagation": mount.propagation,
     }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from .. import redact
 from ..definition import file as definitions
 from ..errors import Refused
 from ..mount import table
@@ -56,7 +57,7 @@ def _as_data(row: drift.Row) -> dict[str, t.Any]:
     return {
         "state": row.state,
         "path": row.path,
-        "wanted": row.wanted.step().to_data() if row.wanted is not None else None,
+        "wanted": row.wanted.step().shown().to_data() if row.wanted is not None else None,
         "observed": observed,
         "remark": row.remark,
     }
@@ -102,7 +103,8 @@ def _section(title: str, content: t.Sequence[str]) -> list[str]:
 def _observed(mount: table.Mount | None) -> str:
     if mount is None:
         return "-"
-    words = [mount.fstype, mount.src or "none", ",".join(table.words_of(mount))]
+    known = ",".join(redact.words(table.words_of(mount)))
+    words = [mount.fstype, redact.address(mount.src) or "none", known]
     if mount.root != "/":
         words[1] += f"[{mount.root}]"
     return " ".join([*words, mount.propagation])

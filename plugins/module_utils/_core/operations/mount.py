@@ -13,7 +13,7 @@ import errno
 import functools
 import typing as t
 
-from .. import actions, kinds
+from .. import actions, kinds, redact
 from ..definition.layout import Layout
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
@@ -76,6 +76,7 @@ class MountResult(t.NamedTuple):
     def _noted(self, side: list[_Recorded | None]) -> dict[str, str]:
         return {
             f"{mount.path} in the definition": _line_of_recorded(found)
+            + (_changed_secrets(old, new) if found is new else "")
             for mount, old, new, found in zip(self.wanted, self.recorded, self.to_record, side)
             if old != new
         }
@@ -334,8 +335,16 @@ def _line_of_wanted(wanted: WantedMount) -> str:
 
 
 def _line_of_mount(mount: Mount) -> str:
-    words = [mount.fstype, mount.src or "none", ",".join((*mount.flags, *mount.options))]
-    return " ".join([*words, mount.propagation])
+    words = ",".join(redact.words((*mount.flags, *mount.options)))
+    return " ".join([mount.fstype, redact.address(mount.src) or "none", words, mount.propagation])
+
+
+def _changed_secrets(old: _Recorded | None, new: _Recorded | None) -> str:
+    """That a secret changes, which the lines do not show."""
+    if old is None or new is None:
+        return ""
+    names = redact.changed(old[0].words, new[0].words)
+    return f", another {', another '.join(names)}" if names else ""
 
 
 def _line_of_recorded(recorded: _Recorded | None) -> str:

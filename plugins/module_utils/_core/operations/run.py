@@ -158,6 +158,7 @@ def _run(
         reason_not_to=functools.partial(_reason_not_to, request, check=check),
         may_make_paths=not check,
         warden=warden,
+        user_variables=True,
     )
     pipes.close_child_ends()
     deadline = None if request.timeout is None else begun + request.timeout

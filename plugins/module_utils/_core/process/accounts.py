@@ -17,6 +17,7 @@ import pwd
 import stat
 
 from ..errors import Refused
+from ..host_paths import environment_of
 from ..values import Value
 
 TYPE_CHECKING = False
@@ -34,13 +35,14 @@ _LARGEST_FILE = 16 << 20
 class Account(Value):
     """A user that a database knows."""
 
-    __slots__ = ("gid", "name", "uid")
+    __slots__ = ("gid", "home", "name", "uid")
 
-    def __init__(self, name: str, uid: int, gid: int) -> None:
+    def __init__(self, name: str, uid: int, gid: int, home: str = "") -> None:
         self.name = name
         self.uid = uid
         # Of its primary group.
         self.gid = gid
+        self.home = home
 
 
 class Identity(Value):
@@ -71,7 +73,7 @@ class Files:
 
     def __init__(self, passwd: str, group: str) -> None:
         self._accounts = [
-            Account(fields[0], int(fields[2]), int(fields[3]))
+            Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
             for fields in _lines(passwd, 7)
             if _is_id(fields[2]) and _is_id(fields[3])
         ]
@@ -132,7 +134,7 @@ class Host:
 
 
 def _account(entry: pwd.struct_passwd) -> Account:
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
 def files_of_this_root() -> Files:
@@ -145,6 +147,25 @@ def checked(user: str | None, group: str | None, groups: t.Iterable[str] | None)
     _split(user, group)
     for each in groups or ():
         _checked_word(each, what="group")
+
+
+def variables_of(user: str | None, database: Database) -> dict[str, str]:
+    """What the environment of a program has of its user, in the form that resolve() takes.
+
+    Without a user it is the one that the process is. Of one that the database does not know
+    there is no name and no home; root needs none to have both.
+    """
+    if user is None:
+        user = str(os.geteuid())
+    user, _group = _split(user, None)
+    account = _account_named(user or "", database)
+    if account is not None:
+        return environment_of(account.name, account.home)
+    return environment_of() if user == "0" else environment_of("", "")
+
+
+def _account_named(word: str, database: Database) -> Account | None:
+    return database.user_by_id(int(word)) if _is_number(word) else database.user(word)
 
 
 def resolve(
@@ -162,16 +183,14 @@ def resolve(
     user, group = _split(user, group)
     uid, gid, account = None, None, None
     if user is not None:
+        account = _account_named(user, database)
         if _is_number(user):
             uid = gid = int(user)
-            account = database.user_by_id(uid)
-        else:
-            account = database.user(user)
-            if account is None:
-                raise Refused(
-                    f"there is no user {user!r} in {database.title}",
-                    "Add the user there, or give its uid as a number.",
-                )
+        elif account is None:
+            raise Refused(
+                f"there is no user {user!r} in {database.title}",
+                "Add the user there, or give its uid as a number.",
+            )
         if account is not None:
             uid, gid = account.uid, account.gid
     if group is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import resource
 
+from .. import redact
 from ..errors import Refused
 from ..values import Value
 from . import accounts, capabilities
@@ -86,7 +87,9 @@ class Program(Value):
             raise Refused("argv, chdir and environment must not hold a null character")
         wrong = [name for name in self.environment if not name or "=" in name]
         if wrong:
-            raise Refused(f"{wrong[0]!r} cannot be the name of an environment variable")
+            raise Refused(
+                f"{redact.word(wrong[0])!r} cannot be the name of an environment variable"
+            )
         accounts.checked(self.user, self.group, self.groups)
         capabilities.mask_of(self.capabilities or ())
         for name in self.limits:

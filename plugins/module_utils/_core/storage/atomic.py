@@ -104,6 +104,19 @@ def make_directory(path: str, *, mode: int) -> None:
     _sync_above(path)
 
 
+def close(path: str, *, mode: int) -> None:
+    """Take the permissions from the file or directory that ``mode`` does not have, if that may be.
+
+    People and their tools, or earlier versions, have left it more open than what is in it allows.
+    """
+    try:
+        found = os.lstat(path).st_mode
+        if not stat.S_ISLNK(found) and stat.S_IMODE(found) & ~mode:
+            os.chmod(path, stat.S_IMODE(found) & mode)
+    except OSError:  # it is not there, or not the caller's
+        pass
+
+
 def remove_directory(path: str) -> bool:
     """Remove the directory where it is empty; whether it is gone. Raises OSError."""
     try:

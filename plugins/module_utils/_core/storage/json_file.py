@@ -20,6 +20,7 @@ from . import atomic
 
 # Far more than any of ours.
 _SIZE_LIMIT = 16 << 20
+_MODE = 0o600
 # Of a number of 64 bits. Longer ones take int() quadratic time before Python 3.11.
 _DIGITS_LIMIT = 20
 
@@ -65,8 +66,10 @@ def _finite(text: str) -> float:
 def read(path: str) -> dict[str, t.Any] | None:
     """The object in the file, None where nothing is there.
 
-    Raises ValueError for anything else, OSError where a file cannot be read.
+    It may hold secrets: from here on root alone can read it. Raises ValueError for anything else,
+    OSError where a file cannot be read.
     """
+    atomic.close(path, mode=_MODE)
     text = _text_of(path)
     if text is None:
         return None
@@ -101,4 +104,4 @@ def _text_of(path: str) -> str | None:
 def write(path: str, content: t.Mapping[str, t.Any]) -> None:
     """Write the object, readable by root alone, as atomic.write() does. Raises OSError."""
     text = json.dumps(content, indent=2, ensure_ascii=True) + "\n"
-    atomic.write(path, text, mode=0o600)
+    atomic.write(path, text, mode=_MODE)

@@ -15,6 +15,7 @@ import ctypes
 import errno
 import os
 
+from .. import redact
 from ..errors import KernelError
 from .call import invoke, is_absent, to_bytes
 
@@ -96,8 +97,16 @@ def _log_of(context_fd: int) -> str:
 
 
 def _fsconfig(
-    context_fd: int, command: int, key: str | None, value: str | None, number: int = 0
+    context_fd: int,
+    command: int,
+    key: str | None,
+    value: str | None,
+    number: int = 0,
+    *,
+    secrets: t.Collection[str] = (),
+    source: str = "",
 ) -> None:
+    """fsconfig(2). The kernel may quote what it refuses, but for secrets: see redact.without()."""
     try:
         invoke(
             "fsconfig",
@@ -106,27 +115,38 @@ def _fsconfig(
             None if key is None else to_bytes(key),
             None if value is None else to_bytes(value),
             number,
-            shown={} if key is None else {"key": key, "value": value},
+            shown={} if key is None else {"key": key, "value": value and redact.shown(key, value)},
         )
     except KernelError as error:
-        error.log = _log_of(context_fd)
+        error.log = redact.without(_log_of(context_fd), secrets, source)
         raise
 
 
-def _set_options(context_fd: int, options: t.Iterable[Option]) -> None:
+def _configure(
+    context_fd: int, options: t.Collection[Option], command: int, *, source: str = ""
+) -> None:
+    """Set the options, and have the kernel make or change the file system with them."""
+    secrets = _secrets_of(options)
+    if source:
+        _fsconfig(context_fd, _FSCONFIG_SET_STRING, "source", source, source=source)
     for key, value in options:
         if isinstance(value, int):
             if is_absent("fsconfig_set_fd"):
                 raise KernelError("fsconfig", errno.EINVAL, {"key": key})
             _fsconfig(context_fd, _FSCONFIG_SET_FD, key, None, value)
-        elif value is None:
-            _fsconfig(context_fd, _FSCONFIG_SET_FLAG, key, None)
-        else:
-            _fsconfig(context_fd, _FSCONFIG_SET_STRING, key, value)
+            continue
+        how = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+        _fsconfig(context_fd, how, key, value, secrets=secrets, source=source)
+    _fsconfig(context_fd, command, None, None, secrets=secrets, source=source)
+
+
+def _secrets_of(options: t.Iterable[Option]) -> set[str]:
+    texts = ((key, value) for key, value in options if not isinstance(value, int))
+    return redact.secrets_of(texts)
 
 
 def make_filesystem(
-    fstype: str, *, source: str, options: t.Iterable[Option], attributes: int
+    fstype: str, *, source: str, options: t.Collection[Option], attributes: int
 ) -> int:
     """fsopen(2), fsconfig(2), fsmount(2): a detached mount of a file system.
 
@@ -137,37 +157,37 @@ def make_filesystem(
     try:
         context_fd = invoke("fsopen", to_bytes(fstype), _FSOPEN_CLOEXEC, shown={"fstype": fstype})
     except KernelError as error:
-        error.arguments["source"] = source
+        error.arguments["source"] = redact.address(source)
         raise
     try:
-        if source:
-            _fsconfig(context_fd, _FSCONFIG_SET_STRING, "source", source)
-        _set_options(context_fd, options)
-        _fsconfig(context_fd, _FSCONFIG_CMD_CREATE, None, None)
+        _configure(context_fd, options, _FSCONFIG_CMD_CREATE, source=source)
         try:
             return invoke(
                 "fsmount",
                 context_fd,
                 _FSMOUNT_CLOEXEC,
                 attributes,
-                shown={"fstype": fstype, "source": source, "attributes": hex(attributes)},
+                shown={
+                    "fstype": fstype,
+                    "source": redact.address(source),
+                    "attributes": hex(attributes),
+                },
             )
         except KernelError as error:
-            error.log = _log_of(context_fd)
+            error.log = redact.without(_log_of(context_fd), _secrets_of(options), source)
             raise
     finally:
         os.close(context_fd)
 
 
-def reconfigure(mount_fd: int, options: t.Iterable[tuple[str, str | None]]) -> None:
+def reconfigure(mount_fd: int, options: t.Collection[tuple[str, str | None]]) -> None:
     """fspick(2), fsconfig(2): change options of the file system that is mounted at ``mount_fd``.
 
     Raises KernelError; its ``log`` is the kernel's text.
     """
     context_fd = invoke("fspick", mount_fd, b"", _FSPICK_CLOEXEC | _FSPICK_EMPTY_PATH, shown={})
     try:
-        _set_options(context_fd, options)
-        _fsconfig(context_fd, _FSCONFIG_CMD_RECONFIGURE, None, None)
+        _configure(context_fd, options, _FSCONFIG_CMD_RECONFIGURE)
     finally:
         os.close(context_fd)
 

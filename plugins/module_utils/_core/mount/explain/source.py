@@ -15,7 +15,7 @@ import errno
 import os
 import typing as t
 
-from ... import kinds
+from ... import kinds, redact
 from ...errors import Refused
 from ...syscalls import namespaces, regular_files
 from .. import layers, table
@@ -154,31 +154,31 @@ def _no_loop_device(failed: Failure) -> Answer:
 
 
 def _device_refused(failed: Failure) -> Answer:
-    wanted = failed.wanted
+    wanted, src = failed.wanted, redact.address(failed.wanted.src)
     if failed.is_any(errno.ENOENT, errno.ENOTDIR):
-        return f"src {wanted.src} does not exist {failed.where}", "Name a block device in src."
+        return f"src {src} does not exist {failed.where}", "Name a block device in src."
     if failed.is_any(errno.ENOTBLK):
         hint = "Name a block device in src"
         hint += ", or add loop to opts." if failed.has_regular_source() else "."
-        return f"{wanted.src} is not a block device", hint
+        return f"{src} is not a block device", hint
     if failed.is_any(errno.EACCES, errno.EROFS):
         row = failed.row_of_file(wanted.src)
         if row is not None and "nodev" in row.flags:
             return (
-                f"{wanted.src} lies on a mount with nodev: {row.path}",
+                f"{src} lies on a mount with nodev: {row.path}",
                 "Name the device below /dev.",
             )
-        return f"{wanted.src} can only be read", "Add ro to opts."
+        return f"{src} can only be read", "Add ro to opts."
     if failed.is_any(errno.ENXIO):
-        return f"no driver answers for the device {wanted.src}", "Attach the device first."
+        return f"no driver answers for the device {src}", "Attach the device first."
     if failed.is_any(errno.EBUSY):
         return (
-            f"{wanted.src} is in use, by another file system or by the kernel",
+            f"{src} is in use, by another file system or by the kernel",
             "Unmount it there, or name another device.",
         )
     if failed.is_any(errno.EINVAL, errno.EUCLEAN, errno.EIO):
         return (
-            f"{wanted.src} holds no {wanted.fstype} file system that this kernel understands",
+            f"{src} holds no {wanted.fstype} file system that this kernel understands",
             (
                 "Correct fstype (blkid shows what it holds), or opts. The kernel's own log may "
                 "say more: see dmesg."
