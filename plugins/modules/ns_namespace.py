@@ -80,6 +80,7 @@ options:
     description:
       - Kernel parameters of the network, ipc and user namespaces. One that belongs to no namespace is refused, since it
         would change the host. Those that are not named are left as they are.
+      - The values of C(tcp_fastopen_key) and C(stable_secret) are neither logged nor returned.
     type: dict
     default: {}
   time_offsets:
@@ -213,7 +214,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, redact
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
@@ -268,6 +269,12 @@ def text_of(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
+def mask_parameters(given: t.Any) -> t.Any:
+    if not isinstance(given, dict):
+        return redact.MASK
+    return {key: redact.parameter(str(key), value) for key, value in given.items()}
+
+
 def request_of(params: t.Mapping[str, t.Any]) -> namespace.NamespaceRequest:
     offsets = params["time_offsets"] or {}
     return namespace.NamespaceRequest(
@@ -318,7 +325,9 @@ def completed(result: NamespaceResult, module: AnsibleModule) -> NamespaceResult
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = _module.Module(
+        masks={"sysctl": mask_parameters}, argument_spec=ARGUMENTS, supports_check_mode=True
+    )
     with _module.failures_reported(module):
         params = module.params
         if params["state"] == "absent":

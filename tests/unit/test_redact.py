@@ -89,6 +89,13 @@ def test_it_is_shown_once_and_for_all(words: list[str]) -> None:
     assert redact.words(once) == once
 
 
+def test_a_kernel_parameter() -> None:
+    for key in ("net.ipv4.tcp_fastopen_key", "net.ipv6.conf.eth0/1.stable_secret"):
+        assert redact.parameter(key, "a-b-c-d") == MASK
+    for key in ("net.sctp.auth_enable", "net.bridge.bridge-nf-pass-vlan-input-dev"):
+        assert redact.parameter(key, "1") == "1"
+
+
 def test_what_the_kernel_says() -> None:
     said = "//u:p@h: Can't open, pass 'hunter2', hunter2hunter"
     secrets = ["hunter2", "hunter2hunter"]

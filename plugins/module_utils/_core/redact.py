@@ -62,6 +62,15 @@ def words(given: t.Iterable[str]) -> list[str]:
     return [word(each) for each in given]
 
 
+def parameter(key: str, value: t.Any) -> t.Any:
+    """The value of a kernel parameter as it may be known.
+
+    The kernel shows tcp_fastopen_key and stable_secret to root alone; others, as auth_enable of
+    sctp, only look like it.
+    """
+    return MASK if key.endswith(("_key", "_secret")) else value
+
+
 def address(text: str) -> str:
     """The source of a mount, or a URL, as it may be known: ``user:********@host/path``."""
     start = text.find("//") + 2 if "//" in text else 0

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import typing as t
 
 import pytest
+from command import Nsctl
 from host_state import host_state
+from leaks import watched
 from named_namespaces import (
     NewName,
     pivot_into_tmpfs,
@@ -51,6 +54,36 @@ def test_kernel_parameters_are_set_inside_alone(converge: Converge, new_name: Ne
     assert changed["actions"] == [f"record namespace {name}", "set kernel.msgmax to 8192"]
     assert seen() == {**expected, "kernel.msgmax": "8192"}
     assert {key: read_sysctl(key) for key in values} == outside
+
+
+# As the kernel spells them.
+SECRETS = {
+    "net.ipv4.tcp_fastopen_key": "a1b2c3d4-00000001-00000002-0000000{}",
+    "net.ipv6.conf.default.stable_secret": "2001:0db8:a1b2:c3d4:0000:0000:0000:000{}",
+}
+
+
+@pytest.mark.parametrize("key", SECRETS)
+def test_secret_parameters_are_set_and_not_shown(
+    key: str, converge: Converge, run_module: RunModule, new_name: NewName, nsctl: Nsctl
+) -> None:
+    name = new_name()
+    args: dict[str, t.Any] = {"name": name, "kinds": ["net"]}
+    first, second = (SECRETS[key].format(number) for number in (1, 2))
+    with watched() as watch:
+        done = converge("ns_namespace", {**args, "sysctl": {key: first, "net.core.somaxconn": 7}})
+        assert inside(name, lambda: read_sysctl(key)) == first
+        again = converge("ns_namespace", {**args, "sysctl": {key: second}})
+        assert f"set {key} to ********" in again["actions"]
+        assert f"'{key}': 'another ********'" in again["diff"]["after"]
+        failed = run_module("ns_namespace", {**args, "sysctl": {key: "a1b2c3-no-such"}})
+        assert "********" in failed["msg"]
+        wrong = run_module("ns_namespace", {**args, "sysctl": f"{key}=a1b2c3 x"})
+        assert wrong["failed"]
+        shown = nsctl("show", name).stdout + nsctl("show", name, "--json").stdout
+    assert done["invocation"]["module_args"]["sysctl"]["net.core.somaxconn"] == 7
+    assert "a1b2" not in json.dumps([done, again, failed, wrong]) + shown
+    assert watch.of(["a1b2"]) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import redact
 from ..values import Value
 from .data import Fields
 
@@ -67,6 +68,15 @@ class Properties(Value):
             if getattr(self, key):
                 data[key] = dict(getattr(self, key))
         return data
+
+    def shown(self, was: Properties | None = None) -> dict[str, t.Any]:
+        """The JSON form without secrets; that they are others than they were is told."""
+        known = {}
+        for key, value in self.sysctl.items():
+            text = redact.parameter(key, value)
+            is_other = was is not None and was.sysctl.get(key, value) != value
+            known[key] = f"another {text}" if text != value and is_other else text
+        return self.replace(sysctl=known).to_data()
 
     @classmethod
     def from_data(cls, data: t.Any) -> Properties:

@@ -15,7 +15,7 @@ import functools
 import os
 import typing as t
 
-from .. import actions
+from .. import actions, redact
 from ..syscalls import namespaces
 from . import enter, network, sysctl
 from .target import Handles
@@ -70,7 +70,7 @@ def loopback(*, up: bool) -> Setting:
 def parameter(key: str, value: str) -> Setting:
     """A kernel parameter. Raises Refused where it belongs to no namespace."""
     return Setting(
-        f"set {key} to {value}",
+        f"set {key} to {redact.parameter(key, value)}",
         sysctl.kind_of(key),
         lambda: sysctl.is_set(key, value),
         functools.partial(sysctl.write, key, value),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import typing as t
 
+from .. import redact
 from ..errors import KernelError, Refused
 from ..process import proc
 
@@ -95,7 +96,11 @@ def is_set(key: str, value: str) -> bool:
 
 def write(key: str, value: str) -> None:
     """Set the value in the caller's namespaces. Raises KernelError: see explain()."""
-    proc.write(_path(key), value)
+    try:
+        proc.write(_path(key), value)
+    except KernelError as error:
+        error.arguments["text"] = redact.parameter(key, value)
+        raise
 
 
 def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
@@ -104,7 +109,7 @@ def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
         return _not_there(key)
     if error.errno in (errno.EINVAL, errno.ERANGE):
         return (
-            f"the kernel takes no value {value!r} for {key}",
+            f"the kernel takes no value {redact.parameter(key, value)!r} for {key}",
             "See its documentation (sysctl(8)).",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

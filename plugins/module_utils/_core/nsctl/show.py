@@ -46,7 +46,7 @@ def _found(name: str) -> dict[str, t.Any]:
         seen = drift.of(definition)
     except Refused as error:
         return {**found, "state": list_names.FAILED, "reason": found["reason"] or error.reason}
-    properties = definition.properties.to_data()
+    properties = definition.properties.shown()
     del properties["kinds"]
     found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
     return found

@@ -104,7 +104,8 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
                 whole.open_if_whole(name)
         after = before
         if changes:
-            after = {**request.properties.to_data(), "persistent": request.persistent}
+            was = definition.properties if definition is not None else None
+            after = {**request.properties.shown(was), "persistent": request.persistent}
         facts = namespace_state.describe(name)
         if check and changes:
             facts["persistent"] = request.persistent

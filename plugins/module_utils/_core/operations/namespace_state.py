@@ -87,7 +87,7 @@ def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
     """For the diff: the state in a few lines."""
     if not is_there(name):
         return {}
-    found = definition.properties.to_data() if definition is not None else {}
+    found = definition.properties.shown() if definition is not None else {}
     found["kinds"] = sorted(pins.pinned(name))
     found["persistent"] = definition.persistent if definition is not None else False
     return found
