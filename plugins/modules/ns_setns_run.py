@@ -66,6 +66,14 @@ EXAMPLES = r"""
     removes: /tmp/linux-namespaces-example
     capabilities: [dac_override, fowner]
 
+- name: Give a program a password that is neither logged nor shown
+  linux.namespaces.ns_setns_run:
+    namespace: web
+    argv: [sh, -c, test -n "$PGPASSWORD"]
+    secret_environment:
+      PGPASSWORD: "{{ lookup('ansible.builtin.password', '/dev/null') }}"  # or a variable of a vault
+  changed_when: false
+
 - name: Join one of its namespaces only, and see the processes of the host
   linux.namespaces.ns_setns_run:
     namespace: web
