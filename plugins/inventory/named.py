@@ -40,6 +40,10 @@ options:
     description:
       - Asks the hosts without that variable, over their own connections, by C(nsctl list).
       - A host that does not answer is left out with a warning.
+      - An answer is data. A namespace that is not described as C(nsctl list) does is left out with a warning, and no
+        text of an answer, or of a cache of answers, is used as a template.
+      - A host says itself which namespaces it has. Where a play for V(namespace_web) hands out secrets that not every
+        asked host may have, list the namespaces in the variable.
     type: bool
     default: false
   forks:
@@ -80,11 +84,12 @@ groups:
   shops: ns_name.startswith('shop')
 """
 
+import contextlib
 import functools
 import typing as t
 
 from ansible import constants as C
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.inventory import (
@@ -94,11 +99,12 @@ from ansible.plugins.inventory import (
     to_safe_group_name,
 )
 from ansible.plugins.loader import connection_loader
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import is_name
-from ansible_collections.linux.namespaces.plugins.plugin_utils import _asking
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _asking, _records
+from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 Variables = dict[str, t.Any]
 # What hosts are reached through, and their namespaces then.
@@ -109,7 +115,9 @@ _CONNECTIONS = {
     "smart": "linux.namespaces.ssh",
     "ssh": "linux.namespaces.ssh",
 }
-_FACTS = ("kinds", "state", "root", "persistent")
+
+# Variables that say where a host is.
+_WHERE = frozenset(("ansible_connection", "ansible_host"))
 
 
 @functools.cache
@@ -140,12 +148,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             ways[name] = way
             if variable in variables:
                 listed[name] = self.templar.template(variables[variable])
+        for host, namespaces in listed.items():
+            for record in self._of_operator(namespaces, host):
+                self._add(record, host, ways[host])
         if self.get_option("ask"):
             unknown = {name: ways[name] for name in ways if name not in listed}
-            listed.update(self._answers(unknown, path, use_cache=cache))
-        for host, namespaces in listed.items():
-            for each in self._checked(namespaces, host):
-                self._add(each, host, ways[host])
+            for host, records in self._answers(unknown, path, use_cache=cache).items():
+                for record in records:
+                    self._add_answered(record, host, ways[host])
 
     def _variables_of(self, host: str) -> Variables:
         """All that is known of a host now, as its plays will see it."""
@@ -177,30 +187,59 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             way["ansible_ns_escalation"] = escalation
         return {**way, **{name: value_of(name) for name in sorted(taken)}}
 
-    def _answers(self, ways: Variables, path: str, *, use_cache: bool) -> Variables:
-        """What the hosts say, or said within the time of the cache."""
+    def _of_operator(self, namespaces: t.Any, host: str) -> list[Variables]:
+        """The namespaces that a variable of the host lists. Raises AnsibleParserError."""
+        listed = namespaces if isinstance(namespaces, list) else [namespaces]
+        records = _records.checked(listed)
+        if records.odd:
+            raise AnsibleParserError(f"among the namespaces of {host} is {records.oddities}")
+        return list(records.known.values())
+
+    def _answers(
+        self, ways: Variables, path: str, *, use_cache: bool
+    ) -> dict[str, list[Variables]]:
+        """What the hosts say, or said within the time of the cache, as far as it has its form."""
         use_cache = use_cache and self.get_option("cache")
         key = self.get_cache_key(path)
-        answers: Variables = self._cache.get(key, {}) if use_cache else {}
+        answers = self._kept(key) if use_cache else {}
         unknown = {host: way for host, way in ways.items() if host not in answers}
         for host, answer in _asking.ask(unknown, forks=self.get_option("forks")).items():
-            if isinstance(answer, Exception):
+            if isinstance(answer, str):
                 self.display.warning(f"The namespaces of {host} are not known: {answer}")
             else:
-                answers[host] = answer
+                if answer.odd:
+                    self._leave_out(host, answer.oddities)
+                answers[host] = list(answer.known.values())
         if self.get_option("cache"):
             self._cache[key] = answers
         return {host: answers[host] for host in ways if host in answers}
 
-    def _checked(self, namespaces: t.Any, host: str) -> list[Variables]:
-        """The namespaces of a host as dictionaries. Raises AnsibleParserError."""
-        found = []
-        for each in namespaces if isinstance(namespaces, list) else [namespaces]:
-            record = each if isinstance(each, dict) else {"name": each}
-            if not isinstance(record.get("name"), str) or not is_name(record["name"]):
-                raise AnsibleParserError(f"{each!r} of {host} names no namespace")
-            found.append(record)
-        return found
+    def _kept(self, key: str) -> dict[str, list[Variables]]:
+        """What the cache has. It is checked as an answer is: it was one, of whatever version."""
+        found = self._cache.get(key, {})
+        kept = {}
+        for host, records in found.items() if isinstance(found, dict) else ():
+            with contextlib.suppress(ValueError):
+                kept[host] = list(_records.checked(records).known.values())
+        return kept
+
+    def _add_answered(self, record: Variables, host: str, way: Variables) -> None:
+        """Add what a host answers to be there, or warn: one host holds back no other."""
+        namespace = f"{record['name']}@{host}"
+        known = self.inventory.hosts.get(namespace)
+        if known is not None:
+            variables = known.get_vars()
+            if variables.get("ns_host", "" if _WHERE.intersection(variables) else host) != host:
+                return self._leave_out(host, f"{namespace}, which is another host already")
+        try:
+            self._add(record, host, way)
+        except AnsibleError as error:
+            self.inventory.remove_host(self.inventory.hosts[namespace])
+            self._leave_out(host, f"{namespace}: {for_people(str(error))}")
+        return None
+
+    def _leave_out(self, host: str, what: str) -> None:
+        self.display.warning(f"Left out of the namespaces of {host}: {what}")
 
     def _add(self, record: Variables, host: str, way: Variables) -> None:
         name = record["name"]
@@ -209,9 +248,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         for group in [to_safe_group_name(group) for group in groups]:
             self.inventory.add_group(group)
             self.inventory.add_host(namespace, group=group)
-        facts = {f"ns_{fact}": record[fact] for fact in _FACTS if fact in record}
-        if "ns_kinds" in facts:
-            facts["ns_kinds"] = sorted(facts["ns_kinds"])
+        # Text of a host is never a template, whatever form it passed.
+        facts = {f"ns_{fact}": wrap_var(record[fact]) for fact in _records.FACTS if fact in record}
         named = {"ansible_ns_namespace": name, "ns_name": name, "ns_host": host}
         for key, value in {**way, **named, **facts}.items():
             self.inventory.set_variable(namespace, key, value)

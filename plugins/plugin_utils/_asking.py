@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -18,10 +17,12 @@ from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import BASE, COMMAND
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _records
 from ansible_collections.linux.namespaces.plugins.plugin_utils._entering import ESCALATIONS
+from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 Variables = dict[str, t.Any]
-Answer = t.Union[list[Variables], Exception]
+Answer = t.Union[_records.Records, str]
 _OF_HOST = {
     "linux.namespaces.local": "ansible.builtin.local",
     "linux.namespaces.ssh": "ansible.builtin.ssh",
@@ -29,7 +30,7 @@ _OF_HOST = {
 
 
 def ask(ways: t.Mapping[str, Variables], *, forks: int) -> dict[str, Answer]:
-    """The records of `nsctl list`, or why there are none, by host.
+    """The records of `nsctl list`, or for people why there are none, by host.
 
     ``ways`` are the variables of a namespace on each host. Without root a host tells names only.
     """
@@ -61,13 +62,7 @@ def _ask(connection: t.Any, escalation: str) -> Answer:
     try:
         code, out, err = connection.exec_command(f"/bin/sh -c '{script}'", sudoable=False)
         if code:
-            said = err.decode("utf-8", "replace").strip()
-            raise AnsibleError(said or f"exit code {code}")
-        said = out.decode("utf-8", "replace")
-        if said.startswith("["):
-            records: list[Variables] = json.loads(said)
-            return records
-        return [{"name": name} for name in said.split()]
+            return for_people(err) or f"exit code {code}"
+        return _records.parsed(out)
     except (AnsibleError, ValueError) as error:
-        failure: Exception = error
-        return failure
+        return for_people(str(error))

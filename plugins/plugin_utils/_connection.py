@@ -15,6 +15,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNo
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
+from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 # Who we are inside, whoever we are on the host.
 USER_INSIDE = "root"
@@ -44,8 +45,9 @@ class Inside:
         way = self._way()
         try:
             code, out, err = self._exec_on_host(way.around(cmd), in_data, sudoable)
-        except AnsibleConnectionFailure:
-            raise
+        except AnsibleConnectionFailure as error:
+            # Of Ansible's plugin, with what the host said: a banner, or why ssh(1) is refused.
+            raise type(error)(for_people(str(error))) from None
         except AnsibleError:
             # Who waits for a sign of `become` inside does not know that there is a way before it.
             self._check(way)
@@ -90,10 +92,11 @@ class Inside:
         code, out, err = self._exec_on_host(way.around("exit 0"), None, False)
         if code:
             said = (err or out).decode("utf-8", "replace")
-            raise self._unreachable(way, _entering.failure(code, said) or said.strip())
+            raise self._unreachable(way, _entering.failure(code, said) or said)
 
     def _unreachable(self, way: _entering.Way, reason: str) -> AnsibleConnectionFailure:
-        words = [f"Cannot enter {way.target}: {reason.rstrip('.')}.", _entering.hint(way, reason)]
+        reason = for_people(reason).rstrip(".")
+        words = [f"Cannot enter {way.target}: {reason}.", _entering.hint(way, reason)]
         return AnsibleConnectionFailure(" ".join(filter(None, words)))
 
     def put_file(self, in_path: str, out_path: str) -> None:
@@ -137,7 +140,5 @@ class Inside:
         # Not sudoable: no terminal, which would change what passes through it.
         code, out, err = self.exec_command(command, in_data=data or None, sudoable=False)
         if code:
-            raise AnsibleError(
-                f"failed to transfer {path}: {err.decode('utf-8', 'replace').strip()}"
-            )
+            raise AnsibleError(f"failed to transfer {path}: {for_people(err)}")
         return out

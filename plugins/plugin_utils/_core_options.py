@@ -17,8 +17,10 @@ def options_of(documentation: str) -> str:
     """Its options, word for word but for the versions: those are Ansible's, not this collection's.
 
     Not parsed: Ansible asks for this in each process that runs a task, and parses it then.
-    ValueError where there are none.
+    ValueError where they cannot be found.
     """
+    if "options:" not in documentation:
+        return "options: {}"  # ansible.builtin.local before ansible-core 2.19
     found = re.search(r"^( *)options:\n(?:\1 .*\n| *\n)*", documentation, re.MULTILINE)
     if found is None:
         raise ValueError("this Ansible documents the options of its connections in another way")

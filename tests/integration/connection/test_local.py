@@ -24,7 +24,7 @@ from roots import with_root, with_root_of_host
 from unshared_process import UnsharedProcess
 
 from ansible_collections.linux.namespaces.plugins.connection import local
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 
@@ -282,6 +282,36 @@ class TestUnreachable:
             pytest.skip("this host has doas")
         reason = Connected(namespace="web", escalation="doas").why_not()
         assert "here is no doas on this host" in reason
+
+
+class TestWhatHostsSay:
+    """It ends in messages, on the controller's terminal and in results that plays use."""
+
+    HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e {{ 7 * 7 }} {% x %} \x9b31m" + "A" * 200_000
+
+    @pytest.mark.parametrize("code", [125, 126, 127, 1])
+    @pytest.mark.parametrize("prefix", ["nsctl exec: ", "sudo: ", "linux.namespaces: "])
+    def test_a_way_in_that_lies(self, prefix: str, code: int, tmp_path: pathlib.Path) -> None:
+        """A host whose nsctl is whatever an intruder there made of it."""
+        command = pathlib.Path(host_paths.COMMAND)
+        (tmp_path / "said").write_text(prefix + self.HOSTILE + "\n")
+        command.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&2; exit {code}\n")
+        command.chmod(0o755)
+        try:
+            connected = Connected(namespace="web")
+            reasons = []
+            if code != 1 or prefix == "sudo: ":
+                reasons.append(connected.why_not())
+            if prefix == "linux.namespaces: ":
+                with pytest.raises(AnsibleError) as caught:
+                    connected.plugin.put_file("/etc/hostname", "/tmp/x")
+                reasons.append(str(caught.value))
+            for reason in reasons:
+                assert reason.isprintable()
+                assert len(reason) < 1500
+                assert not {"{{", "{%"} & {reason[i : i + 2] for i in range(len(reason))}
+        finally:
+            command.unlink()
 
 
 class TestHostileRoots:

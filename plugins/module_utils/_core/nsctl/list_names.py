@@ -21,11 +21,7 @@ from ..operations import namespace_state, restore
 from . import drift, say
 from .arguments import parse
 from .columns import columns
-
-UP = "up"
-DOWN = "down"
-PARTIAL = "partial"
-FAILED = "failed"
+from .states import DOWN, FAILED, PARTIAL, UP
 
 
 def run(_verb: str, words: t.Sequence[str]) -> int:

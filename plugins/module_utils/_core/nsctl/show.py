@@ -19,6 +19,7 @@ from ..mount import table
 from . import drift, list_names, say
 from .arguments import WrongUsage, parse
 from .columns import columns, printable
+from .states import FAILED
 
 _MARGIN = 12
 
@@ -45,7 +46,7 @@ def _found(name: str) -> dict[str, t.Any]:
             return found
         seen = drift.of(definition)
     except Refused as error:
-        return {**found, "state": list_names.FAILED, "reason": found["reason"] or error.reason}
+        return {**found, "state": FAILED, "reason": found["reason"] or error.reason}
     properties = definition.properties.shown()
     del properties["kinds"]
     found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
