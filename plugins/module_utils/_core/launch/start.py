@@ -77,7 +77,7 @@ def start(
     program.checked()
     surroundings.checked(creates)
     # Name services may need libraries and sockets of the host.
-    identity = identity_of(program, accounts.Host()) if program.host_users else None
+    identity = identity_of(program, accounts.Host) if program.host_users else None
     if user_variables and program.host_users:
         program = _with_variables(program, accounts.Host())
     told, report = os.pipe()
@@ -101,15 +101,17 @@ def start(
             ids = _own_namespaces(host_proc)
             if warden:
                 descendants.become_warden()
+            kept_proc = _out_of_the_way(host_proc)
             pipe = _take_streams(streams, report)
             ready = program
             if user_variables and not program.host_users:
                 # Of nobody who is named the root need not be read: it may be hostile.
                 named = program.user is not None
-                known = accounts.files_of_this_root() if named else accounts.Files("", "")
+                known = accounts.files_of_this_root(kept_proc) if named else accounts.Files("", "")
                 ready = _with_variables(program, known)
             become(
                 ready,
+                host_proc=kept_proc,
                 close_from=_REPORT_FD + 1,
                 identity=identity,
                 reason_not_to=reason_not_to,
@@ -165,10 +167,14 @@ def _own_namespaces(host_proc: int) -> dict[str, int]:
 def _take_streams(streams: Streams, report: int) -> int:
     """Put the streams in their places, and the pipe for failures next to them."""
     # All of them out of the way first: one may lie in the place of another.
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (*streams, report)]
+    high = [_out_of_the_way(fd) for fd in (*streams, report)]
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != _REPORT_FD)
     return _REPORT_FD
+
+
+def _out_of_the_way(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
 def _birth_name(joins: Handles | None, creates: t.Collection[str]) -> str:

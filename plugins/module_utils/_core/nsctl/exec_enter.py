@@ -61,11 +61,12 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     handles = target.open(_list_of(given, "kinds"), closed_too="incomplete" in given.switches)
     _check_elsewhere(target, handles)
     create = _creation(_new_kinds(given))
+    host_proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if "pid" not in handles.kinds:
-        return _become(verb, program, passed, handles, argv, create)
+        return _become(verb, program, passed, handles, argv, create, host_proc)
 
     def body() -> int:
-        return _become(verb, program, passed, None, argv, create)
+        return _become(verb, program, passed, None, argv, create, host_proc)
 
     if "hand-over" in given.switches:
         from . import hand_over
@@ -134,6 +135,7 @@ def _become(
     handles: Handles | None,
     argv: t.Sequence[str],
     create: t.Callable[[], None] | None,
+    host_proc: int,
 ) -> int:
     """Join the namespaces, unless that is done, and become the program; the exit code if not."""
     try:
@@ -149,7 +151,7 @@ def _become(
         if passed:
             own = {_LISTEN_PID: str(os.getpid())}
             program = program.replace(environment={**program.environment, **own})
-        become(program, close_from=3 + passed, reset_signals=False)
+        become(program, host_proc=host_proc, close_from=3 + passed, reset_signals=False)
     except StepFailed as error:
         cause = error.cause
         if isinstance(cause, KernelError) and cause.call == "execve":

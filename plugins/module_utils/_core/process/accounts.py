@@ -11,13 +11,14 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
-import stat
 
 from ..errors import Refused
 from ..host_paths import environment_of
+from ..syscalls import files, regular_files
 from ..values import Value
 
 TYPE_CHECKING = False
@@ -137,9 +138,12 @@ def _account(entry: pwd.struct_passwd) -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
-def files_of_this_root() -> Files:
-    """The database of the root that the calling process has now. Raises Refused."""
-    return Files(_text_of("/etc/passwd"), _text_of("/etc/group"))
+def files_of_this_root(host_proc: int) -> Files:
+    """The database of the root that the calling process has now. Raises Refused.
+
+    ``host_proc`` is an open /proc of the host.
+    """
+    return Files(_text_of("/etc/passwd", host_proc), _text_of("/etc/group", host_proc))
 
 
 def checked(user: str | None, group: str | None, groups: t.Iterable[str] | None) -> None:
@@ -262,14 +266,20 @@ def _lines(text: str, number: int) -> t.Iterator[list[str]]:
             yield fields
 
 
-def _text_of(path: str) -> str:
-    # A hostile root may have put a pipe, a terminal or an endless file there.
+def _text_of(path: str, host_proc: int) -> str:
+    # A hostile root may have put a device, a pipe, an endless file or a link of /proc there.
+    wrong = Refused(f"{path} of the program's root is not a file that lists users")
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
+        fd = regular_files.open_regular(
+            path, resolve=files.RESOLVE_NO_MAGICLINKS, host_proc=host_proc
+        )
+    except regular_files.NotRegular as error:
+        raise wrong from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise wrong from error
         return ""
     with open(fd, "rb") as stream:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
-            raise Refused(f"{path} of the program's root is not a file that lists users")
+        if os.fstat(fd).st_size > _LARGEST_FILE:
+            raise wrong
         return stream.read(_LARGEST_FILE).decode("utf-8", "surrogateescape")

@@ -35,6 +35,7 @@ class NotStarted(Exception):
 def become(
     program: Program,
     *,
+    host_proc: int,
     close_from: int = 3,
     reset_signals: bool = True,
     identity: accounts.Identity | None = None,
@@ -43,6 +44,7 @@ def become(
 ) -> t.NoReturn:
     """Turn the calling process into the program. The standard streams are in place already.
 
+    ``host_proc`` is an open /proc of the host: that of the program's root may be a lie.
     Descriptors are closed from ``close_from`` on. ``reset_signals`` is for a program that is
     not to be told by the caller's caller which signals to ignore. ``identity`` are the
     program's ids where they were looked up before. ``reason_not_to`` is asked in the program's
@@ -51,7 +53,9 @@ def become(
     """
     # Before the working directory is entered: it may be named by a descriptor that would lead
     # out of the root, /proc/self/fd/7 (CVE-2024-21626).
-    processes.close_descriptors_from(close_from)
+    if host_proc != close_from:
+        host_proc = os.dup2(host_proc, close_from, inheritable=False)
+    processes.close_descriptors_from(close_from + 1)
     if reset_signals:
         _reset_signals()
     else:
@@ -69,8 +73,13 @@ def become(
         )
     if reason_not_to is not None and (reason := reason_not_to()):
         raise NotStarted(reason)
-    ids = identity if identity is not None else identity_of(program, None)
+    ids = identity
+    if ids is None:
+        ids = identity_of(program, lambda: accounts.files_of_this_root(host_proc))
+    actions.run("leave the session keyring", _leave_session_keyring, explain=explain.keyring)
     _give_away_pipes(ids)
+    # Not to be traced by who has what is left of our rights in a moment, nor our executable opened.
+    processes.prctl(processes.PR_SET_DUMPABLE, 0)
     actions.run(
         f"become {_title(ids)}",
         lambda: credentials.take_on(ids, program.capabilities),
@@ -81,7 +90,7 @@ def become(
     name = program.argv[0]
     actions.run(
         f"run {name}",
-        lambda: _execute(program, before_exec),
+        lambda: _execute(program, host_proc, before_exec),
         explain=lambda error: explain.execve(error, name),
     )
     raise AssertionError("unreachable")
@@ -95,15 +104,13 @@ def _apply_limit(program: Program, name: str) -> None:
     )
 
 
-def _execute(program: Program, before_exec: t.Callable[[], None] | None) -> None:
+def _execute(
+    program: Program, host_proc: int, before_exec: t.Callable[[], None] | None
+) -> t.NoReturn:
     path = executable.find(program.argv[0], program.environment.get("PATH", DEFAULT_PATH))
-    executable.check_no_magic_link(path)
     if before_exec is not None:
         before_exec()
-    try:
-        os.execve(path, program.argv, program.environment)
-    except OSError as error:
-        raise KernelError("execve", error.errno or errno.EIO, {"path": path}) from error
+    executable.execute(path, program.argv, program.environment, host_proc=host_proc)
 
 
 def enter_directory(path: str) -> None:
@@ -143,6 +150,20 @@ def enter_directory(path: str) -> None:
         raise outside
 
 
+def _leave_session_keyring() -> None:
+    """A new one, with no key of the caller's in it and no link to its user's, as containers get.
+
+    It counts for the caller and not for the program's user, who could use up what it may have and
+    so keep others of the same id from starting.
+    """
+    try:
+        processes.join_new_session_keyring()
+    except KernelError as error:
+        # A kernel without keys, or a filter: the program can no more ask for a key than we can.
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            raise
+
+
 def _reset_signals() -> None:
     """Default dispositions and nothing blocked: both survive execve(2), and Python ignores some."""
     for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
@@ -167,16 +188,13 @@ def _set_limit(name: str, limit: tuple[int, int]) -> None:
         raise KernelError("setrlimit", number, {"name": name, "limit": limit}) from error
 
 
-def identity_of(program: Program, database: accounts.Database | None) -> accounts.Identity:
-    """The ids of the program, looked up in the root of the process without a ``database``.
-
-    Raises Refused.
-    """
+def identity_of(
+    program: Program, open_database: t.Callable[[], accounts.Database]
+) -> accounts.Identity:
+    """The ids of the program, looked up in what ``open_database`` answers. Raises Refused."""
     if program.user is None and program.group is None and program.groups is None:
         return accounts.Identity()
-    if database is None:
-        database = accounts.files_of_this_root()
-    return accounts.resolve(program.user, program.group, program.groups, database)
+    return accounts.resolve(program.user, program.group, program.groups, open_database())
 
 
 def _give_away_pipes(identity: accounts.Identity) -> None:

@@ -16,7 +16,6 @@ import os
 import stat
 
 from ..errors import KernelError
-from . import executable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +67,16 @@ def directory(error: OSError, path: str) -> Answer:
     return "", ""
 
 
+def keyring(error: OSError) -> Answer:
+    """Why a process could not get a session keyring of its own."""
+    if error.errno == errno.EDQUOT:
+        return (
+            f"the keys of uid {os.getuid()} use up what it may have (/proc/key-users)",
+            "Revoke keys that nobody needs, or raise the limits (sysctl kernel.keys).",
+        )
+    return "", ""
+
+
 def execve(error: OSError, name: str) -> Answer:
     """Why a program could not be executed."""
     arguments = error.arguments if isinstance(error, KernelError) else {}
@@ -78,7 +87,7 @@ def execve(error: OSError, name: str) -> Answer:
         )
     path = str(arguments.get("path", name))
     if error.errno == errno.ENOENT:
-        return _missing(path)
+        return _missing(path, arguments.get("interpreter"))
     if error.errno == errno.EACCES:
         return _not_executable(path)
     if error.errno == errno.ENOEXEC:
@@ -86,23 +95,39 @@ def execve(error: OSError, name: str) -> Answer:
             f"{path} is neither a binary for this machine nor a script that starts with #!",
             "Name an interpreter for it, or use a root for this machine's architecture.",
         )
+    if error.errno == errno.ETXTBSY:
+        return f"{path} is open for writing", "Try again when it is written."
+    if error.errno == errno.ELOOP:
+        return f"{path} is a link or a script that leads to another one, and on, too often", ""
     if error.errno == errno.E2BIG:
         return "the arguments and the environment are too long", "Pass data by stdin or a file."
     return "", ""
 
 
-def _missing(path: str) -> Answer:
+def _missing(path: str, interpreter: str | None) -> Answer:
     if not os.path.lexists(path):
         return f"{path} does not exist in the program's root", "Install it there."
     if not os.path.exists(path):
         return f"{path} is a link to nothing in the program's root", "Install what it leads to."
-    interpreter = executable.interpreter_of(path)
+    if interpreter and not os.path.exists(interpreter):
+        return (
+            (
+                f"{path} is there, but what it needs to run is missing in the program's root: "
+                f"{interpreter}"
+            ),
+            "Install that as well.",
+        )
+    if not os.access(path, os.R_OK):
+        return (
+            f"{path} may be executed, but what runs it may not read it, or is missing",
+            f"Let the program's user read it: chmod +r {path}.",
+        )
     return (
         (
-            f"{path} is there, but what it needs to run is missing in the program's root: "
-            f"{interpreter or 'its interpreter'}"
+            f"{path} is for another machine, or in another format that binfmt_misc knows of: the "
+            "kernel would look up what runs it by a path, which may lead out of the program's root"
         ),
-        "Install that as well.",
+        "Name the program that runs it, with this file as its argument.",
     )
 
 
@@ -114,6 +139,8 @@ def _not_executable(path: str) -> Answer:
         return f"the program's user may not enter a directory above {path}", ""
     if stat.S_ISDIR(mode):
         return f"{path} is a directory", "Name a program."
+    if not stat.S_ISREG(mode):
+        return f"{path} is no regular file", "Name a program."
     if on_noexec:
         return f"{path} lies on a mount with noexec", "Mount it without noexec."
     return f"{path} may not be executed by the program's user", f"Make it so: chmod +x {path}."

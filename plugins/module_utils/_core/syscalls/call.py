@@ -5,7 +5,8 @@
 """How a system call is made, and how its failure becomes a KernelError.
 
 Calls added since Linux 5.1 have one number on every architecture and go through syscall(2);
-older numbers differ between architectures, so those go through the C library's symbols.
+older numbers differ between architectures, so those go through the C library's symbols, but for
+two that it has none of, or none of every version.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 
 from ..errors import KernelError
 
@@ -36,6 +38,40 @@ NUMBERS = {
     "mount_setattr": 442,
     "statmount": 457,
 }
+
+# glibc has execveat(3) from 2.34 on, musl has not, and neither has keyctl(2). The numbers of both by
+# the beginning of the machine's name (uname(2)), which is the kernel's: it may run programs of 32
+# bits as well.
+_OLDER_NUMBERS = {
+    "aarch64": (281, 219),
+    "loongarch64": (281, 219),
+    "mips64": (5316, 5241),
+    "ppc64": (362, 271),
+    "riscv64": (281, 219),
+    "s390x": (354, 280),
+    "sparc64": (350, 283),
+    "x86_64": (322, 250),
+}
+_OLDER_NUMBERS_OF_32_BITS = {
+    "aarch64": (387, 311),
+    "arm": (387, 311),
+    "i": (358, 288),
+    "mips": (4356, 4282),
+    "ppc": (362, 271),
+    "riscv32": (281, 219),
+    "x86_64": (358, 288),
+}
+
+
+def _add_older_numbers() -> None:
+    table = _OLDER_NUMBERS if sys.maxsize > 1 << 32 else _OLDER_NUMBERS_OF_32_BITS
+    machine = os.uname().machine
+    for beginning, (execveat, keyctl) in table.items():
+        if machine.startswith(beginning):
+            NUMBERS.update(execveat=execveat, keyctl=keyctl)
+
+
+_add_older_numbers()
 
 # A test makes the listed calls answer ENOSYS, as an older kernel does: "mount_setattr clone3".
 # "move_mount_beneath", "setns_pidfd", "statx_mnt_id_unique" and "fsconfig_set_fd" stand for parts of
@@ -61,7 +97,10 @@ def invoke(name: str, *values: t.Any, shown: t.Mapping[str, t.Any]) -> int:
         if name in NUMBERS:
             result = _libc.syscall(ctypes.c_long(NUMBERS[name]), *arguments)
         else:
-            result = getattr(_libc, name)(*arguments)
+            function = getattr(_libc, name, None)
+            if function is None:
+                raise KernelError(name, errno.ENOSYS, shown)
+            result = function(*arguments)
         if result >= 0:
             return int(result)
         number = ctypes.get_errno()

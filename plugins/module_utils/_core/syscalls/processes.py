@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""System calls on processes: clone3(2), pidfds, prctl(2), capabilities, descriptors.
+"""System calls on processes: clone3(2), execveat(2), pidfds, prctl(2), capabilities, descriptors.
 
 PRIVATE to the collection linux.namespaces.
 """
@@ -15,7 +15,7 @@ import os
 import sys
 
 from ..errors import KernelError
-from .call import invoke
+from .call import invoke, to_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+_AT_SYMLINK_NOFOLLOW = 0x100
+_AT_EMPTY_PATH = 0x1000
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIZEOF_SIGSET = 128  # of the C library; the kernel reads less of it
 
@@ -90,6 +93,26 @@ def clone3(flags: int, *, exit_signal: int) -> int:
         else:
             python.PyOS_AfterFork_Parent()
     return pid
+
+
+def execveat(
+    fd: int, name: str, argv: t.Sequence[bytes], environment: t.Sequence[bytes]
+) -> t.NoReturn:
+    """execveat(2), Linux 3.19: become the file ``name`` in the directory ``fd``, which is no link.
+
+    With an empty ``name`` it is the open file ``fd`` itself. Where ``fd`` is close-on-exec, the
+    kernel follows no path for it but that of an ELF file's loader: what is run by another program,
+    a script, is ENOENT. Raises KernelError.
+    """
+    arrays = [(ctypes.c_char_p * (len(words) + 1))(*words) for words in (argv, environment)]
+    flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
+    invoke("execveat", fd, to_bytes(name), *arrays, flags, shown={"name": name})
+    raise AssertionError("unreachable")
+
+
+def join_new_session_keyring() -> None:
+    """Leave the session keyring for a new one that is empty: keyctl(2). Raises KernelError."""
+    invoke("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None, shown={})
 
 
 def pidfd_open(pid: int) -> int:
