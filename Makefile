@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older molecule test-connection test-images test-fleet bench
+NEED_ROOT := demo demo-clean test integration integration-older molecule test-connection test-cores test-images test-fleet bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -17,7 +17,7 @@ PYTHON = $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$
 
 BUILD := $(CURDIR)/.build
 TREE := .build/collections/ansible_collections/linux/namespaces
-SCRIPTS := .ci/run molecule/nspawn-instance tests/login-tools tests/nginx-archive tests/sanity tests/setup-os-packages
+SCRIPTS := .ci/run molecule/nspawn-instance tests/login-tools tests/cores tests/nginx-archive tests/sanity tests/setup-os-packages
 
 # Tools keep their caches and settings in the checkout, not in the home directory.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -112,6 +112,10 @@ test-connection: setup ## whole plays inside, over each connection: some minutes
 	@tests/setup-os-packages programs molecule
 	pytest -s tests/connections
 	molecule test --scenario-name inside --no-command-borders
+
+.PHONY: test-cores
+test-cores: setup ## the inventory and the connections with each supported ansible-core: some minutes
+	tests/cores
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping

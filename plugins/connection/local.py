@@ -11,6 +11,10 @@ author:
 short_description: Run modules in namespaces of the controller
 version_added: 0.1.0
 description:
+  - A namespace is a part of its host, not another one. It has no init of its own, and what it does not have for itself,
+    be it the root file system, processes or the network, is the host's. A play that is meant for whole hosts does not
+    belong inside. Modules that speak to an init, as M(ansible.builtin.reboot) and M(ansible.builtin.service), are
+    refused there, see O(has_init).
   - Does what P(ansible.builtin.local#connection) does, inside the namespaces of a target on this host, as its root.
   - Files are copied by a process that is inside, so that they appear there and nowhere else.
 extends_documentation_fragment:

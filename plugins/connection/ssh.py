@@ -11,6 +11,10 @@ author:
 short_description: Run modules in namespaces of a host that is reached over ssh
 version_added: 0.1.0
 description:
+  - A namespace is a part of its host, not another one. It has no init of its own, and what it does not have for itself,
+    be it the root file system, processes or the network, is the host's. A play that is meant for whole hosts does not
+    belong inside. Modules that speak to an init, as M(ansible.builtin.reboot) and M(ansible.builtin.service), are
+    refused there, see O(has_init).
   - Does what P(ansible.builtin.ssh#connection) does, and on the host enters the namespaces of a target, as its root.
   - Takes as many round trips as P(ansible.builtin.ssh#connection), and shares its persistent connections to the host.
   - Files are copied by a process that is inside, so that they appear there and nowhere else.

@@ -53,6 +53,24 @@ options:
     default: none
     vars:
       - name: ansible_ns_escalation
+  has_init:
+    description:
+      - Whether modules and commands that speak to an init or to daemons of the host may be used inside. Set it for a
+        namespace with an init of its own, such as a process of kind V(pid) that runs systemd, or where the host's is
+        meant.
+      - Otherwise M(ansible.builtin.reboot), M(ansible.builtin.service), M(ansible.builtin.systemd),
+        M(ansible.builtin.systemd_service), M(ansible.builtin.sysvinit), M(ansible.builtin.hostname),
+        M(community.general.shutdown), M(community.general.timezone), M(ansible.posix.firewalld),
+        M(linux.namespaces.ns_service) and their like are refused, also where another action calls them, and so are
+        commands as V(systemctl), V(service) and V(reboot) of M(ansible.builtin.command), M(ansible.builtin.shell) and
+        M(ansible.builtin.raw). The fact C(ansible_service_mgr) is V(service), which Ansible says where it finds no
+        manager of services, and systemctl(1) has C(SYSTEMD_OFFLINE) in its environment, with which it does not speak to
+        the host's systemd, whoever runs it.
+      - It guards against mistakes. What a script or a program inside does is not looked at.
+    type: bool
+    default: false
+    vars:
+      - name: ansible_ns_has_init
 notes:
   - A target that is unknown or gone, or that may not be entered, makes the host unreachable, and the message says why.
   - Inside, the environment is a clean one, the working directory is V(/), and the user is root.

@@ -11,6 +11,10 @@ author:
 short_description: Expands hosts into their named namespaces
 version_added: 0.1.0
 description:
+  - The hosts that it adds are in the group C(all), as every host is. With it, C(hosts) V(all) means the inside of each
+    namespace as well as each host. Plays for hosts say V(all:!namespaces), plays for the inside V(namespaces) or
+    another of the groups below. Modules that speak to an init are refused inside, see
+    P(linux.namespaces.ssh#connection).
   - For each named namespace of a host adds a host, such as V(web@host1), whose tasks run inside.
   - It is reached as its host is. How to reach that is taken from the variables of the host, also from those of its
     groups and in C(host_vars) and C(group_vars).
@@ -64,6 +68,9 @@ EXAMPLES = r"""
 ---
 # Hosts of another source list their namespaces in a variable: `namespaces: [web, shop]`
 plugin: linux.namespaces.named
+
+---
+# In playbooks then:  `hosts: all:!namespaces` for the hosts, `hosts: namespaces` for the inside of all their namespaces
 
 ---
 # Ask the hosts, and again after an hour; group by what they say

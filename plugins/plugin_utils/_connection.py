@@ -14,7 +14,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused, in_words
-from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering, _no_init
 from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 # Who we are inside, whoever we are on the host.
@@ -40,9 +40,45 @@ class Inside:
     _shell: t.Any
     get_option: t.Callable[..., t.Any]
 
+    def set_options(
+        self,
+        task_keys: dict[str, t.Any] | None = None,
+        var_options: dict[str, t.Any] | None = None,
+        direct: dict[str, t.Any] | None = None,
+    ) -> None:
+        """Take the options for a task. Raises AnsibleError for one that may not be run inside."""
+        super().set_options(  # type: ignore[misc]
+            task_keys=task_keys, var_options=var_options, direct=direct
+        )
+        # Before anything is run: an action plugin may well do nothing here in check mode.
+        if task_keys:
+            action, arguments = task_keys.get("action"), task_keys.get("args")
+            self._refuse(_no_init.of_task(action or "", arguments or {}))
+
+    def _refuse(self, what: str | None) -> None:
+        if what is not None and not self.get_option("has_init"):
+            raise AnsibleError(
+                f"{what} is not for the inside of {self._way().target}, which has no init of its"
+                " own: it would act on the host, or on nothing. Services inside are those of"
+                " linux.namespaces.ns_service, in a task for the host. Where there is an init"
+                " inside, or the host's is meant, set ansible_ns_has_init."
+            )
+
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> Done:
-        """Run a command inside. Raises AnsibleConnectionFailure where that cannot be entered."""
+        """Run a command inside.
+
+        Raises AnsibleConnectionFailure where that cannot be entered, AnsibleError for a command
+        that may not be run there.
+        """
+        # What an action plugin does is known here only.
+        self._refuse(_no_init.of_command(cmd) or _no_init.of_payload(in_data or b""))
+        code, out, err = self._exec_inside(cmd, in_data, sudoable)
+        return code, out if self.get_option("has_init") else _no_init.without_manager(out), err
+
+    def _exec_inside(self, cmd: str, in_data: bytes | None, sudoable: bool) -> Done:
         way = self._way()
+        if not self.get_option("has_init"):
+            cmd = _no_init.OFFLINE + cmd
         try:
             code, out, err = self._exec_on_host(way.around(cmd), in_data, sudoable)
         except AnsibleConnectionFailure as error:
@@ -100,7 +136,8 @@ class Inside:
         return AnsibleConnectionFailure(" ".join(filter(None, words)))
 
     def put_file(self, in_path: str, out_path: str) -> None:
-        """Copy a file of the controller to a path inside."""
+        """Copy a file of the controller to a path inside. Raises AnsibleError as exec_command()."""
+        self._refuse(_no_init.of_file(out_path))
         self._display.vvv(f"PUT {in_path} TO {out_path}", host=self._play_context.remote_addr)
         try:
             with open(in_path, "rb") as source:
@@ -138,7 +175,7 @@ class Inside:
 
     def _transfer(self, command: str, path: str, data: bytes | None = None) -> bytes:
         # Not sudoable: no terminal, which would change what passes through it.
-        code, out, err = self.exec_command(command, in_data=data or None, sudoable=False)
+        code, out, err = self._exec_inside(command, data or None, False)
         if code:
             raise AnsibleError(f"failed to transfer {path}: {for_people(err)}")
         return out

@@ -39,7 +39,8 @@ class Connected:
     def __init__(self, **variables: t.Any) -> None:
         self.plugin = local.Connection(PlayContext())
         # What Ansible makes of the variables is tested with plays.
-        self.plugin._options = {**dict.fromkeys(OPTIONS), "escalation": "none", **variables}
+        options = {**dict.fromkeys(OPTIONS), "escalation": "none", "has_init": False}
+        self.plugin._options = {**options, **variables}
 
     def __call__(self, command: str, stdin: bytes | None = None) -> tuple[int, str, str]:
         code, out, err = self.plugin.exec_command(command, in_data=stdin)
@@ -87,7 +88,29 @@ def test_commands_run_inside(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "HOME=/root",
         "USER=root",
         "LOGNAME=root",
+        "SYSTEMD_OFFLINE=1",
     }
+
+
+def test_a_command_is_one_on_the_host(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round trip, over ssh."""
+    commands = []
+    on_host = local.Connection._exec_on_host
+
+    def counted(self: t.Any, command: str, *others: t.Any) -> t.Any:
+        commands.append(command)
+        return on_host(self, command, *others)
+
+    monkeypatch.setattr(local.Connection, "_exec_on_host", counted)
+    connected = Connected(namespace=web)
+    connected("exit 7")
+    connected.plugin.put_file("/etc/hostname", "/var/tmp/x")
+    connected("cat", stdin=b"module_fqn='ansible.modules.setup'")
+    with pytest.raises(AnsibleError, match="no init of its own"):
+        connected("systemctl stop cron")
+    with pytest.raises(AnsibleError, match="no init of its own"):
+        connected("cat", stdin=b"module_fqn='ansible.modules.systemd'")
+    assert len(commands) == 3
 
 
 def test_exit_codes_are_those_of_the_command(web: str) -> None:
