@@ -40,6 +40,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> RootRequest:
             source=source,
             digest=params["digest"] or "",
             force=params["force"],
+            reachable=params["reachable"],
             rules=Rules(size_limit, params["device_nodes"], _id_maps_of(params["id_map"])),
             persistent=params["persistent"],
             lock_timeout=_module.LOCK_TIMEOUT,

@@ -26,7 +26,8 @@ description:
 options:
   path:
     description:
-      - The absolute path of the root, as seen inside the target. Missing directories above it are made.
+      - The absolute path of the root, as seen inside the target. Missing directories above it are made, on the host the
+        last of them so that only root can enter it, see O(reachable).
       - It may be a mount point, such as a tmpfs inside of a namespace. The root is then built in a hidden directory on
         it, which needs as much room again when one root replaces another.
     type: str
@@ -118,6 +119,18 @@ options:
       - What is mounted below the path is never touched.
     type: bool
     default: false
+  reachable:
+    description:
+      - Whether users of the host other than root may reach the root. They could run its setuid programs, as root if
+        those are root's, and open its device nodes.
+      - Without it the directory that the root lies in is made so that only root can enter it. One that is there is
+        closed to others where root has it for this root alone, which is when there is nothing else in it but empty
+        directories. Any other path that others reach is refused, also where the root is there already.
+      - One directory above that only root can enter is enough, as is a mount that the host does not have. The option
+        has no meaning where nothing can belong to root of the host, as in most user namespaces.
+      - It is for a root that programs of other users are to use where it lies, without a pivot.
+    type: bool
+    default: false
   size_limit:
     description:
       - How much an archive, or the layers of an image, may hold once they are decompressed, such as V(2G). More is
@@ -172,21 +185,21 @@ EXAMPLES = r"""
 ---
 - name: Make a Debian root file system with nginx
   linux.namespaces.ns_rootfs:
-    path: /srv/web
+    path: /srv/web/rootfs
     bootstrap:
       suite: bookworm
       packages: [nginx]
 
 - name: Unpack what docker export has written
   linux.namespaces.ns_rootfs:
-    path: /srv/web
+    path: /srv/web/rootfs
     archive: /srv/images/nginx.tar.gz
     digest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     size_limit: 2G
 
 - name: Unpack an image of a registry
   linux.namespaces.ns_rootfs:
-    path: /srv/web
+    path: /srv/web/rootfs
     image: docker://docker.io/library/nginx:stable
   register: web_root
 
@@ -198,7 +211,7 @@ EXAMPLES = r"""
 
 - name: Remove it
   linux.namespaces.ns_rootfs:
-    path: /srv/web
+    path: /srv/web/rootfs
     state: absent
 """
 
@@ -208,7 +221,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: ["unpack /srv/images/nginx.tar.gz to /srv/web"]
+  sample: ["unpack /srv/images/nginx.tar.gz to /srv/web/rootfs"]
 digest:
   description:
     - The digest of the source. In check mode it is empty where the archive has not been read.
@@ -273,7 +286,7 @@ path:
   description: The path of the root.
   returned: success
   type: str
-  sample: /srv/web
+  sample: /srv/web/rootfs
 source:
   description: What the root comes from. Empty with O(state=absent).
   returned: success
@@ -325,6 +338,7 @@ OPTIONS: dict[str, t.Any] = {
     "digest": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
+    "reachable": {"type": "bool", "default": False},
     "size_limit": {"type": "str"},
     "id_map": {"type": "raw"},
     "device_nodes": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},

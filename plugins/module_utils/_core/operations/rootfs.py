@@ -16,10 +16,10 @@ import typing as t
 
 from ..errors import Refused
 from ..mount import resolve
-from ..rootfs import digests
+from ..rootfs import digests, reach
 from ..rootfs.marker import Marker
 from ..rootfs.request import RootRequest, RootResult
-from ..rootfs.site import Seen, Site
+from ..rootfs.site import CLOSED, OPEN, Seen, Site
 from ..rootfs.sources.source import Opened
 from . import session
 
@@ -68,17 +68,24 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
             opened.handles,
             opened.host_proc,
             opened.layout,
+            OPEN,
             request.lock_timeout,
         )
         seen = Seen("absent") if opened.is_to_come else site.look()
+        reached_by = _reached_by(request, seen)
+        closing = _closing(request, seen, reached_by)
+        if reached_by or (request.target.is_host and not request.reachable):
+            site = site._replace(made_with=CLOSED)
         with _source(request, seen, check=check) as source:
             wanted = _wanted(request, seen, source)
             result = _result(seen, source, wanted, check=check)
-            if not _is_settled(seen, wanted):
+            if closing:
+                result.before += ", in reach of other users"
+            if closing or not _is_settled(seen, wanted):
                 # 13 ms to compile, which a root that is as it should be does not cost.
                 from ..rootfs import change
 
-                work = change.Work(request, site, seen, source, wanted, check, progress)
+                work = change.Work(request, site, seen, source, wanted, closing, check, progress)
                 change.carry_out(work, result)
         if opened.definition is not None:
             result.persistent = opened.persistent and wanted is not None
@@ -93,6 +100,31 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
                 check=check,
             )
         return result
+
+
+def _reached_by(request: RootRequest, seen: Seen) -> str:
+    """Where users of the host reach a root that they are not to reach; else empty."""
+    if request.source is None or request.reachable or os.geteuid() != 0:
+        return ""  # what a plain user unpacks is his own
+    if seen.above is None or not seen.above.can_be_roots:
+        return ""
+    return reach.by(seen.above)
+
+
+def _closing(request: RootRequest, seen: Seen, reached_by: str) -> str:
+    """The directory that is to be closed to other users; empty for none. Raises Refused."""
+    above = seen.above
+    if not reached_by or above is None or (above.is_above and not above.is_there):
+        return ""  # where it is still to be made, it is made so
+    if above.is_for_it_alone:
+        return above.location.path
+    directory = reached_by if above.is_above else os.path.dirname(reached_by)
+    raise Refused(
+        f"every user of the host can reach {request.path}, and run the setuid programs in it as"
+        " their owner",
+        f"Close a directory above it, as by chmod 700 {directory} where that is for it alone; name a"
+        " path in a directory that is still to be made; or allow it with reachable: true.",
+    )
 
 
 @contextlib.contextmanager

@@ -16,12 +16,13 @@ import os
 import typing as t
 
 from .. import actions
+from ..namespace import enter
 from . import ask_parent, brought_along, owners, place, removal, workspace
 from .marker import Marker
 from .owners import Owners
 from .progress import Progress
 from .rules import Rules
-from .site import Location, Site, Spot, look
+from .site import CLOSED, Location, Site, Spot, look
 from .sources.source import Content
 from .tar import decompress, unpack
 
@@ -59,7 +60,7 @@ def build(
             return marker._replace(digest=readable.digest(), config=config())
 
         def work(ask: ask_parent.Ask) -> Built:
-            with Spot(site.inside(), site.path, make=True) as spot:
+            with Spot(site.inside(), site.path, make=site.made_with) as spot:
                 return _build_at(spot, site, readable, marker, rules=rules, step=step, ask=ask)
 
         built: Built = _ask_from(
@@ -166,6 +167,16 @@ def _explained(fd: int, error: OSError) -> tuple[str, str]:
     )
 
 
+def close(site: Site) -> None:
+    """Let nobody but root enter the directory that the root lies in. Raises Refused, OSError."""
+
+    def work() -> None:
+        with Spot(site.inside(), site.path) as spot:
+            os.fchmod(spot.parent, CLOSED)
+
+    enter.run_inside(work, joins=site.handles)
+
+
 def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
     """Take the root and what killed runs left from its path; the roots that are old now.
 
@@ -173,7 +184,7 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
     """
 
     def take(ask: ask_parent.Ask) -> None:
-        with Spot(site.inside(), site.path, make=False) as spot:
+        with Spot(site.inside(), site.path) as spot:
             if spot.parent < 0 and spot.fd < 0:
                 return
             with place.staged(spot, ask=ask, patience=site.patience):
@@ -197,7 +208,7 @@ def clear_away(site: Site, *, step: str) -> bool:
         view = site.inside()
         try:
             with (
-                Spot(view, site.path, make=False) as spot,
+                Spot(view, site.path) as spot,
                 place.staged(spot, ask=ask, patience=0) as stage,
             ):
                 return stage.cleared
@@ -219,7 +230,7 @@ def remove_old(
         view = site.inside()
         try:
             with (
-                Spot(view, site.path, make=False) as spot,
+                Spot(view, site.path) as spot,
                 place.staged(spot, ask=ask, patience=0),
             ):
                 # Looked up and asked about anew: a name may be that of another root by now.
@@ -243,7 +254,7 @@ def remember(site: Site, before: Marker, after: Marker) -> None:
     def write(ask: ask_parent.Ask) -> None:
         view = site.inside()
         with (
-            Spot(view, site.path, make=False) as spot,
+            Spot(view, site.path) as spot,
             place.staged(spot, ask=ask, patience=0),
         ):
             spot.reopen()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from .. import actions
 from ..errors import Refused
 from . import build
 from .in_use import Usage
@@ -35,6 +36,8 @@ class Work(t.NamedTuple):
     source: Opened | None
     # What is to be there; None for no root. Without a digest where that is taken while unpacking.
     wanted: Marker | None
+    # The directory above that is to be closed to other users; empty for none.
+    closing: str
     # Only say what would be done.
     check: bool
     progress: Progress
@@ -57,6 +60,7 @@ def carry_out(work: Work, result: RootResult) -> None:
 def _settle(work: Work, there: Marker, wanted: Marker, result: RootResult) -> None:
     """See to what was left beside a root that is as it should be."""
     site, old = work.site, work.seen.old
+    _close(work, result)
     if there.facts != wanted.facts and not work.check:
         # The same from elsewhere: known next time without reading it.
         build.remember(site, there, there._replace(facts=wanted.facts))
@@ -71,10 +75,12 @@ def _settle(work: Work, there: Marker, wanted: Marker, result: RootResult) -> No
 def _replace(work: Work, source: Opened, wanted: Marker, result: RootResult) -> None:
     request, site, seen = work.request, work.site, work.seen
     _refuse_to_replace(request, seen)
-    step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
-    result.actions.append(step)
     if work.check or request.target.namespace is not None:
         _refuse_to_empty(request, seen)
+    # First: what is put there is out of reach from the beginning.
+    _close(work, result)
+    step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
+    result.actions.append(step)
     if work.check:
         old = seen.old
         if seen.location is not None and not seen.is_mount and seen.state in ("root", "foreign"):
@@ -99,8 +105,17 @@ def _replace(work: Work, source: Opened, wanted: Marker, result: RootResult) -> 
     result.digest, result.config = built.marker.digest, built.marker.config
     result.after = str(built.marker)
     if not built.made:
-        result.actions.clear()
+        result.actions.remove(step)
     _sweep(work, site.look().old, result)
+
+
+def _close(work: Work, result: RootResult) -> None:
+    if not work.closing:
+        return
+    step = f"close {work.closing} to other users"
+    if not work.check:
+        actions.run(step, lambda: build.close(work.site))
+    result.actions.append(step)
 
 
 def _remove(work: Work, result: RootResult) -> None:

@@ -79,6 +79,8 @@ def request_of(
         persistent=persistent,
         lock_timeout=lock_timeout,
         follow=False,
+        # The task that was recorded has seen to it, or was told to leave it.
+        reachable=True,
     )
 
 

@@ -30,6 +30,8 @@ class RootRequest:
     # What the source has to have; empty for any.
     digest: str = ""
     force: bool = False
+    # Whether users of the host may reach it.
+    reachable: bool = False
     rules: Rules = DEFAULT
     # None for what the definition of the target is.
     persistent: bool | None = None

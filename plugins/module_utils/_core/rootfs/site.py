@@ -40,6 +40,8 @@ WITHIN = ".linux-namespaces.new"
 ROOT = "root"
 # What an empty file system may hold.
 ALWAYS_THERE = ("lost+found",)
+# The modes of directories that roots lie in: only root can enter them, or everybody.
+CLOSED, OPEN = 0o700, 0o755
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,6 +56,22 @@ class Location(t.NamedTuple):
     root: str
     # The device as stat(2) has it, which some file systems have otherwise.
     number: int
+
+
+class Above(t.NamedTuple):
+    """By which directory a root is reached: the one that it lies in, or is to lie in."""
+
+    # Of the nearest one that is there; of the root itself where that is a mount point.
+    location: Location
+    inode: int
+    # It is a directory above the root, and not the root itself.
+    is_above: bool
+    # It is the one that the root lies in, which is not still to be made.
+    is_there: bool = False
+    # Root has it for this alone, so that closing it takes nothing from anybody.
+    is_for_it_alone: bool = False
+    # What is made there can belong to root of the host, as it cannot in most user namespaces.
+    can_be_roots: bool = True
 
 
 class Seen(t.NamedTuple):
@@ -76,6 +94,8 @@ class Seen(t.NamedTuple):
     old: tuple[Location, ...] = ()
     # The paths of what is mounted below.
     mounts: tuple[str, ...] = ()
+    # None where it is not known: what would make the target has not been run.
+    above: Above | None = None
 
     @property
     def is_none(self) -> bool:
@@ -91,8 +111,11 @@ class Seen(t.NamedTuple):
 class Spot:
     """The place of a root: its name in the open directory above. Close it, or use a with."""
 
-    def __init__(self, inside: TargetView, path: str, *, make: bool) -> None:
-        """``make`` makes the directories above. Raises Refused, KernelError, OSError."""
+    def __init__(self, inside: TargetView, path: str, *, make: int = 0) -> None:
+        """``make`` is the mode with which a missing directory is made that the root lies in.
+
+        Those further above are open to all. Raises Refused, KernelError, OSError.
+        """
         self._inside = inside
         # As the task calls it.
         self.path = path
@@ -107,7 +130,8 @@ class Spot:
         given_above = path.rpartition("/")[0] or "/"
         if make:
             with inside.base(given_above) as (base, rest):
-                make_path.directories(base, rest)
+                make_path.directories(base, rest.rpartition("/")[0])
+                make_path.directories(base, rest, mode=make)
         try:
             with inside.opened(given_above, flags=os.O_RDONLY | os.O_DIRECTORY) as fd:
                 self.parent = os.dup(fd)
@@ -192,10 +216,11 @@ def look(inside: TargetView, path: str) -> Seen:
 
 
 def _look(inside: TargetView, path: str) -> Seen:
-    with Spot(inside, path, make=False) as spot:
-        if spot.parent < 0 and spot.fd < 0:
-            return Seen("absent")
+    with Spot(inside, path) as spot:
         table = inside.mounts()
+        above = _above(inside, spot, table)._replace(can_be_roots=_has_root_of_host(inside))
+        if spot.parent < 0 and spot.fd < 0:
+            return Seen("absent", above=above)
         old = []
         for name in spot.old_names():
             with contextlib.suppress(FileNotFoundError):
@@ -205,7 +230,7 @@ def _look(inside: TargetView, path: str) -> Seen:
                 finally:
                     os.close(fd)
         left = _left_over(spot)
-        seen = Seen("absent", old=tuple(old), unfinished=left is not None)
+        seen = Seen("absent", old=tuple(old), unfinished=left is not None, above=above)
         if spot.fd < 0:
             return seen
         location = _location(inside, spot.fd, table)
@@ -222,6 +247,46 @@ def _look(inside: TargetView, path: str) -> Seen:
             return seen._replace(state="root", marker=found)
         names = set(os.listdir(spot.fd)) - {*ALWAYS_THERE, WITHIN, marker.FILE}
         return seen._replace(state="foreign" if names else "empty")
+
+
+def _above(inside: TargetView, spot: Spot, table: t.Sequence[Mount]) -> Above:
+    if spot.fd >= 0 and (spot.parent < 0 or spot.is_mount):
+        return Above(_location(inside, spot.fd, table), os.fstat(spot.fd).st_ino, is_above=False)
+    if spot.parent >= 0:
+        there = _location(inside, spot.parent, table)
+        # A directory right below / is everybody's, whatever is in it now.
+        alone = there.path.count("/") > 1 and _is_for_it_alone(spot)
+        number = os.fstat(spot.parent).st_ino
+        return Above(there, number, is_above=True, is_there=True, is_for_it_alone=alone)
+    path = spot.path
+    while True:
+        path = path.rpartition("/")[0]
+        with contextlib.suppress(KernelError), inside.opened(path or "/") as fd:
+            return Above(_location(inside, fd, table), os.fstat(fd).st_ino, is_above=True)
+
+
+def _has_root_of_host(inside: TargetView) -> bool:
+    with open(os.open("self/uid_map", os.O_RDONLY, dir_fd=inside.host_proc)) as ranges:
+        return any(line.split()[1] == "0" for line in ranges)
+
+
+def _is_for_it_alone(spot: Spot) -> bool:
+    """Whether the directory above is root's, and holds no more than roots and empty mount points."""
+    if os.fstat(spot.parent).st_uid != 0:
+        return False
+    ours = {spot.name, spot.workspace[1], *spot.old_names()}
+    return all(name in ours or _is_empty(name, spot.parent) for name in os.listdir(spot.parent))
+
+
+def _is_empty(name: str, above: int) -> bool:
+    try:
+        fd = os.open(name, DIRECTORY, dir_fd=above)
+    except OSError:
+        return False
+    try:
+        return not os.listdir(fd)
+    finally:
+        os.close(fd)
 
 
 def _mounted_below(path: str, mount_id: int, table: t.Sequence[Mount]) -> tuple[str, ...]:
@@ -279,6 +344,8 @@ class Site(t.NamedTuple):
     host_proc: int
     # What was done to the tree of the target.
     layout: Layout
+    # The mode with which the directory is made that the root lies in, where it is missing.
+    made_with: int
     # How long to wait for another run that works on the same path, in seconds.
     patience: float
 

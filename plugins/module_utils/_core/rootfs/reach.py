@@ -1,0 +1,65 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Whether users of the host reach what is unpacked, and so could run its setuid programs.
+
+That is a matter of the directories above it (CVE-2021-41091): the root itself has the mode that it
+came with, since it becomes / inside. What is mounted in a namespace alone is out of reach by any
+mode: through /proc/PID/root the kernel takes every mount for one with nosuid.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import typing as t
+
+from ..definition import layout
+from ..mount import table
+from .site import Above
+
+_ACL = "system.posix_acl_access"
+
+
+def by(above: Above) -> str:
+    """The path by which users of the host reach what is to lie there; empty where none of them can.
+
+    Root itself is not meant. For the process that has not joined the target.
+    """
+    for path in _paths_on_host(above):
+        entered = [*layout.ancestors(path), *([path] if above.is_above else [])]
+        if all(_lets_others_in(each) for each in entered):
+            return path
+    return ""
+
+
+def _paths_on_host(above: Above) -> t.Iterator[str]:
+    """The names that the directory has on the host, which are none for what is mounted elsewhere."""
+    there = above.location
+    for mount in table.read():
+        if mount.device != there.device or not layout.is_below(there.root, mount.root):
+            continue
+        path = mount.path.rstrip("/") + layout.below(there.root, mount.root)
+        path = path.rstrip("/") or "/"
+        with contextlib.suppress(OSError):
+            found = os.stat(path, follow_symlinks=False)
+            # Another mount may cover it.
+            if (found.st_dev, found.st_ino) == (there.number, above.inode):
+                yield path
+
+
+def _lets_others_in(path: str) -> bool:
+    """Whether anybody but root can enter the directory."""
+    found = os.stat(path)
+    if found.st_uid != 0 or found.st_mode & stat.S_IXOTH:
+        return True
+    if not found.st_mode & stat.S_IXGRP:
+        return False
+    # Where there is a list, that bit is the most that any entry of it allows (acl(5)).
+    with contextlib.suppress(OSError):
+        os.getxattr(path, _ACL)
+        return True
+    return found.st_gid != 0
