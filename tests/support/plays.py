@@ -15,17 +15,19 @@ from module_server import CHECKOUT
 Variables = dict[str, t.Any]
 
 
-def play(playbook: pathlib.Path, **variables: t.Any) -> int:
+def play(playbook: pathlib.Path, *, check: bool = False, **variables: t.Any) -> int:
     """Run the playbook, which must not fail, with these extra variables; how much it changed."""
     argv = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(playbook)]
     argv += ["--extra-vars", json.dumps(variables)]
+    if check:
+        argv.append("--check")
     done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     (changed,) = re.findall(r"changed=(\d+)", done.stdout)
     return int(changed)
 
 
-def apply(top: pathlib.Path, role: str, variables: Variables) -> int:
+def apply(top: pathlib.Path, role: str, variables: Variables, *, check: bool = False) -> int:
     """Apply the role of this collection, with a playbook in ``top``; how much it changed."""
     wanted = {
         "hosts": "localhost",
@@ -34,4 +36,4 @@ def apply(top: pathlib.Path, role: str, variables: Variables) -> int:
     }
     playbook = top / "play.yml"
     playbook.write_text(json.dumps([wanted]))
-    return play(playbook)
+    return play(playbook, check=check)

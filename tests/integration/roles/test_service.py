@@ -68,7 +68,8 @@ def answer(port: int) -> str:
 
 
 def test_an_image_runs_in_a_namespace_of_its_own(image: str, tmp_path: pathlib.Path) -> None:
-    port, home = free_port(), tmp_path / "home"
+    """What is unpacked and written lies where only root can go, be it from a version before."""
+    port, home = free_port(), pathlib.Path("/run/tests/home")
     variables: dict[str, t.Any] = {
         "service_name": "server",
         "service_home": str(home),
@@ -80,6 +81,11 @@ def test_an_image_runs_in_a_namespace_of_its_own(image: str, tmp_path: pathlib.P
         assert apply(tmp_path, "service", variables) > 0
         assert answer(port) == "hello 33:34 own there"
         assert apply(tmp_path, "service", variables) == 0
+        assert home.stat().st_mode & 0o7777 == 0o700
+        home.chmod(0o755)
+        assert apply(tmp_path, "service", variables, check=True) == 1
+        assert apply(tmp_path, "service", variables) == 1
+        assert home.stat().st_mode & 0o7777 == 0o700
     finally:
         assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
     assert wait_until(lambda: not home.exists())
