@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 import pickle
 import time
 import typing as t
 
+from waiting import wait_until
+
 from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import start as launch
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.pipes import Pipes
 
 
@@ -64,6 +68,23 @@ def in_child(function: t.Callable[[], t.Any]) -> t.Any:
     if succeeded:
         return value
     raise value
+
+
+def pid_of(*argv: str) -> int | None:
+    """A process with this command line."""
+    for pid in proc.all_pids():
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+        except (OSError, UnicodeDecodeError):
+            continue
+        if words == list(argv):
+            return pid
+    return None
+
+
+def runs(*argv: str) -> bool:
+    """Wait for a process with this command line."""
+    return wait_until(lambda: pid_of(*argv) is not None)
 
 
 def status_of(text: str) -> dict[str, str]:

@@ -6,12 +6,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import select
 import signal
 import socket
 import subprocess
-import sys
-import time
 import typing as t
 
 import pytest
@@ -22,23 +19,9 @@ from results import RunModule
 from waiting import has_ended, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
 NewName = t.Callable[[], str]
 NOBODY = 65534
-
-
-@pytest.fixture
-def namespace(run_module: RunModule, new_name: NewName) -> t.Callable[..., str]:
-    """Make a named namespace of these kinds, until the end of the test."""
-
-    def make(*kinds: str) -> str:
-        name = new_name()
-        args = {"name": name, "kinds": list(kinds), "persistent": False}
-        assert run_module("ns_namespace", args)["changed"]
-        return name
-
-    return make
 
 
 @contextlib.contextmanager
@@ -306,54 +289,3 @@ def test_enter_is_a_shell_inside(nsctl: Nsctl, namespace: t.Callable[..., str]) 
     environment["SHELL"] = "/opt/of/the/host/fish"
     assert nsctl("enter", name, input="echo $0", env=environment).stdout == "/bin/bash\n"
     assert nsctl("enter", name, "--", "echo", "hello").stdout == "hello\n"
-
-
-def in_foreground(*argv: str) -> bool:
-    """Whether a process with this command line is what the keys of its terminal go to."""
-    for pid in proc.all_pids():
-        with contextlib.suppress(OSError):
-            directory = pathlib.Path(f"/proc/{pid}")
-            if directory.joinpath("cmdline").read_text().split("\0")[:-1] == list(argv):
-                fields = directory.joinpath("stat").read_text().rpartition(")")[2].split()
-                return fields[2] == fields[5]  # pgrp and tpgid: proc_pid_stat(5)
-    return False
-
-
-def test_enter_on_a_terminal(nsctl: Nsctl, namespace: t.Callable[..., str]) -> None:
-    """Job control goes on as if there were no nsctl, in a pid namespace as well."""
-    name = namespace("pid")
-    leader, follower = os.openpty()
-    environment = {**os.environ, "SHELL": "/bin/sh", "PS1": "> "}
-    start = (
-        "import fcntl, os, signal, sys, termios\n"
-        "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
-        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # who runs tests may ignore it
-        "os.execv(sys.argv[1], sys.argv[1:])\n"
-    )
-    argv = [sys.executable, "-c", start, nsctl.path, "enter", name]
-    process = subprocess.Popen(
-        argv, stdin=follower, stdout=follower, stderr=follower, env=environment, text=True
-    )
-    os.close(follower)
-    said = b""
-
-    def until(text: bytes) -> None:
-        nonlocal said
-        deadline = time.monotonic() + 10
-        while text not in said and time.monotonic() < deadline:
-            if select.select([leader], [], [], 0.1)[0]:
-                with contextlib.suppress(OSError):
-                    said += os.read(leader, 4096)
-        assert text in said, said
-        said = said.partition(text)[2]
-
-    with running(process):
-        until(b"> ")
-        os.write(leader, b"echo one-$((1 + 1)); sleep 60.25; echo after\n")
-        until(b"one-2")
-        assert wait_until(lambda: in_foreground("sleep", "60.25"))
-        os.write(leader, b"\x03")  # ^C ends sleep, neither the shell nor nsctl
-        until(b"> ")
-        os.write(leader, b"exit 6\n")
-        assert process.wait(10) == 6, os.read(leader, 4096)
-    os.close(leader)

@@ -46,6 +46,6 @@ def test_nothing_heavy() -> None:
 @pytest.mark.skipif(not pathlib.Path(PYTHON).exists(), reason=f"{PYTHON} is not there")
 def test_no_annotations_where_a_child_is_needed() -> None:
     """A pid namespace takes a child, and that an error which can be sent by it: pickle."""
-    found = loaded(["exec", "nonesuch", "--", "true"], "wait_for_child, hand_over")
+    found = loaded(["exec", "nonesuch", "--", "true"], "wait_for_child, hand_over, terminal")
     assert "_core.namespace.enter" in found
     assert found & {"typing", "inspect", "dataclasses", "json"} == set()

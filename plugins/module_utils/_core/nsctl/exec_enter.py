@@ -4,9 +4,9 @@
 
 """nsctl exec and enter: become a program inside a named namespace, or another target.
 
-No process of ours remains beside the program. A pid namespace is the exception, since only a
-child can be born into one: there ours waits for the child, and is to others what that is, unless
-it is to hand over to it.
+No process of ours remains beside the program. There are two exceptions, in which ours waits for a
+child, and is to others what that is: a pid namespace, since only a child can be born into one, for
+which it can also hand over; and a terminal, in whose place the program gets one of its own.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -23,7 +23,7 @@ from ..process import import_guard, proc
 from ..process.execute import become
 from ..process.program import FLAG, LIST, OPTIONS, Program
 from ..syscalls import namespaces, processes
-from . import NOT_STARTED, complain
+from . import NOT_STARTED, complain, streams
 from .arguments import Given, WrongUsage, parse
 
 TYPE_CHECKING = False
@@ -51,6 +51,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
 
     Raises WrongUsage, Refused, KernelError.
     """
+    streams.secure()
     given = parse(words, switches=SWITCHES, values=VALUES, operands=1)
     target, argv = _target(given)
     if not argv and verb == "exec":
@@ -62,16 +63,22 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     _check_elsewhere(target, handles)
     create = _creation(_new_kinds(given))
     host_proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    if "pid" not in handles.kinds:
+    terminals = streams.terminals()
+    if not terminals and "pid" not in handles.kinds:
         return _become(verb, program, passed, handles, argv, create, host_proc)
 
     def body() -> int:
         return _become(verb, program, passed, None, argv, create, host_proc)
 
-    if "hand-over" in given.switches:
+    if "pid" in handles.kinds and "hand-over" in given.switches:
         from . import hand_over
 
+        _check_no_terminal(terminals)
         return hand_over.run(handles, body)
+    if terminals:
+        from . import terminal
+
+        return terminal.run(terminals, handles, body, lambda error: _complain(verb, error))
     from . import wait_for_child
 
     return wait_for_child.run(handles, body)
@@ -99,6 +106,15 @@ def _check_elsewhere(target: Target, handles: Handles) -> None:
             if target.pid is not None
             else f"{target} is a namespace of the host",
             "Name another one.",
+        )
+
+
+def _check_no_terminal(terminals: t.Collection[int]) -> None:
+    if terminals:
+        raise Refused(
+            "who hands over to the program cannot keep the terminal from it",
+            "Let the unit have no terminal: leave StandardInput=, StandardOutput= and "
+            "StandardError=tty out.",
         )
 
 
@@ -142,6 +158,7 @@ def _become(
         if handles is not None:
             # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
             processes.prctl(processes.PR_SET_DUMPABLE, 0)
+            actions.run("leave the terminal", streams.leave_terminal)
             import_guard.end()
             actions.run(f"join {', '.join(sorted(handles.kinds))}", handles.join)
         if create is not None:
@@ -152,14 +169,17 @@ def _become(
             own = {_LISTEN_PID: str(os.getpid())}
             program = program.replace(environment={**program.environment, **own})
         become(program, host_proc=host_proc, close_from=3 + passed, reset_signals=False)
-    except StepFailed as error:
-        cause = error.cause
-        if isinstance(cause, KernelError) and cause.call == "execve":
-            missing = cause.errno == errno.ENOENT
-            return complain(verb, in_words(error), _NOT_FOUND if missing else _NOT_EXECUTABLE)
-        return complain(verb, in_words(error), NOT_STARTED)
-    except (Refused, OSError) as error:
-        return complain(verb, in_words(error), NOT_STARTED)
+    except (Refused, StepFailed, OSError) as error:
+        return _complain(verb, error)
+
+
+def _complain(verb: str, error: Exception) -> int:
+    """Say why the program was not started; the exit code."""
+    cause = error.cause if isinstance(error, StepFailed) else None
+    code = NOT_STARTED
+    if isinstance(cause, KernelError) and cause.call == "execve":
+        code = _NOT_FOUND if cause.errno == errno.ENOENT else _NOT_EXECUTABLE
+    return complain(verb, in_words(error), code)
 
 
 def program_of(given: Given, argv: t.Sequence[str], passed: int) -> Program:

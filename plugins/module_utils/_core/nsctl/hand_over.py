@@ -65,6 +65,7 @@ def _bear(handles: Handles, body: t.Callable[[], int], gate: int, tell: int) -> 
         if not os.read(gate, 1):
             return 1
         os.close(gate)
+        os.setsid()
         return body()
 
     try:

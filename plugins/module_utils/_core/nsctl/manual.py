@@ -155,10 +155,19 @@ _PROGRAM_OPTIONS = f"""\
 
 _BECOMING = """\
     The process becomes the program: nothing of nsctl remains, so that a
-    service manager sees the program as the process that it started. A pid
-    namespace is the exception, since only a child can be born into one. There
-    nsctl waits, passes on the signals it gets, stops and ends as the program
-    does, and takes the program with it when it is killed; see --hand-over.
+    service manager sees the program as the process that it started. There are
+    two exceptions, in which nsctl waits, passes on the signals it gets, stops
+    and ends as the program does. A pid namespace is one, since only a child
+    can be born into it; the program goes with nsctl when that is killed; see
+    --hand-over. A terminal is the other.
+
+    Where a standard stream is a terminal, the program gets one of its own in
+    its place, and nsctl copies between the two, so that what runs inside
+    cannot type at the caller's shell (TIOCSTI). Keys, job control and the
+    size of the window work as ever; redirected streams are the program's own.
+    What it writes reaches the caller's terminal as it is, as with ssh(1).
+    Without a terminal it gets a session of its own; where only the session
+    has one, the program leaves that, but not its process group: ^C ends it.
 
     Options may stand before or after NAME. They end at PROGRAM or at --.
 """
@@ -195,8 +204,7 @@ SYNOPSIS
 
 DESCRIPTION
     Runs a shell inside: $SHELL where that is there, else /bin/bash or /bin/sh;
-    or PROGRAM. The terminal stays the caller's: what runs inside can write to
-    it, and on older kernels also type into it (TIOCSTI).
+    or PROGRAM.
 
 {_BECOMING}
 OPTIONS

@@ -77,7 +77,7 @@ def become(
     if ids is None:
         ids = identity_of(program, lambda: accounts.files_of_this_root(host_proc))
     actions.run("leave the session keyring", _leave_session_keyring, explain=explain.keyring)
-    _give_away_pipes(ids)
+    _give_away_streams(ids)
     # Not to be traced by who has what is left of our rights in a moment, nor our executable opened.
     processes.prctl(processes.PR_SET_DUMPABLE, 0)
     actions.run(
@@ -197,10 +197,15 @@ def identity_of(
     return accounts.resolve(program.user, program.group, program.groups, open_database())
 
 
-def _give_away_pipes(identity: accounts.Identity) -> None:
-    """Let the program open /dev/stdout by name: its pipes belong to the one who made them."""
-    for fd in (1, 2):
-        if identity.uid is not None and stat.S_ISFIFO(os.fstat(fd).st_mode):
+def _give_away_streams(identity: accounts.Identity) -> None:
+    """Let the program open /dev/stdout by name: it belongs to the one who made it.
+
+    That is so for pipes, and for a terminal, which is one that was made for the program.
+    """
+    if identity.uid is None:
+        return
+    for fd in (0, 1, 2):
+        if os.isatty(fd) or (fd and stat.S_ISFIFO(os.fstat(fd).st_mode)):
             try:
                 os.fchown(fd, identity.uid, -1)
             except OSError:  # its owner has no id in this user namespace
