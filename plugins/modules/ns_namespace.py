@@ -27,8 +27,8 @@ options:
     required: true
   state:
     description:
-      - V(present) creates or changes it. V(absent) removes it with everything that is kept for it, also the output of
-        its services.
+      - V(present) creates or changes it. V(absent) removes it with everything that is kept for it, also its services
+        and their output.
       - The namespaces end when no process lives in them, and their mounts with them.
       - One that has to be created anew, as after a reboot, gets the mounts, root file systems and pivots that its
         definition has. Where that fails there is a warning, and nothing enters it until later tasks, or C(nsctl up),

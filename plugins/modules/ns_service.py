@@ -46,6 +46,8 @@ options:
       - What keeps the program running.
       - V(systemd) writes a unit, V(/etc/systemd/system/linux-namespaces:NAMESPACE:NAME.service), and drives it. The
         program is started again when it fails, and its output goes to the journal.
+      - What the program is and its environment are in V(/etc/linux-namespaces/services/NAMESPACE:NAME.json), which only
+        root can read. Nothing of it is in the unit, nor in the environment of anything that runs on the host.
       - V(none) starts it and lets go of it. It is not started again by itself when it ends. Its output goes to a file.
       - V(auto) is V(systemd) on hosts that it manages, else V(none).
     type: str
@@ -91,6 +93,29 @@ options:
   environment:
     description:
       - The environment of the program, which has only C(PATH) otherwise.
+      - With systemd it also has what that tells programs of their unit, such as C(INVOCATION_ID), C(LISTEN_FDS) and
+        C(WATCHDOG_USEC), and with O(ready.notify) C(NOTIFY_SOCKET). What C(Environment=) of a drop-in says does not
+        reach it.
+    type: dict
+    default: {}
+  secret_environment:
+    description:
+      - Variables for its environment as well, whose values are nobody's to see. They come before those of the same name
+        in O(environment).
+      - Their values are in no result, diff, log or unit. A diff has their names, and says which of them change.
+      - They are kept on the host in a file that only root can read. Who may look into the program, as its own user may,
+        finds them in V(/proc/PID/environ).
+    type: dict
+    default: {}
+  credentials:
+    description:
+      - The contents of files, by their names, as C(LoadCredential=) of C(systemd.exec(5)) has them. The program finds
+        them in the directory that C(CREDENTIALS_DIRECTORY) names, V(/run/credentials/NAMESPACE:NAME) inside.
+      - Only the user that the program is started as can read them, and root. They lie in memory that is not swapped,
+        and are gone when the service was stopped. Without systemd those of a program that ended by itself are gone when
+        it is started again or removed.
+      - In results, in diffs and on the host they are treated as O(secret_environment).
+      - They need a mount namespace, of O(namespace) or by O(kinds).
     type: dict
     default: {}
   chdir:
@@ -180,6 +205,21 @@ EXAMPLES = r"""
     name: idle
     argv: [/bin/sleep, infinity]
 
+- name: Run one that needs a password and a key
+  linux.namespaces.ns_service:
+    namespace: web
+    name: shop
+    argv: [/bin/sh, -c, 'exec sleep $SECONDS_TO_SLEEP']
+    environment: {SECONDS_TO_SLEEP: "600"}
+    secret_environment: {DB_PASSWORD: "{{ vault_db_password }}"}
+    credentials: {tls.key: "{{ vault_tls_key }}"}
+
+- name: Forget that one
+  linux.namespaces.ns_service:
+    namespace: web
+    name: shop
+    state: absent
+
 - name: Stop it
   linux.namespaces.ns_service:
     namespace: web
@@ -248,26 +288,15 @@ log:
   sample: "bind() to 127.0.0.1:8080 failed (98: Address already in use)"
 """
 
-import resource
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _module
+from ansible_collections.linux.namespaces.plugins.module_utils import _module, _service
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
-    Ready,
-    Reload,
-    ServiceSpec,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import DEFAULT_PATH
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import supervisor
-from ansible_collections.linux.namespaces.plugins.module_utils._core.service.model import (
-    ServiceRequest,
-)
 
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -283,6 +312,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
     **program.arguments(),
     "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "credentials": {"type": "dict", "default": {}, "no_log": True},
     "limits": {"type": "dict", "default": {}},
     "reload": {
         "type": "dict",
@@ -305,65 +336,10 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def program_of(params: t.Mapping[str, t.Any]) -> program.Program:
-    limits = {name: limit_of(name, text) for name, text in params["limits"].items()}
-    environment = {key: str(text) for key, text in params["environment"].items()}
-    return program.Program(
-        params["argv"] or (),
-        environment={"PATH": DEFAULT_PATH, **environment},
-        limits=limits,
-        umask=0o022,
-        **program.given(params),
-    )
-
-
-def limit_of(name: str, text: object) -> tuple[int, int]:
-    soft, colon, hard = str(text).partition(":")
-    numbers = [
-        resource.RLIM_INFINITY if word == "unlimited" else int(word) if word.isdigit() else -2
-        for word in (soft, hard if colon else soft)
-    ]
-    if -2 in numbers:
-        raise Refused(f"the limit {name}={text} is no number", "Such as 1024, or 1024:unlimited.")
-    return numbers[0], numbers[1]
-
-
-def reload_of(params: t.Mapping[str, t.Any]) -> Reload | None:
-    given = params["reload"] or {}
-    found = Reload(signal=given.get("signal") or "", argv=tuple(given.get("argv") or ()))
-    return found if found != Reload() else None
-
-
-def ready_of(params: t.Mapping[str, t.Any]) -> Ready:
-    given = params["ready"] or {}
-    return Ready(**{name: value for name, value in given.items() if value is not None})
-
-
-def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
-    spec = ServiceSpec(
-        namespace=params["namespace"],
-        name=params["name"],
-        program=program_of(params),
-        kinds=tuple(sorted(set(params["kinds"]))),
-        reload=reload_of(params),
-        stop_signal=params["stop_signal"] or "",
-        stop_timeout=params["stop_timeout"],
-        ready=ready_of(params),
-    )
-    return ServiceRequest(
-        spec,
-        gives_program=params["argv"] is not None,
-        state=params["state"],
-        enabled=params["enabled"],
-        supervisor=params["supervisor"],
-        lock_timeout=_module.LOCK_TIMEOUT,
-    )
-
-
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
-        result = supervisor.run(request_of(module.params), nsctl, check=module.check_mode)
+        result = supervisor.run(_service.request_of(module.params), nsctl, check=module.check_mode)
         module.exit_json(
             changed=bool(result.actions),
             actions=result.actions,

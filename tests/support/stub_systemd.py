@@ -6,10 +6,13 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import sys
 import typing as t
 
 import pytest
+import unit_runner
 
+UNITS = pathlib.Path("/run/tests/units")
 _COMMAND = """#!/bin/sh
 echo "$*" >> "{asked}"
 [ ! -e "{answers}/$2" ] || . "{answers}/$2"
@@ -37,6 +40,17 @@ class StubSystemd:
         """Have `systemctl VERB` run these lines of a shell; without any it does nothing."""
         (self._answers / verb).write_text(script + "\n")
 
+    def run_units(self) -> pathlib.Path:
+        """Have units started, reloaded and stopped as systemd does; where their output goes."""
+        units = UNITS  # short: the names of sockets in it have 107 bytes at most (unix(7))
+        units.mkdir()
+        run = f'exec "{sys.executable}" -I "{pathlib.Path(unit_runner.__file__)}"'
+        for verb, word in (("show", "$5"), ("start", "$3"), ("stop", "$3"), ("reload", "$3")):
+            self.answer(verb, f'{run} {verb} "{word}" "{units}"')
+        self.answer("kill", f'{run} kill "$5" "{units}"')
+        self.answer("--output=cat", f'cat "{units}"/*.log')
+        return units
+
     def show(self, **properties: object) -> None:
         """What it says that a unit is."""
         lines = "".join(f"{name}={value}\\n" for name, value in properties.items())
@@ -51,3 +65,4 @@ def stub_systemd(tmp_path: pathlib.Path) -> t.Iterator[StubSystemd]:
     marker.mkdir(parents=True)
     yield StubSystemd(directory)
     shutil.rmtree(marker.parent)
+    shutil.rmtree(UNITS, ignore_errors=True)

@@ -20,6 +20,12 @@ from .startup import LIBRARY
 BASE = "/run/linux-namespaces"
 # Where a named namespace is kept that nobody may enter: see namespace/gate.py.
 CLOSED = f"{BASE}/.closed"
+# The definitions, and the files of services.
+DEFINITIONS = "/etc/linux-namespaces"
+# Others have no business there, but may find out whether a name has a definition.
+DEFINITIONS_MODE = 0o711
+# Inside: the credentials of services, as systemd has them. A namespace may share the host's /run.
+CREDENTIALS = "/run/credentials"
 LOGS = "/var/log/linux-namespaces"
 # Where the locks lie that do not belong to a name, while they are held: see storage/lock.py.
 LOCKS = "/run"
@@ -94,3 +100,8 @@ def is_kept(name: str) -> bool:
 def services(name: str) -> str:
     """The directory of the notes of its services."""
     return f"{kept_in(name)}/services"
+
+
+def unit_name(namespace: str, name: str) -> str:
+    """The unit of a service. No name of a namespace or service holds the colon that parts them."""
+    return f"linux-namespaces:{namespace}:{name}.service"

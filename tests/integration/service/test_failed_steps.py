@@ -16,7 +16,6 @@ from stub_systemd import StubSystemd, stub_systemd
 from web_service import LOGS, Web, make_web, web
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
-from ansible_collections.linux.namespaces.plugins.module_utils._core.service import systemd_unit
 
 __all__ = ["make_web", "stub_systemd", "web"]
 
@@ -99,7 +98,7 @@ def unit(web: Web, stub_systemd: StubSystemd) -> t.Iterator[pathlib.Path]:
     options = {"supervisor": "systemd", "reload": {"argv": ["/bin/reload"]}}
     failure = web.task(argv=["/bin/sleep", "infinity"], env=stub_systemd.env, **options)
     assert failure["step"] == "start service idle", failure
-    path = pathlib.Path(host_paths.UNITS, systemd_unit.file_name(web.name, "idle"))
+    path = pathlib.Path(host_paths.UNITS, host_paths.unit_name(web.name, "idle"))
     yield path
     stub_systemd.show()
     for verb in ("daemon-reload", "stop"):

@@ -57,6 +57,8 @@ SPECS = st.builds(
     stop_signal=TEXTS,
     stop_timeout=SECONDS,
     ready=READIES,
+    secret_environment=st.dictionaries(TEXTS, TEXTS, max_size=2),
+    credentials=st.dictionaries(TEXTS, TEXTS, max_size=2),
 )
 NOTES = st.builds(
     Note,

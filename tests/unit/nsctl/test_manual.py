@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import exec_enter, manual
 
-VERBS = ("list", "show", "enter", "exec", "up", "down")
+VERBS = ("list", "show", "enter", "exec", "service", "up", "down")
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -35,6 +35,7 @@ def test_the_manual_knows_all_options(capsys: pytest.CaptureFixture[str]) -> Non
         "down": {"all", "check", "force", "json"},
         "exec": {*exec_enter.SWITCHES, *exec_enter.VALUES},
         "enter": {*exec_enter.SWITCHES, *exec_enter.VALUES},
+        "service": {"reload", "clear"},
     }
     for verb, options in known.items():
         manual.show(verb)

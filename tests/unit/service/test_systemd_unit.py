@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of systemd units: words in it come out of systemd's parser as they went in."""
+"""The text of systemd units: nothing of a program is in it but checked names, numbers and words."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -11,131 +12,26 @@ import shutil
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
     Ready,
     Reload,
     ServiceSpec,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import systemd_unit
 
-# What a word is in an assignment; a command line only differs in the dollar sign.
-WORDS = {
-    "plain": "plain",
-    "": '""',
-    "two words": '"two words"',
-    "it's": '"it\'s"',
-    'a "b"': r'"a \"b\""',
-    "'": '"\'"',
-    '"': r'"\""',
-    "back\\slash": r'"back\\slash"',
-    "x\\x41": r'"x\\x41"',
-    "at the end\\": r'"at the end\\"',
-    "100%": "100%%",
-    "%n %%": '"%%n %%%%"',
-    "new\nline": r'"new\x0aline"',
-    "tab\treturn\r": r'"tab\x09return\x0d"',
-    "\x01\x1b\x7f": r'"\x01\x1b\x7f"',
-    ";": '";"',
-    "#a": '"#a"',
-    "-a=b,c:d@e": "-a=b,c:d@e",
-    "schön": "schön",
-    "\u2028": r'"\xe2\x80\xa8"',
-    "not UTF-8: \udcff\udce9": r'"not UTF-8: \xff\xe9"',
-}
-DOLLARS = {
-    "$HOME": "$$HOME",
-    "${HOME}": "$${HOME}",
-    "a $": '"a $$"',
-    "$$": "$$$$",
-}
-
-
-@pytest.mark.parametrize(("word", "text"), WORDS.items())
-def test_words(word: str, text: str) -> None:
-    assert systemd_unit.quoted(word) == text
-    assert systemd_unit.command_line([word]) == text
-
-
-@pytest.mark.parametrize(("word", "text"), DOLLARS.items())
-def test_a_dollar_sign_is_doubled_in_command_lines_alone(word: str, text: str) -> None:
-    assert systemd_unit.command_line([word]) == text
-    assert systemd_unit.quoted(word) == text.replace("$$", "$")
-
-
-def test_words_are_parted_by_a_space() -> None:
-    assert systemd_unit.command_line(["/bin/echo", "", "a b", "$c"]) == '/bin/echo "" "a b" $$c'
-
-
-def unescaped(text: bytes) -> bytes:
-    """A word as systemd shows it: with the escapes of C, and those of the shell."""
-    letters = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
-
-    def meant(found: re.Match[bytes]) -> bytes:
-        code = found[1]
-        return bytes([int(code, 8)]) if code.isdigit() else letters.get(code, code)
-
-    return re.sub(rb"(?s)\\([0-7]{3}|.)", meant, text)
-
-
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")
-def test_systemd_reads_the_words_back(tmp_path: pathlib.Path) -> None:
-    """systemd shows a dollar sign as it is written: it is expanded when the program starts."""
-    words = [*WORDS, *DOLLARS]
-    # systemd takes no variable with a control character but for a tab and a newline, or other
-    # bytes than those of UTF-8.
-    values = [word for word in words if word.isprintable() or word in ("new\nline", "\u2028")]
-    lines = ["[Service]", "Type=exec"]
-    lines.append(f"ExecStart={systemd_unit.command_line(['/bin/echo', *words])}")
-    lines += [
-        f"Environment={systemd_unit.quoted(f'N{number}={value}.')}"
-        for number, value in enumerate(values)
-    ]
-    unit = tmp_path / "words.service"
-    unit.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
-    argv = ["systemd-analyze", "--man=no", "--recursive-errors=no", "verify", str(unit)]
-    environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "debug"}
-    shown = subprocess.run(argv, check=False, capture_output=True, env=environment).stdout
-    (line,) = re.findall(rb"Command Line: (.*)", shown)
-    read = [unescaped(quoted or bare) for quoted, bare in _words(line)]
-    assert read[1:] == [os.fsencode(word.replace("$", "$$")) for word in words]
-    for number, value in enumerate(values):
-        assert os.fsencode(f"Environment: N{number}={value}.\n") in shown
-
-
-def _words(line: bytes) -> list[tuple[bytes, bytes]]:
-    return re.findall(rb'(?s)"((?:[^"\\]|\\.)*)"|([^" ]+)', line)
-
-
-def test_a_unit_that_says_little() -> None:
-    spec = ServiceSpec("web", "idle", Program(("/usr/bin/idle", "a b", "$HOME", "50%")))
-    assert systemd_unit.text(spec, ["mnt"]) == (
-        "# Written by linux.namespaces.ns_service; what is changed here is lost.\n"
-        "[Unit]\n"
-        "Description=idle in namespace web\n"
-        "After=linux-namespaces.service network.target\n"
-        "\n"
-        "[Service]\n"
-        "Type=exec\n"
-        "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds"
-        ' -- /usr/bin/idle "a b" $$HOME 50%%\n'
-        "SyslogIdentifier=idle\n"
-        "Restart=on-failure\n"
-        "KillSignal=SIGTERM\n"
-        "TimeoutStopSec=10\n"
-        "KillMode=mixed\n"
-        "\n"
-        "[Install]\n"
-        "WantedBy=multi-user.target\n"
-    )
-    assert systemd_unit.file_name("web", "idle") == "linux-namespaces:web:idle.service"
-
-
-def test_a_unit_that_says_all() -> None:
-    program = Program(
+LITTLE = ServiceSpec("web", "idle", Program(("/usr/bin/idle", "a b", "$HOME", "50%")))
+ALL = ServiceSpec(
+    "web",
+    "idle",
+    Program(
         ("/usr/bin/idle",),
-        environment={"B": "two words", "A": "$x"},
+        environment={"B": "two words", "LD_PRELOAD": "/evil.so"},
         chdir="/srv/my data",
         user="www-data",
         group="adm",
@@ -148,27 +44,49 @@ def test_a_unit_that_says_all() -> None:
             "memlock": (5, resource.RLIM_INFINITY),
         },
         umask=0o27,
+    ),
+    kinds=("net",),
+    reload=Reload(signal="hup"),
+    stop_signal="SIGQUIT",
+    stop_timeout=2.5,
+    ready=Ready(notify=True),
+    secret_environment={"PASSWORD": "correct horse"},
+    credentials={"tls.key": "of iron"},
+)
+
+
+def test_a_unit_that_says_little() -> None:
+    assert systemd_unit.text(LITTLE, is_child=False) == (
+        "# Written by linux.namespaces.ns_service; what is changed here is lost.\n"
+        "# What it runs is in /etc/linux-namespaces/services/web:idle.json.\n"
+        "[Unit]\n"
+        "Description=idle in namespace web\n"
+        "After=linux-namespaces.service network.target\n"
+        "\n"
+        "[Service]\n"
+        "Type=exec\n"
+        "ExecStart=/usr/local/sbin/nsctl service web idle\n"
+        "SyslogIdentifier=idle\n"
+        "Restart=on-failure\n"
+        "KillSignal=SIGTERM\n"
+        "TimeoutStopSec=10\n"
+        "KillMode=mixed\n"
+        "\n"
+        "[Install]\n"
+        "WantedBy=multi-user.target\n"
     )
-    spec = ServiceSpec(
-        "web",
-        "idle",
-        program,
-        kinds=("net",),
-        reload=Reload(signal="hup"),
-        stop_signal="SIGQUIT",
-        stop_timeout=2.5,
-        ready=Ready(notify=True),
-    )
-    assert systemd_unit.text(spec, ("mnt", "net", "pid")).partition("[Service]\n")[2] == (
+    assert host_paths.unit_name("web", "idle") == "linux-namespaces:web:idle.service"
+
+
+def test_a_unit_that_says_all() -> None:
+    text = systemd_unit.text(ALL, is_child=True)
+    assert text.partition("[Service]\n")[2] == (
         "Type=notify\n"
         "TimeoutStartSec=30\n"
         "NotifyAccess=main\n"
-        "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --hand-over --kinds mnt,pid --new net"
-        " --user www-data --group adm --groups=a,b --capabilities=net_bind_service,chown"
-        ' --no-new-privs --chdir "/srv/my data" -- /usr/bin/idle\n'
-        'ExecReload=/bin/sh -c "kill -HUP $MAINPID"\n'
-        "Environment=A=$x\n"
-        'Environment="B=two words"\n'
+        "ExecStart=/usr/local/sbin/nsctl service web idle\n"
+        "ExecReload=/usr/local/sbin/nsctl service --reload web idle\n"
+        "ExecStopPost=-/usr/local/sbin/nsctl service --clear web idle\n"
         "LimitCORE=0\n"
         "LimitMEMLOCK=5:infinity\n"
         "LimitNOFILE=1024:4096\n"
@@ -182,15 +100,90 @@ def test_a_unit_that_says_all() -> None:
         "[Install]\n"
         "WantedBy=multi-user.target\n"
     )
+    assert systemd_unit.is_child(text)
+    assert not systemd_unit.is_child(systemd_unit.text(ALL, is_child=False))
 
 
-def test_a_program_that_reloads_gets_its_words_as_they_are() -> None:
-    program = Program(("/usr/bin/idle",), groups=(), capabilities=())
-    reload = Reload(argv=("/bin/re load", "$MAINPID"))
-    text = systemd_unit.text(ServiceSpec("web", "idle", program, reload=reload), ("mnt",))
-    assert (
-        "ExecStart=/usr/local/sbin/nsctl exec web --keep-fds --groups= --capabilities="
-        " -- /usr/bin/idle\n"
-        "ExecReload=/usr/local/sbin/nsctl exec web --groups= --capabilities="
-        ' -- "/bin/re load" $$MAINPID\n'
-    ) in text
+TEXTS = st.text(max_size=20)
+
+
+@given(
+    st.builds(
+        Program,
+        st.lists(TEXTS, min_size=1, max_size=3),
+        environment=st.dictionaries(TEXTS, TEXTS, max_size=3),
+        chdir=TEXTS,
+        user=TEXTS,
+        group=TEXTS,
+        groups=st.lists(TEXTS, max_size=2),
+        capabilities=st.lists(TEXTS, max_size=2),
+        no_new_privs=st.booleans(),
+    ),
+    st.lists(TEXTS, min_size=1, max_size=3),
+    st.dictionaries(TEXTS, TEXTS, max_size=3),
+)
+def test_a_unit_knows_nothing_of_the_program(
+    program: Program, reload: list[str], secrets: dict[str, str]
+) -> None:
+    spec = dataclasses.replace(LITTLE, reload=Reload(argv=("/bin/true",)))
+    other = dataclasses.replace(
+        spec, program=program, reload=Reload(argv=tuple(reload)), secret_environment=secrets
+    )
+    assert systemd_unit.text(other, is_child=False) == systemd_unit.text(spec, is_child=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"namespace": "web\nExecStart=/bin/evil"},
+        {"name": "idle\n"},
+        {"name": "%n"},
+        {"name": "a b"},
+        {"stop_signal": "TERM\nUser=root"},
+        {"stop_timeout": float("inf")},
+        {"stop_timeout": float("nan")},
+        {"stop_timeout": -1.0},
+        {"ready": Ready(notify=True, timeout=float("inf"))},
+        {"program": Program(("x",), limits={"nofile\nExecStart": (1, 1)})},
+        {"program": Program(("x",), limits={"_infinity": (1, 1)})},
+    ],
+)
+def test_what_could_be_more_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(Refused):
+        spec = dataclasses.replace(LITTLE, **change)  # type: ignore[arg-type]
+        spec.checked()
+        spec.program.checked()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0"), (1e9, "1000000000"), (1234567.5, "1234567.5"), (1e-7, "0")]
+)
+def test_a_time_has_no_exponent(seconds: float, text: str) -> None:
+    spec = dataclasses.replace(LITTLE, stop_timeout=seconds).checked()
+    assert f"TimeoutStopSec={text}\n" in systemd_unit.text(spec, is_child=False)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")
+def test_systemd_has_nothing_to_say_against_it(tmp_path: pathlib.Path) -> None:
+    for spec in (LITTLE, ALL):
+        text = systemd_unit.text(spec, is_child=True).replace(host_paths.COMMAND, "/bin/true")
+        unit = tmp_path / "idle.service"  # a colon would part it from an alias
+        unit.write_text(text)
+        argv = ["systemd-analyze", "--man=no", "--recursive-errors=no", "verify", str(unit)]
+        environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "debug"}
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, env=environment)
+        said = done.stdout + done.stderr
+        assert re.findall(rf"{unit.name}:\d+:.*", said) == []
+        assert "Command Line: /bin/true service web idle\n" in said
+        assert "Environment:" not in said
+
+
+def test_a_unit_of_0_1_0_in_a_diff() -> None:
+    old = 'ExecStart=/usr/local/sbin/nsctl exec web -- x\nEnvironment=A=$x\nEnvironment="B=two words"\n'
+    shown = systemd_unit.without_values(old)
+    assert shown == (
+        "ExecStart=/usr/local/sbin/nsctl exec web -- x\n"
+        'Environment=A=(not shown)\nEnvironment="B=(not shown)\n'
+    )
+    new = systemd_unit.text(ALL, is_child=False)
+    assert systemd_unit.without_values(new) == new

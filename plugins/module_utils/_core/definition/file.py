@@ -26,9 +26,7 @@ from .layout import PivotNote
 from .model import Definition
 from .properties import Properties
 
-DIRECTORY = "/etc/linux-namespaces"
-# Others have no business there, but may find out whether a name has a definition.
-_MODE = 0o711
+DIRECTORY = host_paths.DEFINITIONS
 VERSION = 1
 
 
@@ -64,7 +62,7 @@ def load(name: str) -> Definition | None:
 
     Raises Refused when a file is not one that this version can read.
     """
-    atomic.close(DIRECTORY, mode=_MODE)
+    atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
     record = _read(path_of(name))
     state = _read(_state_path(name))
     own = record or state
@@ -89,8 +87,8 @@ def save(definition: Definition) -> None:
     own = {"version": VERSION, "name": definition.name}
     own["properties"] = definition.properties.to_data()
     if definition.persistent:
-        atomic.make_directory(DIRECTORY, mode=_MODE)
-        atomic.close(DIRECTORY, mode=_MODE)
+        atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
+        atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
         record = {**own, "steps": [step.to_data() for step in definition.steps]}
         json_file.write(path_of(definition.name), record)
     if host_paths.is_kept(definition.name):

@@ -4,13 +4,14 @@
 
 """What a service is: a program that is kept running in a named namespace.
 
-Tasks, notes and units are made of this one description, whichever supervisor keeps it running.
+Tasks, notes and files are made of this one description, whichever supervisor keeps it running.
 Pure. PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import typing as t
 
@@ -21,6 +22,13 @@ from .data import Fields
 
 DEFAULT_SIGNAL_TO_STOP = "TERM"
 DEFAULT_SIGNAL_TO_RELOAD = "HUP"
+# The fields of which a diff shows the names alone.
+SECRETS = ("secret_environment", "credentials")
+# Names and sizes as systemd takes them (systemd.exec(5), CREDENTIALS): they lie in memory.
+_LONGEST_CREDENTIAL_NAME = 255
+_MOST_BYTES = 1 << 20
+# systemd.time(7) has no word for more; and "inf" and "nan" are numbers as well.
+_LONGEST_TIME = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +110,10 @@ class ServiceSpec:
     # How long it may take to end before it is killed, in seconds.
     stop_timeout: float = 10.0
     ready: Ready = Ready()
+    # Variables of the program beside those in program.environment, and before them.
+    secret_environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    # The contents of files by their names: see credentials_directory.
+    credentials: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     def checked(self) -> ServiceSpec:
         """This, when it makes sense by itself. Raises Refused.
@@ -110,6 +122,13 @@ class ServiceSpec:
         """
         host_paths.checked_name(self.namespace)
         host_paths.checked_name(self.name)
+        self._check_secrets()
+        for option, seconds in (
+            ("stop_timeout", self.stop_timeout),
+            ("timeout of ready", self.ready.timeout),
+        ):
+            if not 0 <= seconds <= _LONGEST_TIME or math.isnan(seconds):
+                raise Refused(f"{option} must be a number of seconds, not {seconds}")
         for name in (self.stop_signal, self.reload.signal if self.reload is not None else ""):
             if name:
                 signal_name(name)
@@ -119,10 +138,65 @@ class ServiceSpec:
             raise Refused(f"file must be an absolute path, not {self.ready.file!r}")
         return self
 
+    def _check_secrets(self) -> None:
+        """Raises Refused; no value is a part of that."""
+        for key, value in self.secret_environment.items():
+            if not key or "=" in key or "\0" in key:
+                raise Refused(f"{key!r} cannot be the name of an environment variable")
+            if "\0" in value:
+                raise Refused(f"the value of {key} in secret_environment holds a null character")
+        for name in self.credentials:
+            is_name = name.isprintable() and not set(name) & set("/:") and name not in (".", "..")
+            if not is_name or not 0 < len(encoded(name)) <= _LONGEST_CREDENTIAL_NAME:
+                raise Refused(
+                    f"{name!r} cannot be the name of a credential",
+                    "It is the name of a file, and holds no colon.",
+                )
+        size = sum(len(encoded(text)) for text in self.credentials.values())
+        if size > _MOST_BYTES:
+            raise Refused(
+                f"credentials hold {size} bytes, which is more than {_MOST_BYTES}",
+                "They lie in memory: pass larger files by a mount.",
+            )
+
+    def check_place_of_credentials(self, named: t.Collection[str]) -> None:
+        """Raises Refused where there is none; ``named`` are the kinds of the named namespace."""
+        if not self.credentials:
+            return
+        if "mnt" not in (*named, *self.kinds):
+            raise Refused(
+                f"credentials of service {self.name} would be mounted on the host",
+                f"Add mnt to kinds of namespace {self.namespace}, or of the service.",
+            )
+        if "user" in self.kinds and "mnt" not in self.kinds:
+            raise Refused(
+                f"service {self.name} may mount no credentials in the mounts of namespace "
+                f"{self.namespace} from a user namespace of its own",
+                "Add mnt to its kinds.",
+            )
+
+    @property
+    def credentials_directory(self) -> str:
+        """Where the program finds its credentials."""
+        return credentials_directory(self.namespace, self.name)
+
+    def program_with_secrets(self) -> Program:
+        """The program as it is to run. What is in its environment is nobody else's to see."""
+        environment = {**self.program.environment, **self.secret_environment}
+        if self.credentials:
+            environment["CREDENTIALS_DIRECTORY"] = self.credentials_directory
+        return self.program.replace(environment=environment)
+
+    def runs_as(self, other: ServiceSpec) -> bool:
+        """Whether a program that was started as ``other`` is what this is to run."""
+        running = ("program", "kinds", *SECRETS)
+        return all(getattr(self, name) == getattr(other, name) for name in running)
+
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
         data: dict[str, t.Any] = {"namespace": self.namespace, "name": self.name}
         data.update(program=self.program.to_data(), kinds=list(self.kinds))
+        data.update({name: dict(getattr(self, name)) for name in SECRETS if getattr(self, name)})
         if self.reload is not None:
             data["reload"] = self.reload.to_data()
         if self.stop_signal:
@@ -143,8 +217,17 @@ class ServiceSpec:
             stop_signal=fields.take("stop_signal", str, ""),
             stop_timeout=fields.take("stop_timeout", float, cls.stop_timeout),
             ready=Ready.from_data(fields.take("ready", dict, {})),
+            **{name: fields.table(name, str) for name in SECRETS},
         )
         fields.done()
+        return found
+
+    @classmethod
+    def read_for(cls, data: t.Any, namespace: str, name: str) -> ServiceSpec:
+        """from_data() of what is kept for the service of that name. Raises ValueError."""
+        found = cls.from_data(data)
+        if (found.namespace, found.name) != (namespace, name):
+            raise ValueError(f"it is of service {found.name} in namespace {found.namespace}")
         return found
 
 
@@ -160,3 +243,19 @@ def signal_name(name: str) -> str:
 def signal_number(name: str) -> int:
     """The number of a signal of that name. Raises Refused."""
     return signal.Signals[signal_name(name)]
+
+
+def credentials_directory(namespace: str, name: str) -> str:
+    """Where the program of a service finds its credentials, inside.
+
+    No other service on the host has it by that name.
+    """
+    return f"{host_paths.CREDENTIALS}/{namespace}:{name}"
+
+
+def encoded(text: str) -> bytes:
+    """The content of a credential as it is written to its file. Raises Refused."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Refused("credentials hold a character that has no bytes") from error

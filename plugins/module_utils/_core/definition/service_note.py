@@ -52,9 +52,7 @@ class Note(t.NamedTuple):
         if version == 1:
             spec = _of_0_1_0(fields, namespace, name)
         elif version == VERSION:
-            spec = ServiceSpec.from_data(fields.take("spec", dict))
-            if (spec.namespace, spec.name) != (namespace, name):
-                raise ValueError(f"it is of service {spec.name} in namespace {spec.namespace}")
+            spec = ServiceSpec.read_for(fields.take("spec", dict), namespace, name)
         else:
             raise ValueError(f"it has version {version}, this collection reads version {VERSION}")
         process = Fields(fields.take("process", dict), "the process")
@@ -97,6 +95,7 @@ def read(namespace: str, name: str) -> Note | None:
 
 def write(note: Note) -> None:
     """Write the note. Call it with the lock of the namespace held. Raises OSError."""
+    os.chmod(host_paths.services(note.spec.namespace), 0o700)  # version 0.1.0 left it open
     json_file.write(path_of(note.spec.namespace, note.spec.name), note.to_data())
 
 

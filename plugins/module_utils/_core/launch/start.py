@@ -20,6 +20,7 @@ import pickle
 import typing as t
 
 from .. import actions, kinds
+from ..definition.service import ServiceSpec
 from ..errors import StepFailed
 from ..mount.view import open_host_proc
 from ..namespace import enter, explain
@@ -29,6 +30,7 @@ from ..process.become_root import become_root
 from ..process.execute import become, identity_of
 from ..process.pipes import Streams
 from ..process.program import Program
+from . import credential_files
 from .setup import Surroundings, arrange
 
 _REPORT_FD = 3
@@ -58,6 +60,7 @@ def start(
     prepare: t.Callable[[int], None] | None = None,
     reason_not_to: t.Callable[[], str] | None = None,
     may_make_paths: bool = True,
+    service: ServiceSpec | None = None,
     warden: bool = False,
     user_variables: bool = False,
 ) -> Started:
@@ -66,10 +69,10 @@ def start(
     ``joins``, ``creates``, ``time_offsets`` and ``prepare`` are those of enter.spawn();
     ``surroundings`` are arranged in the new namespaces. ``reason_not_to`` is called in the
     program's root and working directory; what it answers is raised as NotStarted, unless it is
-    empty. ``may_make_paths`` is that of setup.arrange(). With ``warden`` the child is
-    one (descendants.py), and the program the child of that. With ``user_variables`` its
-    environment has those of its user as well (host_paths.environment_of()), where it says nothing
-    else of them.
+    empty. ``may_make_paths`` is that of setup.arrange(). The program gets the credentials of
+    ``service``. With ``warden`` the child is one (descendants.py), and the program the child of
+    that. With ``user_variables`` its environment has those of its user as well
+    (host_paths.environment_of()), where it says nothing else of them.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,
     Refused, KernelError for namespaces that cannot be joined or made.
@@ -99,6 +102,12 @@ def start(
                 may_make_paths=may_make_paths,
             )
             ids = _own_namespaces(host_proc)
+            if service is not None and service.credentials:
+                who = identity_of(program, lambda: accounts.files_of_this_root(host_proc))
+                actions.run(
+                    f"give service {service.name} its credentials",
+                    lambda: credential_files.attach(service, who, host_proc),
+                )
             if warden:
                 descendants.become_warden()
             kept_proc = _out_of_the_way(host_proc)

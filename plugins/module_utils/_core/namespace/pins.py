@@ -87,7 +87,7 @@ def prepare(name: str) -> None:
     """Make the directory of ``name``, closed. Call it with the lock held. Raises OSError."""
     if not os.path.isdir(kept_in(name)):
         gate.close(name)
-    atomic.make_directory(services(name), mode=0o755)
+    atomic.make_directory(services(name), mode=0o700)
 
 
 def pin(name: str, kind: str, pid: int) -> None:

@@ -25,7 +25,7 @@ WRONG_USAGE = 2
 # What env(1), timeout(1) and others that become a program use for their own failures.
 NOT_STARTED = 125
 
-_ENTERING = ("exec", "enter")
+_ENTERING = ("exec", "enter", "service")
 
 
 def main(words: t.Sequence[str]) -> int:
@@ -59,10 +59,14 @@ def main(words: t.Sequence[str]) -> int:
 
 
 def _verb(name: str) -> _Run | None:
-    if name in _ENTERING:
+    if name in ("exec", "enter"):
         from . import exec_enter
 
         return exec_enter.run
+    if name == "service":
+        from . import service
+
+        return service.run
     if name == "list":
         from . import list_names
 

@@ -43,7 +43,7 @@ VALUES = (
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
-_LISTEN_NAMES = "LISTEN_FDNAMES"
+LISTEN = (_LISTEN_PID, _LISTEN_FDS, "LISTEN_FDNAMES")
 
 
 def run(verb: str, words: t.Sequence[str]) -> int:
@@ -56,21 +56,48 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     target, argv = _target(given)
     if not argv and verb == "exec":
         raise WrongUsage("name a program")
-    passed = _sockets_passed() if "keep-fds" in given.switches else 0
+    passed = sockets_passed() if "keep-fds" in given.switches else 0
     program = program_of(given, argv or [_default_shell()], passed).checked()
     # Not to be closed: becoming the program closes them, and so does our end.
     handles = target.open(_list_of(given, "kinds"), closed_too="incomplete" in given.switches)
     _check_elsewhere(target, handles)
-    create = _creation(_new_kinds(given))
+    return start(
+        verb,
+        program,
+        handles,
+        passed=passed,
+        new=_new_kinds(given),
+        inside=None if argv else _with_shell,
+        hands_over="hand-over" in given.switches,
+    )
+
+
+def start(
+    verb: str,
+    program: Program,
+    handles: Handles,
+    *,
+    passed: int = 0,
+    new: t.Collection[str] = (),
+    inside: t.Callable[[Program, int], Program] | None = None,
+    hands_over: bool = False,
+) -> int:
+    """Become the program in these namespaces, or have it as a child; the exit code.
+
+    Of the kinds ``new`` it gets new ones. ``passed`` descriptors from 3 on are the program's.
+    ``inside`` is called in its namespaces with an open /proc of the host, and returns what it is
+    there. ``hands_over`` says that a child is left to systemd. Raises Refused, KernelError.
+    """
+    create = _creation(new)
     host_proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     terminals = streams.terminals()
     if not terminals and "pid" not in handles.kinds:
-        return _become(verb, program, passed, handles, argv, create, host_proc)
+        return _become(verb, program, passed, handles, create, inside, host_proc)
 
     def body() -> int:
-        return _become(verb, program, passed, None, argv, create, host_proc)
+        return _become(verb, program, passed, None, create, inside, host_proc)
 
-    if "pid" in handles.kinds and "hand-over" in given.switches:
+    if "pid" in handles.kinds and hands_over:
         from . import hand_over
 
         _check_no_terminal(terminals)
@@ -149,8 +176,8 @@ def _become(
     program: Program,
     passed: int,
     handles: Handles | None,
-    argv: t.Sequence[str],
     create: t.Callable[[], None] | None,
+    inside: t.Callable[[Program, int], Program] | None,
     host_proc: int,
 ) -> int:
     """Join the namespaces, unless that is done, and become the program; the exit code if not."""
@@ -163,8 +190,8 @@ def _become(
             actions.run(f"join {', '.join(sorted(handles.kinds))}", handles.join)
         if create is not None:
             create()
-        if not argv:
-            program = program.replace(argv=(_shell(program.argv[0]),))
+        if inside is not None:
+            program = inside(program, host_proc)
         if passed:
             own = {_LISTEN_PID: str(os.getpid())}
             program = program.replace(environment={**program.environment, **own})
@@ -186,7 +213,7 @@ def program_of(given: Given, argv: t.Sequence[str], passed: int) -> Program:
     """The program ``argv`` with the options given; it gets ``passed`` sockets. Raises WrongUsage."""
     environment = {} if "clear-env" in given.switches else dict(os.environ)
     environment.setdefault("PATH", DEFAULT_PATH)
-    for key in (_LISTEN_PID, _LISTEN_FDS, _LISTEN_NAMES):
+    for key in LISTEN:
         environment.pop(key, None)
         if passed and key in os.environ:
             environment[key] = os.environ[key]
@@ -211,7 +238,7 @@ def _list_of(given: Given, option: str) -> tuple[str, ...] | None:
     return None if text is None else LIST.split(text)
 
 
-def _sockets_passed() -> int:
+def sockets_passed() -> int:
     """How many descriptors from 3 on are meant for the program."""
     if os.environ.get(_LISTEN_PID) != str(os.getpid()):
         return 0
@@ -221,6 +248,10 @@ def _sockets_passed() -> int:
 
 def _default_shell() -> str:
     return os.environ.get("SHELL") or "/bin/sh"
+
+
+def _with_shell(program: Program, _host_proc: int) -> Program:
+    return program.replace(argv=(_shell(program.argv[0]),))
 
 
 def _shell(preferred: str) -> str:

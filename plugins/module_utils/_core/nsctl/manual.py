@@ -23,6 +23,7 @@ SYNOPSIS
     nsctl show [--json] NAME
     nsctl enter NAME [OPTION...] [-- PROGRAM [ARGUMENT...]]
     nsctl exec NAME [OPTION...] [--] PROGRAM [ARGUMENT...]
+    nsctl service [--reload | --clear] NAME SERVICE
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
     nsctl down [--check] [--force] [--json] NAME... | --all
     nsctl VERB --help
@@ -39,14 +40,17 @@ EXIT STATUS
     0      Done.
     1      Not done, or for one name of several not; standard error says why.
     2      The command line makes no sense.
-    125    exec and enter: the program was not started.
-    126    exec and enter: the program may not be executed.
-    127    exec and enter: there is no such program inside.
-    Any other exit status of exec and enter is the program's own.
+    125    exec, enter and service: the program was not started.
+    126    exec, enter and service: the program may not be executed.
+    127    exec, enter and service: there is no such program inside.
+    Any other exit status of these three is the program's own.
 
 FILES
     /etc/linux-namespaces/NAME.json
            The definition: what is there again after a reboot, in order.
+    /etc/linux-namespaces/services/NAME:SERVICE.json
+           What a service is that systemd keeps running. It holds the secrets
+           of the program, and only root can read it.
     /run/linux-namespaces/NAME/KIND
            The pin: a namespace file, for nsenter(1) and setns(2) as well.
     /run/linux-namespaces/NAME/state.json
@@ -213,6 +217,39 @@ EXIT STATUS
     The program's own; 125, 126 and 127 as said in `nsctl --help`.
 """
 
+_SERVICE = """\
+NAME
+    nsctl service - become the program of a service
+
+SYNOPSIS
+    nsctl service NAME SERVICE
+    nsctl service --reload NAME SERVICE
+    nsctl service --clear NAME SERVICE
+
+DESCRIPTION
+    What the units of services run, that linux.namespaces.ns_service writes.
+    What the program of SERVICE in the namespace NAME is, and its environment,
+    is read from the file of the service, and exists on the host nowhere else.
+    The process joins the namespaces, puts the credentials of the service into
+    place, and becomes the program. In a pid namespace it has it as a child,
+    and tells systemd that this is the main process of the unit.
+
+    The program has the environment of the service alone, and of what systemd
+    tells: INVOCATION_ID, JOURNAL_STREAM, the sockets that it passes
+    (LISTEN_FDS), WATCHDOG_USEC, and where the service tells that it is ready
+    NOTIFY_SOCKET. Environment= of a unit or a drop-in is that of nsctl itself.
+    Limits and the umask are what systemd has set.
+
+OPTIONS
+    --reload   Run the program of the service that reloads it, in the
+               namespaces of its main process ($MAINPID), or send that the
+               signal.
+    --clear    Take the credentials of the service away.
+
+EXIT STATUS
+    The program's own; 125, 126 and 127 as said in `nsctl --help`.
+"""
+
 _UP = """\
 NAME
     nsctl up - make named namespaces what their definitions say
@@ -268,6 +305,7 @@ _TEXTS = {
     "show": _SHOW,
     "exec": _EXEC,
     "enter": _ENTER,
+    "service": _SERVICE,
     "up": _UP,
     "down": _DOWN,
 }

@@ -16,6 +16,7 @@ import typing as t
 from .. import host_paths
 from ..actions import Action, run_all
 from ..definition import file as definitions
+from ..definition import service_file
 from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import pins
@@ -27,14 +28,15 @@ from .namespace_state import NamespaceResult
 def absent(
     name: str, *, check: bool, force: bool = False, lock_timeout: float = 60.0
 ) -> NamespaceResult:
-    """Remove the namespace: pins, definition, and everything kept with them.
+    """Remove the namespace: pins, definition, services, and everything kept with them.
 
     A definition or a note of a service that cannot be read is no obstacle: what is lost by that
     is told in the result.
     Raises Refused while processes live inside, unless ``force`` says to end them.
     """
     host_paths.checked_name(name)
-    if not namespace_state.is_there(name) and (check or not os.path.isdir(host_paths.BASE)):
+    is_kept = namespace_state.is_there(name) or bool(service_file.names(name))
+    if not is_kept and (check or not os.path.isdir(host_paths.BASE)):
         return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
     with namespace_state.locked(
         name, check=check, timeout=lock_timeout
@@ -46,7 +48,7 @@ def absent(
             archives, unsure = kept_alone(name, definition)
             changes = removal(name, archives=archives, force=force)
             damage += [*unsure, *_unknown_services(name)]
-        done = run_all(changes, check=check)
+        done = run_all([*_removal_of_services(name), *changes], check=check)
         return NamespaceResult(done, before, {}, namespace_state.describe(name), damage)
 
 
@@ -73,6 +75,20 @@ def check_notes(name: str) -> None:
     """Raises Refused where the note of a service is damaged: its program may run unseen."""
     for error in namespace_members.damaged_notes(name):
         raise error
+
+
+def _removal_of_services(name: str) -> list[Action]:
+    """The changes that remove what systemd has of its services; it would start them again."""
+    found = service_file.names(name)
+    if not found:
+        return []
+    # 9 ms to compile, for who has no such service.
+    from ..service import systemd
+
+    return [
+        Action(f"remove service {each}", functools.partial(systemd.discard, name, each))
+        for each in found
+    ]
 
 
 def _unknown_services(name: str) -> list[str]:

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import os
 import typing as t
 
 from .. import host_paths
@@ -106,3 +107,13 @@ def discard(name: str) -> None:
     definitions.forget(name)  # also what a killed run was writing
     take_down(name)
     pins.discard_logs(name)
+    _discard_places(name)
+
+
+def _discard_places(name: str) -> None:
+    """Remove the directories that credentials of its services were mounted on, in the host's /run."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for each in os.listdir(host_paths.CREDENTIALS):
+            if each.startswith(f"{name}:"):
+                with contextlib.suppress(OSError):  # somebody else has something there
+                    os.rmdir(f"{host_paths.CREDENTIALS}/{each}")

@@ -4,7 +4,7 @@
 
 """What a program is and what it runs with: one class, and one table of its options.
 
-The arguments of the modules, the words and the manual of nsctl, and the notes of services follow
+The arguments of the modules, the words and the manual of nsctl, and the files of services follow
 from the table. A new option is a field of Program, a row here, and what execute.py does with it.
 Pure. PRIVATE to the collection linux.namespaces.
 """
@@ -85,6 +85,10 @@ class Program(Value):
         texts = [*self.argv, self.chdir, *self.environment, *self.environment.values()]
         if any("\0" in text for text in texts):
             raise Refused("argv, chdir and environment must not hold a null character")
+        try:
+            "".join(texts).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise Refused("argv, chdir and environment hold a character without bytes") from error
         wrong = [name for name in self.environment if not name or "=" in name]
         if wrong:
             raise Refused(
@@ -95,15 +99,6 @@ class Program(Value):
         for name in self.limits:
             limit_number(name)
         return self
-
-    def words(self) -> list[str]:
-        """The options of `nsctl exec` that say the same; those with their default are left out."""
-        words = []
-        for option in OPTIONS:
-            value = getattr(self, option.name)
-            if value != option.default:
-                words += option.words(value)
-        return words
 
     def to_data(self) -> dict[str, t.Any]:
         """What from_data() takes, of the types that JSON has."""
@@ -145,7 +140,7 @@ def limit_number(name: str) -> int:
 class Form:
     """A form that the values of options have."""
 
-    __slots__ = ("argument", "holds", "join", "split", "title")
+    __slots__ = ("argument", "holds", "split", "title")
 
     def __init__(
         self,
@@ -153,7 +148,6 @@ class Form:
         holds: t.Callable[[t.Any], bool],
         *,
         argument: t.Mapping[str, str] | None = None,
-        join: t.Callable[[t.Any], str] = str,
         split: t.Callable[[str], t.Any] = str,
     ) -> None:
         # For people.
@@ -162,8 +156,7 @@ class Form:
         self.holds = holds
         # What the argument_spec of a module says of it.
         self.argument = argument or {}
-        # The value as one word of a command line, and back.
-        self.join = join
+        # The value of one word of a command line.
         self.split = split
 
 
@@ -204,7 +197,6 @@ LIST = Form(
     "a list of texts",
     _are_texts,
     argument={"type": "list", "elements": "str"},
-    join=",".join,
     split=_split_list,
 )
 _NUMBER = Form("a number", _is_number)
@@ -232,14 +224,6 @@ class Option:
     def word(self) -> str:
         """Its name as an option of nsctl."""
         return self.name.replace("_", "-")
-
-    def words(self, value: t.Any) -> list[str]:
-        """The words of a command line that give it this value."""
-        if self.form is FLAG:
-            return [f"--{self.word}"] if value else []
-        word = self.form.join(value)
-        # An empty list is a value as well, and easily overlooked as a word of its own.
-        return [f"--{self.word}={word}"] if self.form is LIST else [f"--{self.word}", word]
 
 
 _PLAIN = Program(())

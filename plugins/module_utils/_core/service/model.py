@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..definition.service import ServiceSpec
+from ..definition.service import SECRETS, ServiceSpec
 from ..errors import Refused
+from ..process.program import Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,10 @@ class ServiceRequest:
             stop_signal=self.spec.stop_signal or known.stop_signal,
         )
 
+    def spec_or_none(self, known: ServiceSpec | None) -> ServiceSpec | None:
+        """spec_over(); None where nobody says what the program is."""
+        return self.spec_over(known) if self.gives_program or known is not None else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
@@ -79,13 +84,42 @@ class Observed:
     leaves: bool
     # What else results show of it.
     facts: dict[str, t.Any]
+    # What it is known to be; None where nobody has noted that.
+    spec: ServiceSpec | None = None
     # What else a diff shows of it.
-    shown: dict[str, t.Any]
+    shown: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property
     def state(self) -> str:
         """As results have it."""
         return "started" if self.runs else "stopped" if self.is_known else "absent"
+
+
+def fields_shown(spec: ServiceSpec | None, before: ServiceSpec | None = None) -> dict[str, t.Any]:
+    """What a diff shows of a service: of its secrets the names, and which differ from ``before``.
+
+    Fields with their defaults are left out.
+    """
+    if spec is None:
+        return {}
+    program = spec.program.to_data()
+    program = {name: value for name, value in program.items() if value != _PLAIN[name]}
+    data = {**spec.to_data(), **program}
+    for name in ("namespace", "name", "program"):
+        data.pop(name, None)
+    for name in SECRETS:
+        known = {} if before is None else getattr(before, name)
+        marked = {
+            key: _SECRET if known.get(key, value) == value else _OTHER_SECRET
+            for key, value in getattr(spec, name).items()
+        }
+        if marked:
+            data[name] = marked
+    return data
+
+
+_SECRET, _OTHER_SECRET = "(secret)", "(secret, changes)"
+_PLAIN = Program(()).to_data()
 
 
 class ServiceResult(t.NamedTuple):

@@ -27,7 +27,7 @@ from ..definition.service import (
 )
 from ..definition.service_note import Note
 from ..errors import Refused
-from ..launch import start
+from ..launch import credential_files, start
 from ..launch.setup import Surroundings
 from ..namespace import id_map
 from ..namespace.target import Handles, Target
@@ -71,23 +71,27 @@ class Plain:
         spec = self._request.spec
         note = self._note = service_note.read(spec.namespace, spec.name)
         runs = note is not None and watch.is_alive(note.process)
-        argv = {} if note is None else {"argv": list(note.spec.program.argv)}
         return Observed(
             is_known=note is not None,
             pid=note.process.pid if note is not None and runs else None,
             runs=runs,
             # Workers may have outlived their master, which was killed: they hold its port.
             lives=note is not None and (runs or bool(_left_behind(note))),
-            is_outdated=note is not None and _runs_otherwise(note.spec, self._wanted()),
+            is_outdated=note is not None and not self._wanted().runs_as(note.spec),
             leaves=note is not None or os.path.exists(self._log),
-            facts={"log": self._log, **argv},
-            shown=argv,
+            facts={
+                "log": self._log,
+                **({} if note is None else {"argv": list(note.spec.program.argv)}),
+            },
+            spec=None if note is None else note.spec,
         )
 
-    def predicted(self) -> dict[str, t.Any]:
-        return (
-            {} if self._request.state == "absent" else {"argv": list(self._wanted().program.argv)}
-        )
+    def predicted(self) -> tuple[ServiceSpec | None, dict[str, t.Any]]:
+        if self._request.state == "absent":
+            return None, {}
+        if self._request.is_to_run or self._note is None:
+            return self._wanted(), {}
+        return self._note.spec, {}
 
     def adjust(self, runs_on: bool, /) -> list[Action]:
         note = self._note
@@ -102,6 +106,7 @@ class Plain:
 
     def start(self) -> None:
         spec = self._wanted()
+        self._clear()  # what one that ended by itself has left
         lives_in: dict[str, int] = {}
 
         def prepare(pid: int) -> None:
@@ -111,15 +116,21 @@ class Plain:
             service_note.write(Note(spec, watch.identify(pid), lives_in))
 
         with self._streams() as streams, _open(spec) as handles:
+            spec.check_place_of_credentials(handles.kinds)
             begin = os.fstat(streams.stdout).st_size
-            started = start.start(
-                spec.program,
-                streams=streams,
-                joins=handles,
-                creates=spec.kinds,
-                surroundings=_surroundings(spec.kinds),
-                prepare=prepare,
-            )
+            try:
+                started = start.start(
+                    spec.program_with_secrets(),
+                    streams=streams,
+                    joins=handles,
+                    creates=spec.kinds,
+                    surroundings=_surroundings(spec.kinds),
+                    prepare=prepare,
+                    service=spec,
+                )
+            except BaseException:
+                _clear(spec)
+                raise
             process = watch.identify(started.pid)
             try:
                 if ready.is_up(self._request.spec.ready, process):
@@ -147,6 +158,7 @@ class Plain:
             )
 
     def remove(self) -> None:
+        self._clear()
         service_note.remove(self._request.spec.namespace, self._request.spec.name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._log)
@@ -164,11 +176,16 @@ class Plain:
         name = asked.stop_signal or note.spec.stop_signal or DEFAULT_SIGNAL_TO_STOP
         watch.stop(note.process, number=signal_number(name), timeout=asked.stop_timeout)
         watch.kill(lambda: _left_behind(note), timeout=asked.stop_timeout)
+        _clear(note.spec)
+
+    def _clear(self) -> None:
+        if self._note is not None:
+            _clear(self._note.spec)
 
     def _tell_to_reload(self, process: Running, spec: ServiceSpec) -> bool:
         """Whether ``process`` was there to be told. Raises Refused."""
         if spec.reload is not None and spec.reload.argv:
-            self._run_beside(process, spec.program.replace(argv=spec.reload.argv))
+            self._run_beside(process, spec.program_with_secrets().replace(argv=spec.reload.argv))
             return True
         name = spec.reload.signal if spec.reload is not None else DEFAULT_SIGNAL_TO_RELOAD
         return watch.send(process, signal_number(name))
@@ -193,19 +210,23 @@ class Plain:
     @contextlib.contextmanager
     def _streams(self) -> t.Iterator[pipes.Streams]:
         """Nothing to read, and the log to write to."""
-        atomic.make_directory(os.path.dirname(self._log), mode=0o755)
+        directory = os.path.dirname(self._log)
+        atomic.make_directory(directory, mode=0o750)
         with contextlib.ExitStack() as stack:
             null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, null)
             flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            output = os.open(self._log, flags, 0o640)
+            output = os.open(self._log, flags, 0o600)
             stack.callback(os.close, output)
+            os.fchmod(output, 0o640)
+            os.chmod(directory, 0o750)  # version 0.1.0 left it open
             yield pipes.Streams(null, output, output)
 
 
-def _runs_otherwise(known: ServiceSpec, wanted: ServiceSpec) -> bool:
-    """Whether what runs has to be restarted to be what is wanted."""
-    return (known.program, known.kinds) != (wanted.program, wanted.kinds)
+def _clear(spec: ServiceSpec) -> None:
+    """Take the credentials of the program away, which has ended."""
+    if spec.credentials:
+        credential_files.clear(spec.namespace, spec.credentials_directory)
 
 
 def _left_behind(note: Note) -> list[Running]:

@@ -15,10 +15,11 @@ import types
 import typing as t
 
 from ..actions import Action, run_all
+from ..definition.service import ServiceSpec
 from ..install import boot_unit, host_command
 from ..namespace import lock, pins
 from ..namespace.target import Target
-from .model import Observed, ServiceRequest, ServiceResult
+from .model import Observed, ServiceRequest, ServiceResult, fields_shown
 from .plain import Plain
 from .systemd import Systemd
 
@@ -44,8 +45,8 @@ class Supervisor(t.Protocol):
     def look(self) -> Observed:
         """The service as it is."""
 
-    def predicted(self) -> dict[str, t.Any]:
-        """What Observed.shown will be when the request has been carried out."""
+    def predicted(self) -> tuple[ServiceSpec | None, t.Mapping[str, t.Any]]:
+        """What Observed.spec and shown will be when the request has been carried out."""
 
     def adjust(self, runs_on: bool, /) -> list[Action]:
         """What is left to do until all is as requested but for what runs.
@@ -81,12 +82,14 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     supervisor = chosen(request.supervisor, SUPERVISORS)(request)
     supervisor.check()
     if request.is_to_run:
+        wanted = request.spec_over(supervisor.look().spec)  # says that argv is needed
         if not check:
-            Target(namespace=request.spec.namespace).open().close()  # says that it does not exist
-        if not request.gives_program and not supervisor.look().is_known:
-            request.spec_over(None)  # says that argv is needed
+            with Target(namespace=request.spec.namespace).open() as handles:  # or it does not exist
+                wanted.check_place_of_credentials(handles.kinds)
     done = []
-    if request.is_to_run and supervisor.needs_nsctl:
+    # One that is stopped may be started by a socket, or at boot.
+    is_to_be_there = request.is_to_run or (request.state == "stopped" and request.gives_program)
+    if is_to_be_there and supervisor.needs_nsctl:
         # Before the lock is taken: a boot unit that is started waits for it.
         done += host_command.present(nsctl, check=check)
         if not check:
@@ -97,8 +100,16 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
         if supervisor.needs_nsctl and request.state == "absent" and not check:
             done += host_command.absent(check=False)
     after = supervisor.look() if done and not check else before
-    shown = _predicted(request, supervisor) if done and check else _shown(after)
-    return ServiceResult(done, _shown(before), shown, _described(request, after))
+    state, spec, more = after.state, after.spec, after.shown
+    if done and check:
+        state = "started" if request.is_to_run else request.state
+        spec, more = supervisor.predicted()
+    return ServiceResult(
+        done,
+        _shown(before.state, before.shown, fields_shown(before.spec)),
+        _shown(state, more, fields_shown(spec, before.spec)),
+        _described(request, after),
+    )
 
 
 def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:
@@ -137,14 +148,11 @@ def plan(request: ServiceRequest, supervisor: Supervisor, seen: Observed) -> lis
     return planned
 
 
-def _shown(seen: Observed) -> dict[str, t.Any]:
-    return {"state": seen.state, **seen.shown}
-
-
-def _predicted(request: ServiceRequest, supervisor: Supervisor) -> dict[str, t.Any]:
-    """What _shown() will be."""
-    state = request.state if not request.is_to_run else "started"
-    return {"state": state, **supervisor.predicted()}
+def _shown(state: str, *more: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    found = {"state": state}
+    for each in more:
+        found.update(each)
+    return found
 
 
 def _described(request: ServiceRequest, seen: Observed) -> dict[str, t.Any]:

@@ -4,21 +4,25 @@
 
 """The supervisor `systemd`, on hosts that it manages: a unit that enters the namespace by nsctl.
 
-The unit's main process is the program itself: nsctl joins the namespaces and becomes it.
+The unit's main process is the program itself: nsctl reads what it is (definition/service_file.py),
+joins the namespaces and becomes it.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import os
 import subprocess
 import time
 import typing as t
 
 from .. import host_paths, kinds
 from ..actions import Action
-from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD
+from ..definition import service_file
+from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD, ServiceSpec
 from ..errors import Refused
 from ..install import systemctl
 from ..install.systemctl import SystemctlFailed
@@ -32,6 +36,19 @@ from .model import Observed, ServiceRequest
 _LAST_LINES = "20"
 _PAUSE = 0.02
 _STARTED = ("active", "reloading", "activating")
+
+
+class _Kept(t.NamedTuple):
+    """The file of the service as it is."""
+
+    # None where there is none, or none that can be read.
+    spec: ServiceSpec | None
+    # Why it cannot be read.
+    damage: Refused | None
+    # There is one, or what a killed run left of it.
+    is_there: bool
+    # Others than root can read it.
+    is_open: bool
 
 
 class _Unit(t.NamedTuple):
@@ -56,6 +73,7 @@ class _Unit(t.NamedTuple):
 
 
 _NONE = _Unit(None, False, False, False, False, 0, 0, "")
+_NOTHING = _Kept(None, None, False, False)
 
 
 class Systemd:
@@ -65,10 +83,12 @@ class Systemd:
 
     def __init__(self, request: ServiceRequest) -> None:
         self._request = request
-        self._name = systemd_unit.file_name(request.spec.namespace, request.spec.name)
-        self._path = f"{host_paths.UNITS}/{self._name}"
+        self._names = (request.spec.namespace, request.spec.name)
+        self._name = host_paths.unit_name(*self._names)
+        self._path = _path(self._name)
         self._hint = f"Its output is in the journal: journalctl --unit {self._name}."
         self._seen = _NONE
+        self._kept = _NOTHING
 
     @staticmethod
     def runs_here() -> bool:
@@ -87,35 +107,40 @@ class Systemd:
             )
 
     def look(self) -> Observed:
-        seen = self._seen = self._unit()
+        seen, kept = self._seen, self._kept = self._unit(), _kept(*self._names)
+        self._check_kept()
+        wanted = self._wanted()
         return Observed(
             is_known=seen.text is not None,
             pid=seen.pid or None,
             runs=seen.runs,
             lives=seen.lives,
-            is_outdated=self._text() != seen.text,
-            leaves=seen.text is not None or seen.lives,
+            is_outdated=wanted is not None and not self._runs_as(wanted),
+            leaves=seen.text is not None or kept.is_there or seen.lives,
             facts={
                 "enabled": seen.enabled,
                 "unit": self._path,
                 "log": f"journalctl --unit {self._name}",
             },
+            spec=kept.spec,
             shown=_shown(seen.enabled, seen.text),
         )
 
-    def predicted(self) -> dict[str, t.Any]:
+    def predicted(self) -> tuple[ServiceSpec | None, dict[str, t.Any]]:
         if self._request.state == "absent":
-            return _shown(False, None)
-        enabled = self._request.enabled
-        return _shown(self._seen.enabled if enabled is None else enabled, self._text())
+            return None, _shown(False, None)
+        wanted, enabled = self._wanted(), self._request.enabled
+        text = self._seen.text if wanted is None else self._text(wanted)
+        return wanted, _shown(self._seen.enabled if enabled is None else enabled, text)
 
     def adjust(self, _runs_on: bool, /) -> list[Action]:
-        text = self._text()
-        if text is None:
-            return []
         title, planned = f"service {self._request.spec.name}", []
-        if text != self._seen.text:
-            write = functools.partial(self._write, text)
+        wanted = self._wanted()
+        if wanted is not None and self._is_to_be_kept(wanted):
+            keep = functools.partial(service_file.write, wanted)
+            planned.append(Action(f"note {title}", keep))
+        if wanted is not None and not self._has_unit(wanted):
+            write = functools.partial(self._write, self._text(wanted))
             planned.append(Action(f"write the unit of {title}", write))
         elif self._seen.stale:
             read = functools.partial(systemctl.run, "daemon-reload")
@@ -153,7 +178,8 @@ class Systemd:
         systemctl.run("stop", self._name)
 
     def reload(self) -> None:
-        if "\nExecReload=" not in (self._unit().text or ""):
+        wanted = self._wanted()
+        if wanted is None or wanted.reload is None:
             signal = f"--signal={DEFAULT_SIGNAL_TO_RELOAD}"
             systemctl.run("kill", "--kill-who=main", signal, self._name)
             return
@@ -169,19 +195,48 @@ class Systemd:
             ) from error
 
     def remove(self) -> None:
-        with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
-            systemctl.run("disable", self._name)
-        atomic.remove(self._path)
-        systemctl.run("daemon-reload")
-        with contextlib.suppress(SystemctlFailed):  # nothing is remembered of it
-            systemctl.run("reset-failed", self._name)
+        _remove(*self._names)
 
-    def _text(self) -> str | None:
-        """The unit as it is to be; without argv as it is."""
-        if not self._request.gives_program:
-            return self._seen.text
-        spec = self._request.spec
-        return systemd_unit.text(spec, pins.pinned(spec.namespace))
+    def _check_kept(self) -> None:
+        """Raises Refused where the request needs the file of the service, which tells nothing."""
+        request, kept = self._request, self._kept
+        if request.state == "absent":
+            return
+        if kept.damage is not None:
+            raise kept.damage
+        if request.is_to_run and not request.gives_program and self._seen.text and not kept.spec:
+            raise Refused(
+                f"{service_file.path_of(*self._names)} is missing, so argv is needed",
+                "Give argv. Version 0.1.0 of the collection wrote all of the service into its "
+                "unit, where everybody can read it.",
+            )
+
+    def _wanted(self) -> ServiceSpec | None:
+        """The service as it is to be; None where nobody says what its program is."""
+        return self._request.spec_or_none(self._kept.spec)
+
+    def _text(self, wanted: ServiceSpec) -> str:
+        pinned = pins.pinned(wanted.namespace)
+        # Of a namespace that is down it cannot be told, so that stays as it is.
+        is_child = "pid" in pinned if pinned else systemd_unit.is_child(self._seen.text or "")
+        return systemd_unit.text(wanted, is_child=is_child)
+
+    def _has_unit(self, wanted: ServiceSpec) -> bool:
+        return self._text(wanted) == self._seen.text
+
+    def _runs_as(self, wanted: ServiceSpec) -> bool:
+        known = self._kept.spec
+        return known is not None and wanted.runs_as(known) and self._has_unit(wanted)
+
+    def _is_to_be_kept(self, wanted: ServiceSpec) -> bool:
+        """Whether the file of the service is to be written."""
+        known = self._kept.spec
+        if known is None or self._kept.is_open:
+            return True
+        if self._has_unit(wanted):
+            # How it was known to be up is of the task that started it.
+            wanted = dataclasses.replace(wanted, ready=known.ready)
+        return wanted != known
 
     def _unit(self) -> _Unit:
         try:
@@ -234,9 +289,44 @@ class Systemd:
             return ""
 
 
+def discard(namespace: str, name: str) -> None:
+    """End a service, and remove all that is kept of it. Raises SystemctlFailed, OSError."""
+    unit = host_paths.unit_name(namespace, name)
+    if systemctl.runs_here() and os.path.lexists(_path(unit)):
+        systemctl.run("stop", unit)
+    _remove(namespace, name)
+
+
+def _remove(namespace: str, name: str) -> None:
+    unit, asks = host_paths.unit_name(namespace, name), systemctl.runs_here()
+    if asks:
+        with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
+            systemctl.run("disable", unit)
+    atomic.remove(_path(unit))
+    service_file.remove(namespace, name)
+    if asks:
+        systemctl.run("daemon-reload")
+        with contextlib.suppress(SystemctlFailed):  # nothing is remembered of it
+            systemctl.run("reset-failed", unit)
+
+
+def _path(unit: str) -> str:
+    return f"{host_paths.UNITS}/{unit}"
+
+
+def _kept(namespace: str, name: str) -> _Kept:
+    is_there = service_file.is_there(namespace, name)
+    try:
+        spec = service_file.read(namespace, name)
+    except Refused as error:
+        return _Kept(None, error, is_there, is_open=True)
+    is_open = spec is not None and not service_file.is_guarded(namespace, name)
+    return _Kept(spec, None, is_there, is_open)
+
+
 def _shown(enabled: bool, text: str | None) -> dict[str, t.Any]:
     """For the diff: the lines of the unit come below its title."""
-    return {"enabled": enabled, "unit": "\n" + (text or "")}
+    return {"enabled": enabled, "unit": "\n" + systemd_unit.without_values(text or "")}
 
 
 def _is_nsctl(pid: int) -> bool:

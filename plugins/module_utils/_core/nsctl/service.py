@@ -1,0 +1,148 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""nsctl service: what the units of services run. The host knows the program from here on only.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..definition import service_file
+from ..definition.service import (
+    DEFAULT_SIGNAL_TO_RELOAD,
+    ServiceSpec,
+    credentials_directory,
+    signal_number,
+)
+from ..errors import Refused
+from ..launch import credential_files
+from ..namespace import pins
+from ..namespace.target import Target
+from ..process import accounts, watch
+from ..process.execute import identity_of
+from ..process.program import Program
+from . import exec_enter
+from .arguments import WrongUsage, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
+# What systemd tells a program of the unit (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED
+# PROCESSES), but for the paths of the host's, and what it tells those that control it.
+_TOLD = ("INVOCATION_ID", "JOURNAL_STREAM")
+_NOTIFY = "NOTIFY_SOCKET"
+_WATCHDOG = "WATCHDOG_USEC"
+# Either of the two names the process that it is meant for.
+_WATCHDOG_PID = "WATCHDOG_PID"
+_MAIN = "MAINPID"
+
+
+def run(verb: str, words: t.Sequence[str]) -> int:
+    """The verb; returns only where the program was not started, or was a child.
+
+    Raises WrongUsage, Refused, KernelError.
+    """
+    given = parse(words, switches=("reload", "clear"))
+    if len(given.operands) != 2 or len(given.switches) > 1:
+        raise WrongUsage("name a namespace and a service of it")
+    namespace, name = given.operands
+    path = service_file.path_of(namespace, name)
+    if "clear" in given.switches:
+        credential_files.clear(namespace, credentials_directory(namespace, name))
+        return 0
+    spec = service_file.read(namespace, name)
+    if spec is None:
+        raise Refused(
+            f"{path} is missing, which says what service {name} is",
+            "Have it started by linux.namespaces.ns_service, with argv.",
+        )
+    return _reload(verb, spec) if "reload" in given.switches else _start(verb, spec)
+
+
+def _start(verb: str, spec: ServiceSpec) -> int:
+    passed = exec_enter.sockets_passed()
+    program = _for_systemd(spec, _told(spec, passed))
+    has_watchdog = _WATCHDOG in program.environment
+
+    def inside(program: Program, host_proc: int) -> Program:
+        if spec.credentials:
+            who = identity_of(program, lambda: accounts.files_of_this_root(host_proc))
+            credential_files.attach(spec, who, host_proc)
+        if has_watchdog:
+            own = {_WATCHDOG_PID: str(os.getpid())}
+            program = program.replace(environment={**program.environment, **own})
+        return program
+
+    # With all of them, also those of which it gets new ones: they are made from there.
+    handles = Target(namespace=spec.namespace).open()
+    spec.check_place_of_credentials(handles.kinds)
+    return exec_enter.start(
+        verb,
+        program,
+        handles,
+        passed=passed,
+        new=spec.kinds,
+        inside=inside,
+        hands_over=True,
+    )
+
+
+def _told(spec: ServiceSpec, passed: int) -> dict[str, str]:
+    """What of our own environment is meant for the program.
+
+    All else is ours: what a unit or the manager sets for its programs is not known to be meant for
+    one inside, and may name what is on the host.
+    """
+    names = [*_TOLD, *([_NOTIFY] if spec.ready.notify else [])]
+    names += exec_enter.LISTEN if passed else []
+    if os.environ.get(_WATCHDOG_PID, "") in ("", str(os.getpid())):
+        names.append(_WATCHDOG)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _for_systemd(spec: ServiceSpec, told: t.Mapping[str, str]) -> Program:
+    """The program, but for what systemd has set for us already: drop-ins may have changed it."""
+    program = spec.program_with_secrets()
+    environment = {_native(key): _native(text) for key, text in program.environment.items()}
+    return program.replace(
+        argv=[_native(word) for word in program.argv],
+        environment={**environment, **told},
+        chdir=_native(program.chdir),
+        limits={},
+        umask=None,
+    ).checked()
+
+
+def _native(text: str) -> str:
+    """A text of the file as Python has to have it to pass on its bytes, in any locale."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def _reload(verb: str, spec: ServiceSpec) -> int:
+    """Tell the program to read its configuration again."""
+    pid = os.environ.get(_MAIN, "")
+    if not (pid.isascii() and pid.isdigit()):
+        raise Refused(
+            "systemd did not say which process is the program",
+            "--reload is for units, in ExecReload.",
+        )
+    if spec.reload is None or not spec.reload.argv:
+        name = spec.reload.signal if spec.reload is not None else DEFAULT_SIGNAL_TO_RELOAD
+        if not watch.send(watch.identify(int(pid)), signal_number(name)):
+            raise Refused(f"service {spec.name} has ended")
+        return 0
+    handles = Target(pid=int(pid)).open()
+    missing = {*pins.pinned(spec.namespace), *spec.kinds} - set(handles.kinds)
+    if missing:
+        # It would run on the host: the main process is no program of ours, or not yet.
+        raise Refused(
+            f"process {pid} lives in no {', '.join(sorted(missing))} namespace of its own",
+            f"Restart service {spec.name}.",
+        )
+    program = _for_systemd(spec, {}).replace(argv=[_native(word) for word in spec.reload.argv])
+    return exec_enter.start(verb, program, handles)

@@ -1,0 +1,92 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What the options of ns_service become.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import resource
+import typing as t
+
+from ._core.definition.service import Ready, Reload, ServiceSpec
+from ._core.errors import Refused
+from ._core.host_paths import DEFAULT_PATH
+from ._core.process import program
+from ._core.service.model import ServiceRequest
+from ._module import LOCK_TIMEOUT
+
+
+def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
+    """The request that the options of ns_service make. Raises Refused."""
+    spec = ServiceSpec(
+        namespace=params["namespace"],
+        name=params["name"],
+        program=_program_of(params),
+        kinds=tuple(sorted(set(params["kinds"]))),
+        reload=_reload_of(params),
+        stop_signal=params["stop_signal"] or "",
+        stop_timeout=params["stop_timeout"],
+        ready=_ready_of(params),
+        secret_environment=_secrets_of(params, "secret_environment"),
+        credentials=_secrets_of(params, "credentials"),
+    )
+    return ServiceRequest(
+        spec,
+        gives_program=params["argv"] is not None,
+        state=params["state"],
+        enabled=params["enabled"],
+        supervisor=params["supervisor"],
+        lock_timeout=LOCK_TIMEOUT,
+    )
+
+
+def _program_of(params: t.Mapping[str, t.Any]) -> program.Program:
+    limits = {name: _limit_of(name, text) for name, text in params["limits"].items()}
+    environment = {key: str(text) for key, text in params["environment"].items()}
+    return program.Program(
+        params["argv"] or (),
+        environment={"PATH": DEFAULT_PATH, **environment},
+        limits=limits,
+        umask=0o022,
+        **program.given(params),
+    )
+
+
+def _secrets_of(params: t.Mapping[str, t.Any], option: str) -> dict[str, str]:
+    """The texts of an option with secret values. Raises Refused, without any of them."""
+    found = {}
+    for key, value in params[option].items():
+        if not isinstance(value, (str, int, float)):
+            kind = "nothing" if value is None else f"a {type(value).__name__}"
+            raise Refused(
+                f"{option}: the value of {key} must be a text, not {kind}",
+                "What looks like JSON stays a text with the filter string, or to_json.",
+            )
+        found[str(key)] = str(value)
+    return found
+
+
+def _limit_of(name: str, text: object) -> tuple[int, int]:
+    soft, colon, hard = str(text).partition(":")
+    numbers = [
+        resource.RLIM_INFINITY if word == "unlimited" else int(word) if word.isdecimal() else -2
+        for word in (soft, hard if colon else soft)
+    ]
+    if -2 in numbers or any(number >= 1 << 63 for number in numbers):
+        raise Refused(f"the limit {name}={text} is no number", "Such as 1024, or 1024:unlimited.")
+    return numbers[0], numbers[1]
+
+
+def _reload_of(params: t.Mapping[str, t.Any]) -> Reload | None:
+    given = params["reload"] or {}
+    found = Reload(signal=given.get("signal") or "", argv=tuple(given.get("argv") or ()))
+    return found if found != Reload() else None
+
+
+def _ready_of(params: t.Mapping[str, t.Any]) -> Ready:
+    given = params["ready"] or {}
+    return Ready(**{name: value for name, value in given.items() if value is not None})

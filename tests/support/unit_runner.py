@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd does with the unit of a service, for hosts without it: see StubSystemd.run_units().
+
+    unit_runner.py VERB UNIT DIRECTORY
+
+It knows no more than our units need: the environment, the commands, and how a program tells which
+process it is. A process of its own watches the unit, whose state is in DIRECTORY/UNIT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+
+UNITS = pathlib.Path("/etc/systemd/system")
+PATIENCE = 20.0
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Unit:
+    def __init__(self, name: str, directory: pathlib.Path) -> None:
+        self.state = directory / name
+        self.log = directory / f"{name}.log"
+        self.notify = directory / f"{name}.notify"
+        self.settings: dict[str, list[str]] = {}
+        for line in (UNITS / name).read_text().splitlines():
+            key, equals, value = line.partition("=")
+            if equals and not key.startswith("#"):
+                self.settings.setdefault(key, []).append(value)
+
+    def setting(self, key: str) -> str:
+        return self.settings.get(key, [""])[-1]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What systemd gives to each of the unit's commands: systemd.exec(5)."""
+        found = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
+        found["INVOCATION_ID"] = "0" * 32
+        for value in self.settings.get("Environment", []):
+            for word in shlex.split(value.replace("%%", "%")):
+                name, _equals, text = word.partition("=")
+                found[name] = text
+        return {**found, **more}
+
+    def run(self, key: str, **environment: str) -> int:
+        """Run a command of the unit to its end."""
+        command = self.setting(key).lstrip("-")
+        if not command:
+            return 0
+        with self.log.open("ab") as log:
+            return subprocess.run(
+                shlex.split(command.replace("$$", "$")),
+                check=False,
+                env=self.environment(**environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            ).returncode
+
+    def note(self, **facts: t.Any) -> None:
+        beside = self.state.with_name(f"{self.state.name}.new")
+        beside.write_text(json.dumps(facts))
+        beside.rename(self.state)
+
+    def facts(self) -> dict[str, t.Any]:
+        with contextlib.suppress(FileNotFoundError):
+            return dict(json.loads(self.state.read_text()))
+        return {}
+
+
+def watch(unit: Unit) -> None:
+    """Start the unit, and be what is left of systemd until it has ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    unit.notify.unlink(missing_ok=True)
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(unit.notify))
+    told.settimeout(0.02)
+    more = {}
+    if unit.setting("Type") == "notify" or unit.setting("NotifyAccess"):
+        more["NOTIFY_SOCKET"] = str(unit.notify)
+    with unit.log.open("ab") as log:
+        main = subprocess.Popen(
+            shlex.split(unit.setting("ExecStart").replace("$$", "$").replace("%%", "%")),
+            env=unit.environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ).pid
+    stops: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+    ready, stopping, status = unit.setting("Type") != "notify", False, None
+    while status is None:
+        unit.note(watcher=os.getpid(), main=main, ready=ready)
+        if stops and not stopping:
+            stopping = True
+            os.kill(main, signal.Signals[unit.setting("KillSignal")])
+        with contextlib.suppress(TimeoutError):
+            data, ancillary, _flags, _address = told.recvmsg(4096, 4096)
+            for _level, _kind, passed in ancillary:
+                for fd in memoryview(passed).cast("i"):
+                    os.close(fd)
+            for line in data.decode().splitlines():
+                if line.startswith("MAINPID="):
+                    main = int(line[8:])
+                ready = ready or line == "READY=1"
+            continue
+        while True:
+            try:
+                ended, how = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                status = status or 0
+                break
+            if not ended:
+                break
+            if ended == main:
+                status = os.waitstatus_to_exitcode(how)
+    unit.run("ExecStopPost")
+    unit.note(failed=bool(status) and not stopping)
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def wait(is_so: t.Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def main(verb: str, name: str, directory: str) -> int:
+    if verb == "show" and not (UNITS / name).exists():
+        return 0
+    unit = Unit(name, pathlib.Path(directory))
+    facts = unit.facts()
+    watcher = facts.get("watcher", 0)
+    if verb == "show":
+        runs = bool(watcher)
+        print(
+            f"ActiveState={'active' if runs else 'failed' if facts.get('failed') else 'inactive'}"
+        )
+        print(f"SubState={'running' if runs else 'dead'}\nMainPID={facts.get('main', 0)}")
+    elif verb == "start":
+        unit.note()
+        if os.fork() == 0:
+            os.setsid()
+            with open(os.devnull, "r+b") as null:
+                for fd in (0, 1, 2):
+                    os.dup2(null.fileno(), fd)
+            watch(unit)
+            os._exit(0)
+        wait(lambda: unit.facts().get("ready", "failed" in unit.facts()))
+        return int("watcher" not in unit.facts())
+    elif verb == "stop" and watcher:
+        os.kill(watcher, signal.SIGTERM)
+        wait(lambda: not alive(watcher))
+    elif verb == "kill" and watcher:
+        os.kill(facts["main"], signal.SIGHUP)
+    elif verb == "reload":
+        return unit.run("ExecReload", MAINPID=str(facts.get("main", 0)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
