@@ -56,7 +56,7 @@ PLAY = """---
         service_name: postgres
         service_rootfs: {image: "docker://REGISTRY/postgres:1", tls_verify: false}
         service_argv: [start-postgres, postgres, -p, "{{ postgres_port }}"]
-        service_environment: {POSTGRES_PASSWORD: correct horse}
+        service_secret_environment: {POSTGRES_PASSWORD: correct horse}
         service_ready: {port: "{{ postgres_port }}"}
 """
 

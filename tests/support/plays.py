@@ -29,11 +29,15 @@ def play(playbook: pathlib.Path, *, check: bool = False, **variables: t.Any) -> 
 
 def apply(top: pathlib.Path, role: str, variables: Variables, *, check: bool = False) -> int:
     """Apply the role of this collection, with a playbook in ``top``; how much it changed."""
-    wanted = {
+    playbook = top / "play.yml"
+    playbook.write_text(json.dumps([play_of(role, variables)]))
+    return play(playbook, check=check)
+
+
+def play_of(role: str, variables: Variables) -> Variables:
+    """The play that does so."""
+    return {
         "hosts": "localhost",
         "gather_facts": False,
         "roles": [{"role": f"linux.namespaces.{role}", "vars": variables}],
     }
-    playbook = top / "play.yml"
-    playbook.write_text(json.dumps([wanted]))
-    return play(playbook, check=check)

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import typing as t
 
 import pytest
 from command import Nsctl
 from images import make_image, umoci
-from plays import apply
+from module_server import CHECKOUT
+from plays import apply, play_of
 from registry import Registry, free_port, registry
 from waiting import wait_until
 
@@ -22,7 +25,10 @@ SERVER = """
 use IO::Socket::INET;
 my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1:$ENV{PORT}", Listen => 5, ReuseAddr => 1) or die;
 while (my $client = $server->accept) {
-  print $client join(" ", $ENV{GREETING}, "$>:" . (0 + $)), -e "/version" ? "own" : "host", @ARGV);
+  my $key = "";
+  if (open(my $file, "<", "$ENV{CREDENTIALS_DIRECTORY}/key")) { $key = <$file>; }
+  my @said = ($ENV{GREETING}, "$>:" . (0 + $)), -e "/version" ? "own" : "host", @ARGV);
+  print $client join(" ", @said, grep { $_ } ($ENV{TOKEN}, $key));
   close $client;
 }
 """
@@ -90,6 +96,85 @@ def test_an_image_runs_in_a_namespace_of_its_own(image: str, tmp_path: pathlib.P
         assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
     assert wait_until(lambda: not home.exists())
     assert not os.path.exists("/etc/linux-namespaces/server.json")
+
+
+EVIL = "{{ lookup('ansible.builtin.pipe', 'touch /run/tests/ran') }}"
+# What an image says, and what is said of it.
+ODD = {
+    "user": ("{{ 7 * 7 }}", "{{ 7 * 7 }}' is neither the name nor the id of a user"),
+    "stopsignal": ("TERM\nExecStart=/x", "is not the name of a signal"),
+    "workingdir": ("/no/such {{ 7 * 7 }}", "/no/such {{ 7 * 7 }} does not exist"),
+}
+
+
+@pytest.fixture
+def hostile_image(tmp_path: pathlib.Path, registry: Registry) -> t.Callable[..., dict[str, t.Any]]:
+    """The variables for an image whose configuration has these words."""
+    made = make_image(tmp_path / "layout", tree_with_perl(tmp_path / "tree"), "tag")
+
+    def variables(*words: str) -> dict[str, t.Any]:
+        options = [f"--config.{word}" for word in words]
+        umoci("config", "--image", made.partition(":")[2], *options)
+        registry.push(made, "hostile:1")
+        image = f"docker://127.0.0.1:{registry.port}/hostile:1"
+        return {
+            "service_name": "server",
+            "service_home": str(tmp_path / "home"),
+            "service_rootfs": {"image": image, "tls_verify": False},
+        }
+
+    return variables
+
+
+def run_role(top: pathlib.Path, variables: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
+    """Apply the role, with all that Ansible says of it."""
+    (top / "play.yml").write_text(json.dumps([play_of("service", variables)]))
+    argv = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-vvv", "--diff"]
+    return subprocess.run(
+        [*argv, str(top / "play.yml")], check=False, capture_output=True, text=True, cwd=CHECKOUT
+    )
+
+
+def test_what_an_image_says_is_data(
+    hostile_image: t.Callable[..., dict[str, t.Any]], tmp_path: pathlib.Path
+) -> None:
+    port = free_port()
+    variables = hostile_image(
+        *("env=PATH=/usr/bin", f"env=GREETING={EVIL} $HOME %n", f"env={EVIL}=x", "user=33:34"),
+        *("entrypoint=perl", "cmd=/server", f"cmd={EVIL}", "cmd={{ omit }}", "cmd={'a': 1}"),
+    )
+    variables["service_environment"] = {"PORT": str(port)}
+    variables["service_secret_environment"] = {"TOKEN": "correct-horse"}
+    variables["service_credentials"] = {"key": "of-iron"}
+    variables["service_ready"] = {"port": port}
+    try:
+        for _ in range(2):
+            done = run_role(tmp_path, variables)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "secret_environment" in done.stdout
+            for secret in ("correct-horse", "of-iron"):
+                assert secret not in done.stdout.replace(str(tmp_path / "play.yml"), "")
+        said = f"{EVIL} $HOME %n 33:34 own {EVIL} {{{{ omit }}}} {{'a': 1}} correct-horse of-iron"
+        assert answer(port) == said
+    finally:
+        assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
+    assert not os.path.exists("/run/tests/ran")
+
+
+@pytest.mark.parametrize("field", ODD)
+def test_what_makes_no_sense_in_an_image_is_refused(
+    hostile_image: t.Callable[..., dict[str, t.Any]], tmp_path: pathlib.Path, field: str
+) -> None:
+    said, answered = ODD[field]
+    variables = hostile_image("env=PATH=/usr/bin", "entrypoint=perl", f"{field}={said}")
+    try:
+        done = run_role(tmp_path, variables)
+        assert done.returncode == 2
+        failed = " ".join(done.stdout.partition(": Start the service]")[2].split())
+        assert answered in failed.replace("''", "'")
+        assert "defect of linux.namespaces" not in failed
+    finally:
+        assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
 
 
 def test_a_directory_is_copied_into_memory(tmp_path: pathlib.Path, nsctl: Nsctl) -> None:

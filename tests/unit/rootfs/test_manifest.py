@@ -221,6 +221,7 @@ def test_what_is_not_known_is_left_out() -> None:
         {"Cmd": ["lone surrogate \udcff"]},
         {"Env": {"A": "b"}},
         {"Env": ["=nameless"]},
+        {"Env": ["A"]},
         {"Env": [""]},
         {"Env": ["A=\0"]},
         {"Env": ["\ud800=x"]},

@@ -136,6 +136,9 @@ def config_of(text: bytes, *, image: str) -> Config:
         entrypoint, cmd = said.texts("Entrypoint", []), said.texts("Cmd", [])
         user, _colon, group = said.take("User", str, "").partition(":")
         variables = [word.partition("=") for word in said.texts("Env", [])]
+        for name, equals, _value in variables:
+            if not equals:
+                raise ValueError(f"Env holds {name!r}, which is no NAME=VALUE")
         return image_config.checked(
             {
                 "argv": [*entrypoint, *cmd],
