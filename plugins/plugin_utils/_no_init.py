@@ -27,7 +27,7 @@ MODULES = _words(
     " simpleinit_msb svc systemd systemd_service sysvinit timezone"
 )
 _COMMANDS = _words(
-    "busctl firewall-cmd halt homectl hostnamectl init initctl invoke-rc.d localectl loginctl"
+    "busctl firewall-cmd halt homectl hostnamectl init initctl invoke-rc.d kexec localectl loginctl"
     " machinectl nmcli poweroff rc-service reboot service shutdown sv svc systemctl systemd-run"
     " telinit timedatectl"
 )
@@ -37,22 +37,15 @@ _SCRIPTS = ("/etc/init.d/", "/etc/rc.d/")
 _RUN = _words("command expect raw shell")
 _OF_COMMAND = ("_raw_params", "cmd", "command", "argv")
 
-_SHELLS = _words("ash bash busybox csh dash ksh sh su tcsh zsh")
+_SHELLS = _words("ash bash busybox csh dash ksh runuser sh su tcsh zsh")
 # They run the command that their words end with; so do words of the shell.
-_BEFORE = _words("doas env exec ionice nice nohup setsid stdbuf sudo time timeout")
+_BEFORE = _words("doas env exec ionice nice nohup setsid stdbuf sudo time timeout xargs")
 _OF_SHELL = _words("! do elif else if then until while {")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PUNCTUATION = frozenset("();<>|&")
-_NAMED = re.compile("|".join(map(re.escape, sorted((*_COMMANDS, *_SCRIPTS)))))
 
 # How each supported Ansible names the module in what it sends to Python, and in a file.
-_PAYLOAD = re.compile(rb"module_fqn=['\"]([\w.]+)['\"]")
-_FILE = re.compile(r"(?:^|/)AnsiballZ_(\w+)(?:\.\w+)?$")
-
-# In the result of `setup`, where Ansible has taken it from /run/systemd and /proc/1/comm.
-_MANAGER = re.compile(rb'"ansible_service_mgr": "[^"\\]*"')
-# What Ansible says where it finds none.
-_NO_MANAGER = b'"ansible_service_mgr": "service"'
+_PAYLOAD = b"module_fqn='"
+_FILE = "AnsiballZ_"
 
 # For the systemctl(1) that packages and scripts run: it changes files, and asks no daemon.
 OFFLINE = "export SYSTEMD_OFFLINE=1; "
@@ -60,35 +53,40 @@ OFFLINE = "export SYSTEMD_OFFLINE=1; "
 
 def of_task(action: str, arguments: t.Mapping[str, t.Any]) -> str | None:
     """What a task asks an init for, by its name; None if for nothing."""
-    name = action.rpartition(".")[2]
-    if name in MODULES:
-        return name
-    if name in _RUN:
+    found = _module(action)
+    if found is None and action.rpartition(".")[2] in _RUN:
         for key in _OF_COMMAND:
             given = arguments.get(key)
             text = shlex.join(map(str, given)) if isinstance(given, list) else given
             found = of_command(text) if isinstance(text, str) else None
             if found:
-                return found
-    return None
+                break
+    return found
 
 
 def of_payload(data: bytes) -> str | None:
     """The same of a module that is sent to Python."""
-    found = _PAYLOAD.search(data)
-    name = found[1].decode().rpartition(".")[2] if found else ""
-    return name if name in MODULES else None
+    begin = data.find(_PAYLOAD) + len(_PAYLOAD)
+    found = begin >= len(_PAYLOAD)
+    return (
+        _module(data[begin : data.find(b"'", begin)].decode("ascii", "replace")) if found else None
+    )
 
 
 def of_file(path: str) -> str | None:
     """The same of a module that is copied to ``path``."""
-    found = _FILE.search(path)
-    return found[1] if found and found[1] in MODULES else None
+    name = path.rpartition("/")[2]
+    return _module(name[len(_FILE) :].partition(".")[0]) if name.startswith(_FILE) else None
+
+
+def _module(name: str) -> str | None:
+    last = name.rpartition(".")[2]
+    return last if last in MODULES else None
 
 
 def of_command(text: str) -> str | None:
     """The same of a command of the shell. What a script or a variable hides is not seen."""
-    if not _NAMED.search(text):
+    if not any(name in text for name in (*_COMMANDS, *_SCRIPTS)):
         return None
     try:
         lexer = shlex.shlex(re.sub(r"[\n`]", ";", text), posix=True, punctuation_chars=True)
@@ -105,7 +103,11 @@ def of_command(text: str) -> str | None:
 
 def without_manager(result: bytes) -> bytes:
     """The result of a module that does not say that the host's init manages services inside."""
-    return _MANAGER.sub(_NO_MANAGER, result) if b"ansible_service_mgr" in result else result
+    if b"ansible_service_mgr" not in result:
+        return result
+    # Ansible has taken it from /run/systemd and /proc/1/comm. It says this where it finds none.
+    none = b'"ansible_service_mgr": "service"'
+    return re.sub(rb'"ansible_service_mgr": "[^"\\]*"', none, result)
 
 
 def _commands(words: t.Iterable[str]) -> t.Iterator[list[str]]:
@@ -135,7 +137,7 @@ def _of_words(words: list[str]) -> str | None:
         if name in _SHELLS:
             inner = (each for each in words[index + 1 :] if each[:1] != "-")
             return next(filter(None, map(of_command, inner)), None)
-        if name in _BEFORE or word in _OF_SHELL or _ASSIGNMENT.match(word):
+        if name in _BEFORE or word in _OF_SHELL or _is_assignment(word):
             continue
         # An option of what stands before, its value, or a duration.
         is_option = word.startswith("-")
@@ -143,3 +145,8 @@ def _of_words(words: list[str]) -> str | None:
             return None
         may_be_value = is_option
     return None
+
+
+def _is_assignment(word: str) -> bool:
+    name, equals, _value = word.partition("=")
+    return bool(equals) and name.isidentifier()

@@ -181,6 +181,14 @@ def test_what_asks_an_init_is_refused(play: Play, pipelining: bool, check: bool)
     assert play.called() == []
 
 
+def test_over_ssh_before_anything_is_reached(play: Play) -> None:
+    tasks = [{"reboot": {}}, {"service": {"name": "cron"}}, {"command": "systemctl stop cron"}]
+    away = {"ansible_connection": "linux.namespaces.ssh", "ansible_host": "192.0.2.1"}
+    for result in play(tasks, **away):
+        assert "which has no init of its own" in result["msg"], result
+        assert not result.get("unreachable")
+
+
 def test_where_an_init_is_said_to_be(play: Play) -> None:
     """They do what they do on any host, in the environment of any host."""
     results = play(

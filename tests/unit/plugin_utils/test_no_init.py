@@ -31,6 +31,7 @@ from ansible_collections.linux.namespaces.plugins.plugin_utils import _no_init
         ("/bin/sh -c 'sudo -H -S -n  -u root /bin/sh -c '\"'\"'echo OK ; /sbin/reboot'\"'\"''", "reboot"),
         ("su - root -c 'poweroff -f'", "poweroff"),
         ("busybox reboot", "reboot"),
+        ("echo cron | xargs -n 1 systemctl stop", "systemctl"),
         ("/etc/init.d/cron stop", "cron"),
         ("systemd-run --wait id", "systemd-run"),
         ("init 6", "init"),
@@ -77,7 +78,7 @@ def test_tasks(action: str, arguments: dict[str, t.Any], asks: str | None) -> No
 
 def test_modules_on_their_way() -> None:
     assert _no_init.of_payload(b"x(\n module_fqn='ansible.modules.systemd',") == "systemd"
-    assert _no_init.of_payload(b'module_fqn="a.b.plugins.modules.service"')
+    assert _no_init.of_payload(b"f(module_fqn=module_fqn) module_fqn='a.b.plugins.modules.service'")
     assert _no_init.of_payload(b"module_fqn='ansible.modules.setup'") is None
     assert _no_init.of_payload(b"reboot systemd module_fqn=") is None
     assert _no_init.of_file("/root/.ansible/tmp/x/AnsiballZ_systemd.py") == "systemd"
