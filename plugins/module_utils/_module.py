@@ -31,6 +31,11 @@ TARGET_EXCLUSIVE = [("namespace", "pid", "namespace_path")]
 # A mount as ns_mount and ns_mount_info return it.
 shown_mount = table.as_data
 
+# Options whose text goes to a program as it is.
+_OF_BYTES = ("stdin",)
+# The longest time that can be asked for, in seconds: 31 years.
+_LONGEST = 1e9
+
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
 
@@ -113,8 +118,14 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
 
 @contextlib.contextmanager
 def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
-    """Turn every failure below into the one form that a user sees; never a traceback."""
+    """Turn every failure below into the one form that a user sees; never a traceback.
+
+    What no option can mean is refused first: see _check_values().
+    """
     try:
+        for option, value in module.params.items():
+            if option not in _OF_BYTES:
+                _check_values(option, value)
         yield
     except Refused as error:
         module.fail_json(
@@ -132,6 +143,23 @@ def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
             msg=f"This is a defect of linux.namespaces: {type(error).__name__}: {error}",
             exception=traceback.format_exc(),
         )
+
+
+def _check_values(option: str, value: t.Any) -> None:
+    """Raise Refused for a value that neither the kernel nor a clock can be given.
+
+    In a text a null character would end it, where the kernel reads it.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise Refused(f"{option} must not hold a null character: {value[:80]!r}")
+    if isinstance(value, float) and not abs(value) <= _LONGEST:
+        raise Refused(f"{option} is no number of seconds: {value}")
+    if isinstance(value, int) and not abs(value) < 1 << 63:
+        raise Refused(f"{option} is a number of more than 63 bits")
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    for each in value if isinstance(value, (list, tuple)) else ():
+        _check_values(option, each)
 
 
 def failure_of_step(error: StepFailed) -> dict[str, t.Any]:

@@ -53,7 +53,7 @@ def _bytes_of(size: str | None) -> int:
         return 0
     try:
         number = int(human_to_bytes(size))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Refused(f"size_limit: {error}", "Write a number of bytes, or as in 2G.") from error
     if number <= 0:
         raise Refused(f"size_limit must be more than nothing, not {size}")

@@ -70,6 +70,10 @@ def _secrets_of(params: t.Mapping[str, t.Any], option: str) -> dict[str, str]:
     return found
 
 
+def is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 18  # of 63 bits
+
+
 def _limit_of(name: str, text: object) -> tuple[int, int]:
     soft, colon, hard = str(text).partition(":")
     numbers = [

@@ -30,13 +30,14 @@ WRITTEN_BY_0_1_0 = pathlib.Path(__file__).with_name("written_by_0_1_0")
 TEXTS = st.text(max_size=8)
 WORDS = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=3).map(tuple)
 SECONDS = st.floats(min_value=0, max_value=1e6)
+LIMITS = st.integers(-1, (1 << 63) - 1)
 PROGRAMS = st.builds(
     Program,
     WORDS,
     environment=st.dictionaries(TEXTS, TEXTS, max_size=3),
     user=st.one_of(st.none(), TEXTS),
     capabilities=st.one_of(st.none(), st.lists(TEXTS, max_size=2)),
-    limits=st.dictionaries(TEXTS, st.tuples(st.integers(-1), st.integers(-1)), max_size=2),
+    limits=st.dictionaries(TEXTS, st.tuples(LIMITS, LIMITS), max_size=2),
 )
 RELOADS = st.one_of(st.none(), st.builds(Reload, signal=TEXTS), st.builds(Reload, argv=WORDS))
 READIES = st.builds(

@@ -136,3 +136,12 @@ def test_below() -> None:
         "/other",
     ]
     assert mount_table.below(table, "/nowhere") == []
+
+
+def test_a_table_that_goes_round() -> None:
+    """It was read while ids were given again: what stands on what has an end all the same."""
+    lines = ["7 8 0:1 / /a rw - tmpfs x rw", "8 7 0:1 / /a rw - tmpfs x rw"]
+    table = mount_table.Table(mount_table.parse("\n".join(lines)))
+    for mount in table.mounts:
+        assert len(table.stacked_under(mount)) == 1
+        assert len(table.descendants(mount)) == 1

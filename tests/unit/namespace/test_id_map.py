@@ -177,7 +177,10 @@ def test_subordinate_ranges_belong_to_a_user_by_name_or_by_uid() -> None:
     assert id_map.subordinates(text, uid=4, name="") == []
 
 
-@pytest.mark.parametrize("line", ["alice:1", "alice:x:1", "alice:1:0", "alice:-1:5", "alice:1:1:1"])
+@pytest.mark.parametrize(
+    "line",
+    ["alice:1", "alice:x:1", "alice:1:0", "alice:-1:5", "alice:1:1:1", "alice:1:" + "9" * 5_000],
+)
 def test_a_damaged_line_gives_no_range(line: str) -> None:
     assert id_map.subordinates(line, uid=1000, name="alice") == []
 

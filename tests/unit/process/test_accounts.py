@@ -75,6 +75,7 @@ NO_USER = [
     "4294967295",
     "4294967296",
     "99999999999999999999",
+    "9" * 5_000,  # of which Python makes no number
     ":",
     ":1",
     "1:",
@@ -132,6 +133,15 @@ def test_the_first_of_several_users_with_one_uid_is_taken() -> None:
     account = FILES.user_by_id(0)
     assert account is not None
     assert account.name == "root"
+
+
+def test_an_id_of_thousands_of_digits_is_none() -> None:
+    files = accounts.Files(
+        f"long:x:{'9' * 5_000}:0::/:\n{PASSWD}", f"long:x:{'9' * 5_000}:\n{GROUP}"
+    )
+    assert files.user("long") is None
+    assert files.group("long") is None
+    assert files.user("web") is not None
 
 
 def test_the_host_knows_its_root() -> None:

@@ -62,6 +62,10 @@ DAMAGED: dict[str, t.Callable[[pathlib.Path], t.Any]] = {
     "null characters": lambda path: path.write_bytes(bytes(4096)),
     "nested": lambda path: path.write_bytes(b"[" * 1_000_000),
     "list": lambda path: path.write_bytes(b"[]"),
+    "key that stands twice": lambda path: path.write_bytes(b'{"a": {"b": 1, "b": 2}}'),
+    "no number": lambda path: path.write_bytes(b'{"a": NaN}'),
+    "endless number": lambda path: path.write_bytes(b'{"a": 1e999}'),
+    "long number": lambda path: path.write_bytes(b'{"a": ' + b"9" * 1_000_000 + b"}"),
     "text": lambda path: path.write_bytes(b'"web"'),
 }
 

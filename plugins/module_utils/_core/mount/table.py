@@ -132,7 +132,10 @@ def _parse_line(line: str) -> Mount:
 
 
 class Table:
-    """A mount table, indexed."""
+    """A mount table, indexed.
+
+    A table that changes while it is read may go round in a circle: ids are given again.
+    """
 
     def __init__(self, mounts: t.Sequence[Mount]) -> None:
         self.mounts = mounts
@@ -144,9 +147,13 @@ class Table:
 
     def stacked_under(self, mount: Mount) -> list[Mount]:
         """The mounts at the same path beneath ``mount``, from the top down."""
-        found = []
+        found: list[Mount] = []
         lower = self.by_id.get(mount.parent)
+        seen = {mount.id}
         while lower is not None and lower.path == mount.path and lower.path != "/":
+            if lower.id in seen:
+                break
+            seen.add(lower.id)
             found.append(lower)
             lower = self.by_id.get(lower.parent)
         return found
@@ -157,8 +164,12 @@ class Table:
         The table lists them by age: a mount can be older than the one that it was moved onto.
         """
         found = [mount]
+        seen = {mount.id}
         for lower in found:
-            found += self._on.get(lower.id, [])
+            for upper in self._on.get(lower.id, []):
+                if upper.id not in seen:
+                    seen.add(upper.id)
+                    found.append(upper)
         return found[1:]
 
 

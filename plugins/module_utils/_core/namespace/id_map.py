@@ -159,8 +159,9 @@ def subordinates(text: str, *, uid: int, name: str) -> list[Subordinate]:
         fields = line.strip().split(":")
         if len(fields) != 3 or fields[0] not in {str(uid), name} - {""}:
             continue
-        if fields[1].isdecimal() and fields[2].isdecimal() and int(fields[2]) > 0:
-            found.append(Subordinate(int(fields[1]), int(fields[2])))
+        numbers = [int(field) for field in fields[1:] if field.isdecimal() and len(field) <= 10]
+        if len(numbers) == 2 and numbers[1] > 0:
+            found.append(Subordinate(*numbers))
     return found
 
 
@@ -198,7 +199,7 @@ def _range(value: t.Any, which: str) -> Range:
 
 
 def _number(value: t.Any, what: str) -> int:
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 10:  # of 32 bits
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

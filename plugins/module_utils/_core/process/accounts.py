@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # (uid_t)-1 means "leave it as it is" to setresuid(2), and so can be nobody's id.
 _LARGEST = (1 << 32) - 2
+# What is longer is no id; int() refuses or takes long for a number of thousands of digits.
+_MOST_DIGITS = len(str(_LARGEST))
 _LARGEST_FILE = 16 << 20
 
 
@@ -243,7 +245,7 @@ def _is_name(word: str) -> bool:
 
 
 def _is_id(word: str) -> bool:
-    return _is_number(word) and int(word) <= _LARGEST
+    return _is_number(word) and len(word) <= _MOST_DIGITS and int(word) <= _LARGEST
 
 
 def _gid(group: str, database: Database) -> int:

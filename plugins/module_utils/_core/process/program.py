@@ -180,9 +180,14 @@ def _is_environment(data: object) -> bool:
     return isinstance(data, dict) and all(_is_text(each) for each in data.values())
 
 
+def _is_limit(data: object) -> bool:
+    # setrlimit(2) is given a long; -1 is no limit.
+    return isinstance(data, int) and _is_number(data) and -1 <= data < 1 << 63
+
+
 def _are_limits(data: object) -> bool:
     return isinstance(data, dict) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(_is_number(each) for each in pair)
+        isinstance(pair, list) and len(pair) == 2 and all(_is_limit(each) for each in pair)
         for pair in data.values()
     )
 

@@ -93,7 +93,7 @@ def check_directory(path: str, *, image: str) -> None:
 
 
 def _check_below(top: int, image: str) -> None:
-    try:
+    with _explained(image):
         for name in _names(top):
             if not stat.S_ISREG(_status(top, name).st_mode):
                 raise _refused(image, f"{name} in it is no file")
@@ -104,6 +104,13 @@ def _check_below(top: int, image: str) -> None:
             found = manifest.referred(_read(top, waiting.pop(), image)) - seen
             seen |= found
             waiting += [name for name in map(_blob, found) if _is_there(top, name)]
+
+
+@contextlib.contextmanager
+def _explained(image: str) -> t.Iterator[None]:
+    """Turn the failure of a call on what is in a layout into a refusal of the image."""
+    try:
+        yield
     except OSError as error:
         at = f"{error.arguments['path']} in it: " if isinstance(error, KernelError) else ""
         why = "a link leads out of it" if error.errno == errno.EXDEV else error.strerror
@@ -172,13 +179,14 @@ def blob_path(layout: str, digest: str) -> str:
 
 
 def documents(layout: str, *, image: str) -> tuple[Manifest, bytes]:
-    """The manifest and the configuration of the one image in a layout. Raises Refused, OSError."""
+    """The manifest and the configuration of the one image in a layout. Raises Refused."""
     top = os.open(layout, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        index = _read(top, _INDEX, image)
-        digest = manifest.only_manifest(index, image=image)
-        found = manifest.manifest_of(_read(top, _blob(digest), image), image=image)
-        return found, _read(top, _blob(found.config), image)
+        with _explained(image):
+            index = _read(top, _INDEX, image)
+            digest = manifest.only_manifest(index, image=image)
+            found = manifest.manifest_of(_read(top, _blob(digest), image), image=image)
+            return found, _read(top, _blob(found.config), image)
     finally:
         os.close(top)
 
