@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older molecule test-connection test-cores test-images test-fleet bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz molecule test-connection test-cores test-images test-fleet bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -86,11 +86,21 @@ integration: setup
 	@tests/setup-os-packages programs rootfs
 	$(PYTEST_BY_TWO) tests/integration
 	$(PYTEST_BY_TWO) --older-kernel tests/integration/mount/test_named.py tests/integration/whole/test_plain_user.py
+	$(PYTEST_BY_TWO) tests/fuzz
 
 .PHONY: integration-older
 integration-older: setup
 	@tests/setup-os-packages programs rootfs
 	$(PYTEST_BY_TWO) --older-kernel tests/integration
+
+# How many times as many cases as the part of `make test`; FUZZ_SEED=... tries those of another run again.
+FUZZ_TIMES ?= 30
+.PHONY: fuzz
+fuzz: setup ## odd input wherever it may come from, FUZZ_TIMES=30 times as much as in test: some minutes
+	@tests/setup-os-packages programs rootfs
+	@export FUZZ_TIMES=$(FUZZ_TIMES) FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; \
+	echo "FUZZ_SEED=$$FUZZ_SEED FUZZ_TIMES=$$FUZZ_TIMES"; \
+	$(PYTEST_BY_TWO) tests/fuzz
 
 .PHONY: molecule
 molecule: setup
