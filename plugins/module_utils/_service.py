@@ -70,14 +70,14 @@ def _secrets_of(params: t.Mapping[str, t.Any], option: str) -> dict[str, str]:
     return found
 
 
-def is_number(word: str) -> bool:
+def _is_number(word: str) -> bool:
     return word.isascii() and word.isdigit() and len(word) <= 18  # of 63 bits
 
 
 def _limit_of(name: str, text: object) -> tuple[int, int]:
     soft, colon, hard = str(text).partition(":")
     numbers = [
-        resource.RLIM_INFINITY if word == "unlimited" else int(word) if word.isdecimal() else -2
+        resource.RLIM_INFINITY if word == "unlimited" else int(word) if _is_number(word) else -2
         for word in (soft, hard if colon else soft)
     ]
     if -2 in numbers or any(number >= 1 << 63 for number in numbers):

@@ -119,7 +119,7 @@ def _target(given: Given) -> tuple[Target, list[str]]:
         if not name:
             raise WrongUsage("name a namespace")
         return Target(namespace=name), argv
-    if pid is not None and not (pid.isascii() and pid.isdigit()):
+    if pid is not None and not _is_number(pid):
         raise WrongUsage(f"--pid takes the number of a process, not {pid!r}")
     return Target(None, None if pid is None else int(pid), path), given.operands
 
@@ -243,7 +243,11 @@ def sockets_passed() -> int:
     if os.environ.get(_LISTEN_PID) != str(os.getpid()):
         return 0
     number = os.environ.get(_LISTEN_FDS, "")
-    return int(number) if number.isdigit() else 0
+    return int(number) if _is_number(number) else 0
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 9  # of 31 bits, as a pid has
 
 
 def _default_shell() -> str:
