@@ -67,14 +67,19 @@ def test_texts(passwd: bytes, group: bytes, user: str, other: str) -> None:
 def resolved_in(root: str) -> None:
     """Look a user up in the root, as what starts a program there does."""
 
+    host_proc = os.open("/proc", os.O_PATH)
+
     def look() -> None:
         os.chroot(root)
         os.chdir("/")
         for user in ("root", "web", "0", "web:adm"):
             with bounded(Refused):
-                check(accounts.resolve(user, None, None, accounts.files_of_this_root()))
+                check(accounts.resolve(user, None, None, accounts.files_of_this_root(host_proc)))
 
-    enter.run_inside(look)
+    try:
+        enter.run_inside(look)
+    finally:
+        os.close(host_proc)
 
 
 @pytest.fixture

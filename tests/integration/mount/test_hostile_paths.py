@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import pathlib
-import subprocess
 import typing as t
 
 import pytest
+from command import Nsctl
 from hostile_places import Hostile, Place, Racer
 from mounted import words_on
 from results import Converge, Result, RunModule
@@ -390,7 +390,7 @@ def test_before_a_pivot_after_it_and_at_boot(
     kernel: Kernel,
     converge: Converge,
     run_module: RunModule,
-    nsctl: t.Callable[..., subprocess.CompletedProcess[str]],
+    nsctl: Nsctl,
     new_name: t.Callable[[], str],
     tmp_path: pathlib.Path,
 ) -> None:
@@ -426,9 +426,9 @@ def test_before_a_pivot_after_it_and_at_boot(
     assert not any(each["changed"] for each in play(run_module))
     again = run_module("ns_mount", {**tasks[2][1], "namespace": name, "path": "/mnt"})
     assert again["actions"] == [], again
-    assert nsctl("show", name).returncode == 0
-    assert nsctl("down", name).returncode == 0
-    up = nsctl("up", name)
-    assert up.returncode == 0, up
-    assert "differs" not in nsctl("show", name).stdout
+    env = {**os.environ, **kernel}
+    nsctl("show", name, env=env)
+    nsctl("down", name, env=env)
+    nsctl("up", name, env=env)
+    assert "differs" not in nsctl("show", name, env=env).stdout
     assert not any(each["changed"] for each in play(run_module))
