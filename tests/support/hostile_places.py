@@ -27,6 +27,14 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 
 NAME = "test-hostile"
+# The options of an overlay of a root {0} with a directory {1} in it.
+LAYERS = {
+    "lower": "lowerdir={0}/{1}:{0}/real",
+    "lowest": "lowerdir={0}/real:{0}/{1}",
+    "one by one": "lowerdir+={0}/real,lowerdir+={0}/{1}",
+    "upper": "lowerdir={0}/real,upperdir={0}/{1},workdir={0}/work",
+    "work": "lowerdir={0}/real,upperdir={0}/upper,workdir={0}/{1}",
+}
 
 
 class Place(t.NamedTuple):
@@ -135,3 +143,17 @@ print(swaps)
     def __exit__(self, *_exception: object) -> None:
         output, _errors = self._process.communicate(b"")
         self.swaps = int(output)
+
+
+@pytest.fixture
+def filled(place: Place) -> Place:
+    """The root, with directories for an overlay in it."""
+    for name in ("upper", "work"):
+        (place.root / name).mkdir()
+    (place.root / "real/file").write_text("inside")
+    return place
+
+
+def seen_in(target: Unshared, path: str) -> list[str]:
+    """The names that processes of the target find there."""
+    return sorted(os.listdir(f"/proc/{target.pid}/root{path}"))

@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from hostile_places import hostile, jailed, place, unpivoted
+from hostile_places import filled, hostile, jailed, place, unpivoted
 
-__all__ = ["hostile", "jailed", "place", "unpivoted"]
+__all__ = ["filled", "hostile", "jailed", "place", "unpivoted"]
