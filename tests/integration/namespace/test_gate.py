@@ -132,7 +132,7 @@ def test_up_completes_and_opens_it(closed: Web, nsctl: Nsctl) -> None:
     nsctl("up", closed.name)
     assert nsctl("exec", closed.name, "--", "/bin/ls", "/data").stdout == ""
     assert nsctl.data("list", closed.name)[0]["state"] == "up"
-    assert not os.path.exists(host_paths.CLOSED)
+    assert not os.listdir(host_paths.CLOSED)
     assert set(closed.make()) == {False}
 
 
@@ -144,7 +144,7 @@ def test_its_play_mends_and_opens_it(closed: Web, nsctl: Nsctl, tmp_path: pathli
         nsctl("exec", closed.name, "/bin/true", code=NOT_STARTED)
         closed.take(task)
     assert nsctl("exec", closed.name, "--", "/bin/ls", "/data").stdout == "here\n"
-    assert not os.path.exists(host_paths.CLOSED)
+    assert not os.listdir(host_paths.CLOSED)
 
 
 def test_forgetting_the_step_opens_it(

@@ -188,7 +188,7 @@ def test_the_directory_of_all_is_made_and_removed_at_once(
         kept = [each for each in names if pins.pinned(each)]
         assert BASE.exists() == bool(kept)
         if kept:
-            assert sorted(os.listdir(BASE)) == sorted([".locks", *kept])
+            assert sorted(os.listdir(BASE)) == sorted([".closed", ".locks", *kept])
             assert sorted(os.listdir(BASE / ".locks")) == sorted(kept)
             assert len([line for line in host_state()["mounts"] if f" {BASE} " in line]) == 1
     succeeded(run_at_once([("ns_namespace", {"name": each, "state": "absent"}) for each in names]))

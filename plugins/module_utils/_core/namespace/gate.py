@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 
 from ..errors import Refused
-from ..host_paths import CLOSED, closed_directory, directory, kept_in
+from ..host_paths import closed_directory, directory, kept_in
 from ..storage import atomic
 
 # In its directory: what is missing of it (definition/file.py), and why the last attempt to bring it up failed.
@@ -42,7 +42,6 @@ def close(name: str) -> None:
     """
     if is_closed(name):
         return
-    atomic.make_directory(CLOSED, mode=0o700)
     try:
         os.rename(directory(name), closed_directory(name))
     except FileNotFoundError:
@@ -55,12 +54,6 @@ def open_up(name: str) -> None:
         return
     forget_reason(name)
     os.rename(closed_directory(name), directory(name))
-    forget()
-
-
-def forget() -> None:
-    """Remove the place for closed ones with the last of them. Raises OSError."""
-    atomic.remove_directory(CLOSED)
 
 
 def keep_reason(name: str, text: str) -> None:

@@ -15,11 +15,14 @@ import time
 import typing as t
 
 from ..errors import Refused
-from ..host_paths import BASE, BASE_LOCK, checked_name, is_kept
+from ..host_paths import BASE, BASE_LOCK, CLOSED, checked_name, is_kept
 from ..storage import atomic, lock
 from ..syscalls import files, mounts
 from . import pins
 
+_LOCKS = f"{BASE}/.locks"
+# What lies in BASE whichever names there are.
+_FOR_ALL = (_LOCKS, CLOSED)
 _held: set[str] = set()
 
 
@@ -46,7 +49,7 @@ def held(name: str, *, timeout: float) -> t.Iterator[None]:
 
 
 def _take(name: str, deadline: float) -> int:
-    path = f"{BASE}/.locks/{name}"
+    path = f"{_LOCKS}/{name}"
     while True:
         with _guard(deadline):
             _make_base()
@@ -66,7 +69,7 @@ def _take(name: str, deadline: float) -> int:
 def _drop(name: str, fd: int) -> None:
     if not is_kept(name):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{BASE}/.locks/{name}")
+            os.unlink(f"{_LOCKS}/{name}")
     os.close(fd)
     if not is_kept(name):
         _remove_base()
@@ -89,8 +92,7 @@ def _is_base_mounted() -> bool:
 
 
 def _make_base() -> None:
-    locks = f"{BASE}/.locks"
-    if _is_base_mounted() and os.path.isdir(locks):
+    if _is_base_mounted() and all(os.path.isdir(each) for each in _FOR_ALL):
         return
     atomic.make_directory(BASE, mode=0o755)
     if not _is_base_mounted():
@@ -98,14 +100,15 @@ def _make_base() -> None:
         mounts.mount("linux-namespaces", BASE, fstype="tmpfs", flags=flags, data="mode=755")
     # Also after a run that was killed between the two: pins need it private.
     mounts.mount("none", BASE, flags=mounts.MS_PRIVATE)
-    atomic.make_directory(locks, mode=0o700)
+    for each in _FOR_ALL:
+        atomic.make_directory(each, mode=0o700)
 
 
 def _remove_base() -> None:
     """Remove BASE when nothing is kept in it and nobody wants a lock in it."""
     # Who cannot have the guard now leaves BASE to the one who has it, or to a later run.
     with contextlib.suppress(Refused, FileNotFoundError), _guard(time.monotonic() + 1):
-        while os.listdir(BASE) == [".locks"] and not os.listdir(f"{BASE}/.locks"):
+        while not any(map(os.listdir, _FOR_ALL)) and len(os.listdir(BASE)) == len(_FOR_ALL):
             # Somebody may look at it, or work in it: that is no reason for it to stay.
             mounts.umount(BASE, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
             os.rmdir(BASE)

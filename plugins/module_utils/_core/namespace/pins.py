@@ -135,7 +135,6 @@ def discard(name: str) -> None:
     for kind in kinds.KINDS:
         unpin(name, kind)
     _remove_tree(kept_in(name))
-    gate.forget()
 
 
 def has_logs(name: str) -> bool:
