@@ -38,7 +38,8 @@ _NOT_STARTED = (125, 126, 127)  # of nsctl: not entered, no such program, not ex
 _COMPLAINT = re.compile(r"^(?:nsctl exec|linux\.namespaces): (.+?)\r?$", re.MULTILINE)
 # What the way in may have said, and a command inside as well.
 _SUSPICION = re.compile(
-    rf"^(?:sudo|doas|nsenter): |{re.escape(COMMAND)}: |sudoers|not allowed to execute", re.MULTILINE
+    rf"^(?:sudo|doas|nsenter|unshare|mount): |{re.escape(COMMAND)}: |sudoers|not allowed to execute",
+    re.MULTILINE,
 )
 _NO_PYTHON = re.compile(r"python[0-9.]*: (?:command )?not found|python[0-9.]*: No such file")
 
@@ -115,17 +116,32 @@ class Way(t.NamedTuple):
         return [f"--path={self.path}", *words]
 
     def _through_nsenter(self) -> str:
-        """A script that does what `nsctl exec` does, with its checks (namespace/target.py)."""
+        """A script that does what `nsctl exec` does, with its checks (namespace/target.py).
+
+        A /bin/sh inside that is a link to /proc/self/exe has nsenter run inside, where its file can
+        be opened by way of /proc/PID/exe (CVE-2019-5736). So where a root is joined nsenter is run
+        from a read-only mount of it, in a mount namespace that nobody else is in.
+        """
+        tools = ("nsenter", "unshare", "mount")
+        missing = _fail("here is neither nsctl nor nsenter, with unshare and mount")
+        # The environment is made on the host: env(1) of the root inside may be anything.
+        # Not --wd, which opens the host's directory before it enters.
+        enter = f'{shlex.join(["exec", "env", "-i", *_ENVIRONMENT])} "$0" "$@"'
+        read_only = (
+            'f=$(readlink -f "$0") && mount -o bind "$f" "$f" &&'
+            ' mount -o remount,bind,ro "$f" "$f" ||'
+            f" {_fail('nsenter cannot be mounted read-only')};"
+        )
         return " ".join(
             [
                 f'[ "$(id -u)" = 0 ] || {_fail("this takes root")};',
-                f"command -v nsenter >/dev/null || {_fail('here is neither nsctl nor nsenter')};",
-                "c=$1; shift;",
+                *(f"command -v {tool} >/dev/null || {missing};" for tool in tools),
+                "c=$1; shift; m=;",
                 *self._handles(),
-                # The environment is made on the host: env(1) of the root inside may be anything.
-                # Not --wd, which opens the host's directory before it enters.
-                shlex.join(["exec", "env", "-i", *_ENVIRONMENT, "nsenter"]),
-                '"$@" -- /bin/sh -c "cd /; $c"',
+                'set -- "$(command -v nsenter)" "$@" -- /bin/sh -c "cd /; $c";',
+                f'[ "$m" ] || exec /bin/sh -c {shlex.quote(enter)} "$@";',
+                # Not exec: it is by our root that it finds a mount namespace, see _join().
+                f'unshare -m /bin/sh -c {shlex.quote(f"{read_only} {enter}")} "$@"; exit $?',
             ]
         )
 
@@ -145,7 +161,7 @@ class Way(t.NamedTuple):
             missing = _fail(f"namespace {name!r} has no {kind} namespace") if self.kinds else ":"
             # A file without a mount on it is what a killed run leaves.
             yield f'if [ "$(stat -f -c %t {pin} 2>/dev/null)" = {_NSFS_MAGIC} ];'
-            yield f'then set -- "$@" {_OPTIONS[kind]}={pin}; else {missing}; fi;'
+            yield f"then {_join(kind, pin)}; else {missing}; fi;"
         yield f"[ $# -gt 0 ] || {unknown};"
 
     def _handles_of_process(self, pid: int) -> t.Iterator[str]:
@@ -154,7 +170,7 @@ class Way(t.NamedTuple):
             handle = f"/proc/{pid}/ns/{kind}"
             # A kind that the kernel lacks is left out; a zombie lives nowhere.
             yield f"if h=$(readlink /proc/self/ns/{kind}); then n=$(readlink {handle}) || {gone};"
-            yield f'[ "$n" = "$h" ] || set -- "$@" {_OPTIONS[kind]}={handle}; fi;'
+            yield f'[ "$n" = "$h" ] || {{ {_join(kind, handle)}; }}; fi;'
         yield f"[ $# -gt 0 ] || {_fail(f'process {pid} lives in the namespaces of the host')};"
 
     def _handle_of_file(self, path: str) -> t.Iterator[str]:
@@ -169,7 +185,7 @@ class Way(t.NamedTuple):
         yield f"*) {_fail(f'{path} is not a namespace file of {wanted} kind')};; esac;"
         yield '[ "$n" = "$(readlink "/proc/self/ns/$k")" ] &&'
         yield f"{_fail(f'{path} is a namespace of the host')};"
-        yield 'case $k in mnt) k=mount;; esac; set -- "--$k=$p";'
+        yield f'case $k in mnt) {_join("mnt", "$p")};; *) set -- "--$k=$p";; esac;'
 
 
 def failure(code: int, said: str) -> str | None:
@@ -195,6 +211,15 @@ def hint(way: Way, reason: str) -> str:
 def suspicious(code: int, said: str) -> bool:
     """Whether the way in may have failed, or a command inside that talks like it."""
     return code in (1, *_NOT_STARTED) and _SUSPICION.search(said) is not None
+
+
+def _join(kind: str, path: str) -> str:
+    """A command that adds the namespace file ``path``, which may be $p, to "$@"."""
+    if kind != "mnt":
+        return f'set -- "$@" {_OPTIONS[kind]}={path}'
+    # nsenter has a copy of our mounts, and none of the file of a mount namespace is copied
+    # (mount_namespaces(7)).
+    return f'm=1; set -- "$@" "--mount=/proc/$$/root{path}"'
 
 
 def _fail(reason: str) -> str:

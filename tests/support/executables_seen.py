@@ -13,32 +13,49 @@ from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import start as launch
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import capabilities
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.pipes import Pipes
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import processes
 
-# A line for each file and what became of opening it. Who is refused because somebody runs it
-# (ETXTBSY) has all the rights that it takes, and so has who can keep it until nobody does.
+_OWN = processes.get_capabilities()[1]
+# All that we have but those that are for what it tries: with them it is root on the host.
+NEARLY_ALL = tuple(
+    name
+    for number, name in enumerate(capabilities.NAMES)
+    if name not in ("sys_ptrace", "checkpoint_restore") and _OWN >> number & 1
+)
+
+# A line for each file that it has opened, and for how it went to open that for writing: which takes
+# until nobody runs it any more (ETXTBSY), and so it is kept open.
 _WATCH = """
 import errno, os
 print("begun", flush=True)
-said = set()
+held, said = {}, set()
+def say(*words):
+    if words not in said:
+        said.add(words)
+        print(*words, flush=True)
 while True:
     for pid in os.listdir("/proc"):
-        for mode in (os.O_RDWR, os.O_RDONLY, os.O_PATH):
-            if not pid.isdigit() or int(pid) == os.getpid():
-                continue
-            try:
-                name = os.readlink(f"/proc/{pid}/exe")
-                fd = os.open(f"/proc/{pid}/exe", mode)
-                name = os.readlink(f"/proc/self/fd/{fd}")
-                os.close(fd)
-                line = f"{name} opened"
-            except OSError as error:
-                if error.errno != errno.ETXTBSY:
-                    continue
-                line = f"{name} busy"
-            if line not in said:
-                said.add(line)
-                print(line, flush=True)
+        if not pid.isdigit() or int(pid) == os.getpid():
+            continue
+        try:
+            fd = os.open(f"/proc/{pid}/exe", os.O_PATH)
+        except OSError:
+            continue
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) in held:
+            os.close(fd)
+        else:
+            held[found.st_dev, found.st_ino] = fd
+            say("opened", os.readlink(f"/proc/self/fd/{fd}"), found.st_ino)
+    for (_device, number), fd in held.items():
+        try:
+            os.close(os.open(f"/proc/self/fd/{fd}", os.O_RDWR))
+            say("writable", number)
+        except OSError as error:
+            if error.errno != errno.ETXTBSY:
+                say(errno.errorcode[error.errno], number)
 """
 
 

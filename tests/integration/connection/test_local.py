@@ -17,16 +17,19 @@ import typing as t
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from ansible.playbook.play_context import PlayContext
+from executables_seen import NEARLY_ALL, watching
 from host_state import host_state
 from processes_inside import inside, living
 from results import RunModule
 from roots import with_root, with_root_of_host
 from unshared_process import UnsharedProcess
+from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.connection import local
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
+from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
 
 NewName = t.Callable[[], str]
 CHUNK = 8 << 20
@@ -60,10 +63,14 @@ class Connected:
 
 @pytest.fixture(params=["nsctl", "nsenter"])
 def way(request: pytest.FixtureRequest) -> t.Iterator[str]:
-    """What the host has."""
+    """What the host has. A unit needs nsctl, else it goes with the next namespace that does not."""
+    unit = pathlib.Path("/etc/systemd/system/needs-nsctl.service")
     if request.param == "nsctl":
         host_command.present(nsctl, check=False)
+        unit.write_text(f"[Service]\nExecStart={host_command.COMMAND}\n")
     yield request.param
+    assert os.path.exists(host_command.COMMAND) == (request.param == "nsctl")
+    unit.unlink(missing_ok=True)
     host_command.absent(check=False)
 
 
@@ -374,6 +381,45 @@ class TestHostileRoots:
         said = connected.said("true")
         assert "parent 0" in said  # who entered is not to be seen
         assert "OF_THE_HOST" not in said
+
+    @pytest.mark.parametrize("kinds", [None, ("mnt", "pid")])
+    @pytest.mark.parametrize(
+        "shell",
+        ["/proc/self/exe", "#!/proc/self/exe --uts=/fifo\n", "#!/bin/who-enters --uts=/fifo\n"],
+    )
+    def test_a_shell_that_is_who_enters(
+        self, web: str, way: str, shell: str, kinds: tuple[str, ...] | None
+    ) -> None:
+        """CVE-2019-5736: nsenter is run inside then, and its file is not to be written to there.
+
+        As a script it waits for a fifo, so that the other process has all the time to try.
+        """
+        nsenter = str(pathlib.Path("/usr/bin/nsenter").stat().st_ino)
+        connected = Connected(namespace=web)
+        connected(
+            "mkfifo /fifo; ln -s /proc/self/exe /bin/who-enters;"
+            f"printf %s {_quoted(shell)} >/s; chmod +x /s; mv /s /bin/sh"
+            if shell.startswith("#")
+            else f"ln -sf {shell} /bin/sh"
+        )
+        command = _entering.Way(namespace=web, kinds=kinds).around("true")
+        # Whom nsenter lets open it has all rights of who is run by it.
+        rights = NEARLY_ALL if way == "nsctl" else None
+        with living(web) as pid, watching(pid, capabilities=rights) as seen:
+            for _round in range(1 if shell.startswith("#") else 30):
+                entering = subprocess.Popen(
+                    command, shell=True, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+                if way == "nsenter" and shell.startswith("#"):
+                    assert wait_until(lambda: any(line.endswith(nsenter) for line in seen()))
+                    inside(web, lambda: os.close(os.open("/fifo", os.O_WRONLY)), ["mnt"])
+                _out, err = entering.communicate(timeout=30)
+                assert entering.returncode
+                assert ("a link of /proc" in err) == (way == "nsctl")
+            if way == "nsenter":
+                assert wait_until(lambda: f"EROFS {nsenter}" in seen())
+            assert f"writable {nsenter}" not in seen()
+            assert way == "nsenter" or not [line for line in seen() if "python" in line]
 
     def test_proc_and_tmp_that_are_links(
         self, run_module: RunModule, new_name: NewName, way: str, tmp_path: pathlib.Path
