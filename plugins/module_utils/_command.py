@@ -16,8 +16,6 @@ import os
 import shlex
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from . import _module
 from ._core import redact
 from ._core.errors import KernelError, Refused, StepFailed
@@ -115,7 +113,7 @@ def stdin_of(params: t.Mapping[str, t.Any]) -> bytes:
     return os.fsencode(params["stdin"]) + (b"\n" if params["stdin_add_newline"] else b"")
 
 
-def run(module: AnsibleModule, request_of: t.Callable[[], running.RunRequest]) -> None:
+def run(module: _module.Module, request_of: t.Callable[[], running.RunRequest]) -> None:
     """Run what the request says, and leave with the result of the module."""
     result: dict[str, t.Any] = {
         "changed": False,
@@ -155,7 +153,7 @@ def run(module: AnsibleModule, request_of: t.Callable[[], running.RunRequest]) -
 
 
 def _shown(
-    module: AnsibleModule, request: running.RunRequest, outcome: running.RunResult
+    module: _module.Module, request: running.RunRequest, outcome: running.RunResult
 ) -> dict[str, t.Any]:
     if outcome.skipped_for:
         return _shown_skip(module, request, outcome)
@@ -179,7 +177,7 @@ def _shown(
 
 
 def _shown_skip(
-    module: AnsibleModule, request: running.RunRequest, outcome: running.RunResult
+    module: _module.Module, request: running.RunRequest, outcome: running.RunResult
 ) -> dict[str, t.Any]:
     verb = "Would" if module.check_mode else "Did"
     shown: dict[str, t.Any] = {"rc": 0}

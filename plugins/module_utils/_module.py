@@ -20,6 +20,7 @@ from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
 from ._core.namespace import pins
 from ._core.namespace.target import Target
+from ._core.printable import printable_lines
 
 TARGET_OPTIONS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
@@ -39,6 +40,11 @@ _LONGEST = 1e9
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
 
+# What in a result is text for people: Ansible prints some of it as it is. All else is data.
+_FOR_PEOPLE = {
+    *("msg", "step", "reason", "hint", "exception", "actions", "diff", "progress", "log"),
+    *("output", "command", "syscall_arguments"),
+}
 
 # Makes of the value of an option, of whatever type, what may be logged.
 Mask = t.Callable[[t.Any], t.Any]
@@ -70,17 +76,20 @@ def mask_variables(given: t.Any) -> t.Any:
 
 
 class Module(AnsibleModule):  # type: ignore[misc]
-    """A module with options that hold secrets beside what may be known.
+    """A module that says no secret, and nothing that could steer the terminal of who reads it.
 
-    Ansible hides an option as a whole or not at all (no_log), and then its value wherever it
-    stands in a result: of ``password=1`` each 1. So what it logs and returns of the options is
-    what ``masks`` make of them. It holds as well for what was refused before it was checked.
+    Names, command lines and the output of tools come from inside, or from strangers.
+
+    Some options hold secrets beside what may be known. Ansible hides an option as a whole or not
+    at all (no_log), and then its value wherever it stands in a result: of ``password=1`` each 1.
+    So what it logs and returns of the options is what ``masks`` make of them. It holds as well for
+    what was refused before it was checked.
     """
 
     params: dict[str, t.Any]
 
-    def __init__(self, *, masks: t.Mapping[str, Mask], **keywords: t.Any) -> None:
-        self._masks = masks
+    def __init__(self, *, masks: t.Mapping[str, Mask] | None = None, **keywords: t.Any) -> None:
+        self._masks = masks or {}
         super().__init__(**keywords)
 
     def _log_invocation(self) -> None:
@@ -92,17 +101,36 @@ class Module(AnsibleModule):  # type: ignore[misc]
 
     def exit_json(self, **result: t.Any) -> None:
         """See AnsibleModule."""
-        super().exit_json(**{"invocation": self._invocation(), **result})
+        super().exit_json(**{"invocation": self._invocation(), **_for_people(result)})
 
     def fail_json(self, msg: str, **result: t.Any) -> None:
         """See AnsibleModule."""
-        super().fail_json(msg, **{"invocation": self._invocation(), **result})
+        shown = _for_people({**result, "msg": msg})
+        super().fail_json(**{"invocation": self._invocation(), **shown})
+
+    def warn(self, warning: str) -> None:
+        """See AnsibleModule."""
+        super().warn(printable_lines(warning))
 
     def _masked(self) -> dict[str, t.Any]:
         return masked(self.params, self.argument_spec, self._masks)
 
     def _invocation(self) -> dict[str, t.Any]:
         return {"module_args": self._masked()}
+
+
+def _for_people(value: t.Any, *, is_text: bool = False) -> t.Any:
+    """What the value is in a result; of text ``is_text``, of all else what is named above."""
+    if isinstance(value, str):
+        return printable_lines(value) if is_text else value
+    if isinstance(value, dict):
+        return {
+            key: _for_people(each, is_text=is_text or key in _FOR_PEOPLE)
+            for key, each in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_for_people(each, is_text=is_text) for each in value]
+    return value
 
 
 def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Target:
@@ -117,7 +145,7 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
 
 
 @contextlib.contextmanager
-def failures_reported(module: AnsibleModule) -> t.Iterator[None]:
+def failures_reported(module: Module) -> t.Iterator[None]:
     """Turn every failure below into the one form that a user sees; never a traceback.
 
     What no option can mean is refused first: see _check_values().
@@ -201,7 +229,7 @@ def errno_name(error: OSError) -> str:
 
 
 def diff_of(
-    module: AnsibleModule,
+    module: Module,
     before: t.Mapping[str, t.Any],
     after: t.Mapping[str, t.Any],
     actions: t.Sequence[str],

@@ -134,15 +134,13 @@ namespaces:
       sample: web
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import info
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
         argument_spec={
             **_module.TARGET_OPTIONS,
             "kinds": {"type": "list", "elements": "str", "choices": list(kinds.NAMES)},

@@ -151,8 +151,6 @@ mounts:
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import redact
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount_info
@@ -180,7 +178,7 @@ def shown_usage(found: mount_info.Found) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
         argument_spec={
             **_module.TARGET_OPTIONS,
             "path": {"type": "str"},

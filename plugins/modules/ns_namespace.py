@@ -211,8 +211,6 @@ processes:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, redact
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
@@ -296,7 +294,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> namespace.NamespaceRequest:
     )
 
 
-def settle_nsctl(module: AnsibleModule) -> list[str]:
+def settle_nsctl(module: _module.Module) -> list[str]:
     """Have nsctl on the host as long as it is needed; return what was done for it."""
     is_recorded = module.params["state"] == "present" and module.params["persistent"]
     if not is_recorded and not host_paths.has_nsctl():
@@ -310,7 +308,7 @@ def settle_nsctl(module: AnsibleModule) -> list[str]:
     )
 
 
-def completed(result: NamespaceResult, module: AnsibleModule) -> NamespaceResult:
+def completed(result: NamespaceResult, module: _module.Module) -> NamespaceResult:
     """The namespace with the steps that it has in its definition, as far as they can be taken."""
     # A third of what there is to compile, for one that was there before.
     from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import restore

@@ -86,14 +86,12 @@ persistent:
   sample: true
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import pivot_root
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
         argument_spec={
             **_module.TARGET_OPTIONS,
             "new_root": {"type": "str", "required": True},

@@ -312,8 +312,6 @@ progress:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _rootfs
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
 
@@ -347,7 +345,7 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = _module.Module(
         argument_spec={**OPTIONS, **_module.TARGET_OPTIONS},
         mutually_exclusive=[*_module.TARGET_EXCLUSIVE, _rootfs.SOURCES],
         required_if=[("state", "present", _rootfs.SOURCES, True)],

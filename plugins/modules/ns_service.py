@@ -290,8 +290,6 @@ log:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _service
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
@@ -337,7 +335,7 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = _module.Module(argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
         result = supervisor.run(_service.request_of(module.params), nsctl, check=module.check_mode)
         module.exit_json(

@@ -17,9 +17,9 @@ Make = t.Callable[..., str]
 def namespace(run_module: RunModule, new_name: t.Callable[[], str]) -> Make:
     """Make a named namespace of these kinds, until the end of the test."""
 
-    def make(*kinds: str) -> str:
+    def make(*kinds: str, persistent: bool = False) -> str:
         name = new_name()
-        args = {"name": name, "kinds": list(kinds), "persistent": False}
+        args = {"name": name, "kinds": list(kinds), "persistent": persistent}
         assert run_module("ns_namespace", args)["changed"]
         return name
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import columns
 
 
@@ -25,21 +23,3 @@ def test_cells_are_as_wide_as_they_are_shown() -> None:
         "schön",
         "           last",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("web-1", "web-1"),
-        ("two words", "two words"),
-        ("schön 名", "schön 名"),
-        ("", ""),
-        ("a\nb\tc\r", "a\\x0ab\\x09c\\x0d"),
-        ("\x1b]0;title\x07\x9b31m", "\\x1b]0;title\\x07\\x9b31m"),
-        # What turns the direction of text, and bytes that are not UTF-8.
-        ("\u202egnp", "\\x202egnp"),
-        ("\udcff", "\\xdcff"),
-    ],
-)
-def test_printable(text: str, shown: str) -> None:
-    assert columns.printable(text) == shown

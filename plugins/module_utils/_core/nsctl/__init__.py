@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import sys
 
+from ..printable import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
@@ -46,7 +48,8 @@ def main(words: t.Sequence[str]) -> int:
 
     try:
         code = run(verb, words[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except WrongUsage as error:
         return complain(verb, str(error), failed if verb in _ENTERING else WRONG_USAGE)
@@ -82,14 +85,28 @@ def _verb(name: str) -> _Run | None:
     return None
 
 
-def say(text: str) -> None:
-    """Write lines to standard output."""
-    sys.stdout.write(f"{text}\n")
+def say(*lines: str) -> None:
+    """Write lines to standard output. What is in them is data: a line is one in any case."""
+    _write(sys.stdout, "\n".join([*map(printable, lines), ""]))
+
+
+def say_data(data: t.Any) -> None:
+    """Write it to standard output as JSON."""
+    import json  # takes as long to load as all of `nsctl exec`
+
+    # The one character for terminals that JSON leaves as it is.
+    say(*json.dumps(data, indent=2).replace("\x7f", "\\u007f").split("\n"))
 
 
 def complain(verb: str, text: str, code: int) -> int:
     """Say on standard error what is wrong; return ``code``."""
     title = f"nsctl {verb}".rstrip()
     hint = f" Try `{title} --help`." if code == WRONG_USAGE else ""
-    sys.stderr.write(f"{title}: {text}{'.' if hint else ''}{hint}\n")
+    _write(sys.stderr, f"{printable(f'{title}: {text}')}{'.' if hint else ''}{hint}\n")
     return code
+
+
+def _write(stream: t.TextIO | None, text: str) -> None:
+    if stream is not None:  # it was closed before we began
+        encoding = stream.encoding
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..printable import printable
+
 
 def columns(rows: t.Sequence[t.Sequence[str]], *, indent: str = "") -> list[str]:
     """A line for each row, its cells below each other. Control characters are made visible."""
@@ -20,8 +22,3 @@ def columns(rows: t.Sequence[t.Sequence[str]], *, indent: str = "") -> list[str]
         (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths))).rstrip()
         for row in shown
     ]
-
-
-def printable(text: str) -> str:
-    """``text`` without what could steer a terminal: names inside a namespace are not ours."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import json
 import typing as t
 
 from ..definition import file as definitions
@@ -18,7 +17,7 @@ from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import gate, pid_holder, pins
 from ..operations import namespace_state, restore
-from . import drift, say
+from . import drift, say, say_data
 from .arguments import parse
 from .columns import columns
 from .states import DOWN, FAILED, PARTIAL, UP
@@ -30,7 +29,7 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
     chosen = given.operands or known_names()
     summaries = [summary(name) for name in chosen]
     if "json" in given.switches:
-        say(json.dumps(summaries, indent=2))
+        say_data(summaries)
         return 0
     header = ("NAME", "STATE", "KINDS", "PROCESSES", "ROOT", "AT BOOT", "REASON")
     rows = [
@@ -46,7 +45,7 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
         for each in summaries
     ]
     if rows:
-        say("\n".join(columns([header, *rows])))
+        say(*columns([header, *rows]))
     return 0
 
 

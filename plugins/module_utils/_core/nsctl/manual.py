@@ -9,10 +9,8 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import sys
-
 from ..process.program import OPTIONS
-from . import WRONG_USAGE, complain
+from . import WRONG_USAGE, complain, say
 
 _WHOLE = """\
 NAME
@@ -317,5 +315,5 @@ def show(verb: str) -> int:
         verb = ""
     if verb and verb not in _TEXTS:
         return complain("", f"no verb {verb!r}", WRONG_USAGE)
-    sys.stdout.write(_TEXTS.get(verb, _WHOLE))
+    say(*_TEXTS.get(verb, _WHOLE).splitlines())
     return 0

@@ -16,9 +16,9 @@ from .. import redact
 from ..definition import file as definitions
 from ..errors import Refused
 from ..mount import table
-from . import drift, list_names, say
+from . import drift, list_names, say, say_data
 from .arguments import WrongUsage, parse
-from .columns import columns, printable
+from .columns import columns
 from .states import FAILED
 
 _MARGIN = 12
@@ -31,9 +31,9 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
         raise WrongUsage("name one namespace")
     found = _found(given.operands[0])
     if "json" in given.switches:
-        say(json.dumps({**found, "mounts": [_as_data(row) for row in found["mounts"]]}, indent=2))
+        say_data({**found, "mounts": [_as_data(row) for row in found["mounts"]]})
     else:
-        say("\n".join(_shown(found)))
+        say(*_shown(found))
     return 0
 
 
@@ -72,13 +72,13 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
     ]
     lines = [f"{found['name']}: {found['state']}"]
     if found["reason"]:
-        lines += _section("reason", [printable(found["reason"])])
+        lines += _section("reason", [found["reason"]])
     lines += _section("kinds", columns(kinds))
-    lines += _section("root", [printable(found["root"])])
+    lines += _section("root", [found["root"]])
     lines += _section("at boot", [f"restored from {record}" if found["persistent"] else "gone"])
     for key, value in found["properties"].items():
         text = value if isinstance(value, str) else json.dumps(value)
-        lines += _section(key.replace("_", " "), [printable(text)])
+        lines += _section(key.replace("_", " "), [text])
     lines += _section("processes", columns(processes))
     if found["mounts"]:
         header = ("STATE", "PATH", "WANTED", "OBSERVED")
@@ -89,7 +89,7 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         lines += _section("mounts", columns([header, *rows]))
     if found["changes"]:
         lines.append(f"`nsctl up {found['name']}` would:")
-        lines += [f"  {printable(change)}" for change in found["changes"]]
+        lines += [f"  {change}" for change in found["changes"]]
     return lines
 
 

@@ -10,14 +10,12 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import functools
-import json
-import sys
 import typing as t
 
 from ..definition import file as definitions
 from ..errors import Refused, StepFailed, in_words
 from ..operations import namespace_removal, restore
-from . import FAILED, parallel, say
+from . import FAILED, complain, parallel, say, say_data
 from .arguments import Given, WrongUsage, parse, seconds
 
 _LOCK_TIMEOUT = 60.0
@@ -95,10 +93,10 @@ def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:
 
 def _say(results: t.Sequence[Result], verb: str, given: Given) -> None:
     if "json" in given.switches:
-        say(json.dumps([result._asdict() for result in results], indent=2))
+        say_data([result._asdict() for result in results])
     for result in results:
         if result.failure:
-            sys.stderr.write(f"nsctl {verb}: {result.name}: {result.failure}\n")
+            complain(verb, f"{result.name}: {result.failure}", FAILED)
         elif "json" not in given.switches:
             unchanged = f"{verb} already"
             say(f"{result.name}: {'; '.join(result.actions) or unchanged}")
