@@ -22,6 +22,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.errors impo
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import (
     COMMAND,
     checked_name,
+    closed_directory,
     directory,
     environment_of,
 )
@@ -155,6 +156,8 @@ class Way(t.NamedTuple):
 
     def _handles_of_name(self, name: str) -> t.Iterator[str]:
         unknown = _fail(f"there is no namespace {name!r} on this host")
+        closed = _fail(f"namespace {name!r} is not whole, and so is closed: run its play again")
+        yield f"if [ -d {closed_directory(name)} ]; then {closed}; fi;"
         yield f"[ -d {directory(name)} ] || {unknown};"
         for kind in self.kinds or kinds.NAMES:
             pin = f"{directory(name)}/{kind}"

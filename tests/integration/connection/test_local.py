@@ -16,71 +16,24 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
-from ansible.playbook.play_context import PlayContext
-from executables_seen import NEARLY_ALL, watching
-from host_state import host_state
-from processes_inside import inside, living
+from connected import Connected, quoted, way, web
+from processes_inside import living
 from results import RunModule
-from roots import with_root, with_root_of_host
+from roots import with_root
 from unshared_process import UnsharedProcess
-from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.connection import local
-from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, nsctl
-from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
-from ansible_collections.linux.namespaces.plugins.plugin_utils import _entering
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    gate,
+    lock,
+    pins,
+)
+
+__all__ = ["way", "web"]
 
 NewName = t.Callable[[], str]
 CHUNK = 8 << 20
-OPTIONS = ("namespace", "pid", "path", "kinds")
-
-
-class Connected:
-    """A connection to a target, given by the options of the plugin."""
-
-    def __init__(self, **variables: t.Any) -> None:
-        self.plugin = local.Connection(PlayContext())
-        # What Ansible makes of the variables is tested with plays.
-        options = {**dict.fromkeys(OPTIONS), "escalation": "none", "has_init": False}
-        self.plugin._options = {**options, **variables}
-
-    def __call__(self, command: str, stdin: bytes | None = None) -> tuple[int, str, str]:
-        code, out, err = self.plugin.exec_command(command, in_data=stdin)
-        return code, out.decode(), err.decode()
-
-    def said(self, command: str) -> str:
-        code, out, err = self(command)
-        assert (code, err) == (0, "")
-        return out
-
-    def why_not(self) -> str:
-        """Why the target cannot be entered."""
-        with pytest.raises(AnsibleConnectionFailure) as caught:
-            self("true")
-        return str(caught.value)
-
-
-@pytest.fixture(params=["nsctl", "nsenter"])
-def way(request: pytest.FixtureRequest) -> t.Iterator[str]:
-    """What the host has. A unit needs nsctl, else it goes with the next namespace that does not."""
-    unit = pathlib.Path("/etc/systemd/system/needs-nsctl.service")
-    if request.param == "nsctl":
-        host_command.present(nsctl, check=False)
-        unit.write_text(f"[Service]\nExecStart={host_command.COMMAND}\n")
-    yield request.param
-    assert os.path.exists(host_command.COMMAND) == (request.param == "nsctl")
-    unit.unlink(missing_ok=True)
-    host_command.absent(check=False)
-
-
-@pytest.fixture
-def web(run_module: RunModule, new_name: NewName, way: str) -> t.Iterator[str]:  # noqa: ARG001
-    """A named namespace with its own root, processes and host name."""
-    name = new_name()
-    with_root_of_host(run_module, name, kinds=("mnt", "pid", "uts"))
-    yield name
-    shutil.rmtree(f"/run/tests/{name}")
 
 
 def test_commands_run_inside(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,11 +93,7 @@ def test_input_and_output_are_bytes(web: str) -> None:
     done = Connected(namespace=web).plugin.exec_command("cat; cat >&2 /dev/null", in_data=every)
     assert done == (0, every, b"")
     odd = "漢字 $x 'a' \"b\" `c` ! \\ \n #"
-    assert Connected(namespace=web).said(f"printf %s {_quoted(odd)}") == odd
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    assert Connected(namespace=web).said(f"printf %s {quoted(odd)}") == odd
 
 
 def test_files_arrive_inside_and_come_back(web: str, tmp_path: pathlib.Path) -> None:
@@ -156,27 +105,9 @@ def test_files_arrive_inside_and_come_back(web: str, tmp_path: pathlib.Path) -> 
         connected.plugin.put_file(str(source), there)
         assert not os.path.exists(there)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        assert connected.said("sha256sum < " + _quoted(there)).split()[0] == digest
+        assert connected.said("sha256sum < " + quoted(there)).split()[0] == digest
         connected.plugin.fetch_file(there, str(back))
         assert back.read_bytes() == source.read_bytes()
-
-
-def test_links_of_the_root_lead_to_nothing_of_the_host(web: str, tmp_path: pathlib.Path) -> None:
-    """Ansible CVE-2015-6240: what is copied, either way, passes through who is inside already."""
-    canary = tmp_path / "canary"
-    canary.mkdir()
-    (canary / "file").write_text("of the host")
-    connected = Connected(namespace=web)
-    connected.said(f"ln -s {canary} /tmp/link; ln -s {canary}/file /tmp/file")
-    source = tmp_path / "source"
-    source.write_text("new")
-    for path in ("/tmp/link/file", "/tmp/link/other", "/tmp/file"):
-        with pytest.raises(AnsibleError):
-            connected.plugin.put_file(str(source), path)
-        with pytest.raises(AnsibleError):
-            connected.plugin.fetch_file(path, str(tmp_path / "back"))
-        assert "of the host" not in (tmp_path / "back").read_text()
-    assert {each.name: each.read_text() for each in canary.iterdir()} == {"file": "of the host"}
 
 
 def test_a_command_leaves_no_file_inside(web: str) -> None:
@@ -263,6 +194,19 @@ class TestUnreachable:
             assert reason in Connected(**variables).why_not()
 
     @pytest.mark.usefixtures("way")
+    def test_what_is_closed(self, web: str) -> None:
+        """Of what is not whole, the missing part would be the host's."""
+        with lock.held(web, timeout=5):
+            gate.close(web)
+        try:
+            for kinds in (None, ("mnt",), ("uts",)):
+                why = Connected(namespace=web, kinds=kinds).why_not()
+                assert f"namespace '{web}' is not whole, and so is closed" in why.replace("N", "n")
+        finally:
+            with lock.held(web, timeout=5):
+                gate.open_up(web)
+        assert Connected(namespace=web).said("id -u") == "0\n"
+
     def test_what_is_the_host(self) -> None:
         """A number that was given to another process must not lead to the host."""
         assert "of the host" in Connected(pid=os.getpid()).why_not()
@@ -342,103 +286,3 @@ class TestWhatHostsSay:
                 assert not {"{{", "{%"} & {reason[i : i + 2] for i in range(len(reason))}
         finally:
             command.unlink()
-
-
-class TestHostileRoots:
-    """Links where files go, and a shell that lies."""
-
-    def test_files_stay_inside(self, web: str, tmp_path: pathlib.Path) -> None:
-        canary = tmp_path / "canary"
-        canary.mkdir()
-        upper = pathlib.Path(f"/run/tests/{web}/upper")
-        connected = Connected(namespace=web)
-        connected(
-            f"ln -s {canary} /canary; ln -s /canary /var/tmp/dir; ln -s {canary}/f /var/tmp/f"
-        )
-        assert (upper / "canary").is_symlink()
-        connected(f"rmdir {canary}; mkdir -p {canary}")
-        before = host_state()
-        connected.plugin.put_file("/etc/hostname", "/var/tmp/dir/x")
-        connected.plugin.put_file("/etc/hostname", "/var/tmp/f")
-        assert list(canary.iterdir()) == []
-        assert host_state() == before
-        assert sorted(connected.said(f"ls {canary}").split()) == ["f", "x"]
-        connected.plugin.fetch_file("/var/tmp/f", str(tmp_path / "back"))
-        assert (tmp_path / "back").read_bytes() == pathlib.Path("/etc/hostname").read_bytes()
-
-    def test_a_shell_that_lies_gets_nothing_of_the_host(
-        self, web: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        lying = (
-            "#!/bin/bash -p\n"
-            "ls -l /proc/self/fd /proc/$PPID/fd 2>&1; readlink /proc/$PPID/exe; echo parent $PPID\n"
-            "cat /proc/self/environ | tr '\\0' '\\n'; readlink /proc/self/cwd; exit 0\n"
-        )
-        monkeypatch.setenv("OF_THE_HOST", "1")
-        connected = Connected(namespace=web)
-        inside(web, lambda: pathlib.Path("/bin/sh.new").write_text(lying))
-        connected("chmod 755 /bin/sh.new; mv /bin/sh.new /bin/sh")
-        said = connected.said("true")
-        assert "parent 0" in said  # who entered is not to be seen
-        assert "OF_THE_HOST" not in said
-
-    @pytest.mark.parametrize("kinds", [None, ("mnt", "pid")])
-    @pytest.mark.parametrize(
-        "shell",
-        ["/proc/self/exe", "#!/proc/self/exe --uts=/fifo\n", "#!/bin/who-enters --uts=/fifo\n"],
-    )
-    def test_a_shell_that_is_who_enters(
-        self, web: str, way: str, shell: str, kinds: tuple[str, ...] | None
-    ) -> None:
-        """CVE-2019-5736: nsenter is run inside then, and its file is not to be written to there.
-
-        As a script it waits for a fifo, so that the other process has all the time to try.
-        """
-        nsenter = str(pathlib.Path("/usr/bin/nsenter").stat().st_ino)
-        connected = Connected(namespace=web)
-        connected(
-            "mkfifo /fifo; ln -s /proc/self/exe /bin/who-enters;"
-            f"printf %s {_quoted(shell)} >/s; chmod +x /s; mv /s /bin/sh"
-            if shell.startswith("#")
-            else f"ln -sf {shell} /bin/sh"
-        )
-        command = _entering.Way(namespace=web, kinds=kinds).around("true")
-        # Whom nsenter lets open it has all rights of who is run by it.
-        rights = NEARLY_ALL if way == "nsctl" else None
-        with living(web) as pid, watching(pid, capabilities=rights) as seen:
-            for _round in range(1 if shell.startswith("#") else 30):
-                entering = subprocess.Popen(
-                    command, shell=True, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-                )
-                if way == "nsenter" and shell.startswith("#"):
-                    assert wait_until(lambda: any(line.endswith(nsenter) for line in seen()))
-                    inside(web, lambda: os.close(os.open("/fifo", os.O_WRONLY)), ["mnt"])
-                _out, err = entering.communicate(timeout=30)
-                assert entering.returncode
-                assert ("a link of /proc" in err) == (way == "nsctl")
-            if way == "nsenter":
-                assert wait_until(lambda: f"EROFS {nsenter}" in seen())
-            assert f"writable {nsenter}" not in seen()
-            assert way == "nsenter" or not [line for line in seen() if "python" in line]
-
-    def test_proc_and_tmp_that_are_links(
-        self, run_module: RunModule, new_name: NewName, way: str, tmp_path: pathlib.Path
-    ) -> None:
-        """Nothing of ours is read from there."""
-        root, canary = tmp_path / "root", tmp_path / "canary"
-        canary.mkdir()
-        for directory in ("usr", "lib", "lib64", "bin"):
-            (root / directory).mkdir(parents=True)
-        for name in ("proc", "tmp", "dev", "root"):
-            (root / name).symlink_to(canary)
-        name = new_name()
-        assert way
-        with_root(run_module, name, root)
-        for directory in ("usr", "lib", "lib64", "bin"):
-            bind = {"path": f"/{directory}", "src": f"/{directory}", "opts": "bind,ro"}
-            assert run_module("ns_mount", {"namespace": name, **bind})["changed"]
-        connected = Connected(namespace=name)
-        assert connected.said("echo $HOME; pwd") == "/root\n/\n"
-        with pytest.raises(AnsibleError):
-            connected.plugin.put_file("/etc/hostname", "/tmp/x")
-        assert list(canary.iterdir()) == []
