@@ -99,9 +99,16 @@ class Way(t.NamedTuple):
         if as_root:
             missing = _fail(f"there is no {self.escalation} on this host")
             script = f"command -v {self.escalation} >/dev/null || {missing}; "
+        # In a session of its own, without the terminal of who runs the play (CVE-2017-5226). It is a
+        # child for setsid(1), which does not wait for a program that it would have to make one.
+        no_setsid = _fail("here is neither nsctl nor nsenter with setsid")
+        nsenter = (
+            f"command -v setsid >/dev/null || {no_setsid}; "
+            f'(exec setsid /bin/sh -c {shlex.quote(self._through_nsenter())} sh "$1"); exit $?'
+        )
         script += (
             f'if [ -x {COMMAND} ]; then {as_root}{shlex.join(nsctl)} -- /bin/sh -c "$1"; '
-            f'else {as_root}/bin/sh -c {shlex.quote(self._through_nsenter())} sh "$1"; fi; '
+            f'else {as_root}/bin/sh -c {shlex.quote(nsenter)} sh "$1"; fi; '
             # Not the shell's last command, so that it waits and a signal becomes an exit code.
             "exit $?"
         )

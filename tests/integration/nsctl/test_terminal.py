@@ -11,6 +11,9 @@ import pytest
 from command import Nsctl
 from terminals import Terminal
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import COMMAND
+from ansible_collections.linux.namespaces.plugins.plugin_utils._entering import Way
+
 Make = t.Callable[..., str]
 
 # Types a command for the caller's shell into every terminal that it can find.
@@ -186,3 +189,19 @@ def test_a_terminal_that_can_only_be_opened_anew(
     assert nsctl(*words, stdin=follower).stdout == "/dev/null\n"
     for fd in (path, follower):
         os.close(fd)
+
+
+def test_by_nsenter(
+    namespace: Make, typist: Typist, terminal: Terminal, tmp_path: pathlib.Path
+) -> None:
+    """The connection plugins' way in on a host without nsctl: their streams are pipes."""
+    assert not os.path.exists(COMMAND)
+    line = Way(namespace=namespace("mnt", "pid")).around(f"{typist.line}; exit 3")
+    script = tmp_path / "way"  # longer than a line that can be typed
+    for text in (f"exec {line}\n", f"{line}\nexit $?\n", f"true | {line}\n"):
+        script.write_text(text)
+        typist.report.write_text("")
+        said = terminal.run(f"sh {script} </dev/null >/dev/null 2>&1; echo code=$?")
+        assert said.endswith("code=3\r\n")
+        terminal.run("true")
+        assert not typist.has_typed(), text

@@ -25,7 +25,7 @@ from ..namespace.target import Target
 from ..process import accounts, watch
 from ..process.execute import identity_of
 from ..process.program import Program
-from . import exec_enter
+from . import exec_enter, streams
 from .arguments import WrongUsage, parse
 
 TYPE_CHECKING = False
@@ -47,6 +47,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
 
     Raises WrongUsage, Refused, KernelError.
     """
+    streams.secure()
     given = parse(words, switches=("reload", "clear"))
     if len(given.operands) != 2 or len(given.switches) > 1:
         raise WrongUsage("name a namespace and a service of it")
