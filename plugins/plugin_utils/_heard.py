@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.printable import printable
+
 # Characters of a message: enough for the last lines of whoever failed.
 LONGEST = 1000
 # A message becomes part of a result, which a later task of the play may fill in as a template.
@@ -26,14 +28,5 @@ def for_people(said: str | bytes, longest: int = LONGEST) -> str:
     said = said[-4 * longest :]
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     lines = filter(None, (line.strip() for line in text.splitlines()))
-    shown = _TEMPLATE.sub(r"\\x7b", "; ".join(map(_printable, lines)))
+    shown = _TEMPLATE.sub(r"\\x7b", "; ".join(map(printable, lines)))
     return shown if len(shown) <= longest else f"...{shown[3 - longest :]}"
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else _escaped(each) for each in text)
-
-
-def _escaped(character: str) -> str:
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
