@@ -69,6 +69,24 @@ def test_layers_and_configuration(
     assert not [name for name in facts_of(path) if ".wh." in name]
 
 
+def test_the_policy_of_the_host_counts(
+    images: Images, path: pathlib.Path, run_module: RunModule, converge: Converge
+) -> None:
+    """containers-policy.json(5): what it does not accept is not unpacked, on a host and inside."""
+    policy = pathlib.Path("/etc/containers/policy.json")
+    policy.parent.mkdir(exist_ok=True)
+    before = policy.read_text() if policy.exists() else None
+    try:
+        policy.write_text('{"default": [{"type": "reject"}]}')
+        why = failed(run_module("ns_rootfs", {"path": str(path), "image": images.plain}))
+        assert "rejected by policy" in why["msg"]
+        assert not path.exists()
+        policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        converge("ns_rootfs", {"path": str(path), "image": images.plain})
+    finally:
+        policy.unlink() if before is None else policy.write_text(before)
+
+
 @pytest.mark.parametrize("compression", ["zstd", "none"])
 def test_layers_that_are_compressed_in_another_way(
     compression: str, images: Images, path: pathlib.Path, tmp_path: pathlib.Path, converge: Converge
