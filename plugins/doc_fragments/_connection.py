@@ -75,6 +75,6 @@ notes:
   - A target that is unknown or gone, or that may not be entered, makes the host unreachable, and the message says why.
   - Inside, the environment is a clean one, the working directory is V(/), and the user is root.
 requirements:
-  - nsctl on the host, as hosts with a persistent namespace have it, or nsenter(1), unshare(1) and mount(8)
+  - nsctl on the host, as hosts with a persistent namespace have it, or nsenter(1), unshare(1), mount(8) and setsid(1)
   - sh(1), and for files dd(1), head(1) and tail(1), in the root inside
 """

@@ -148,7 +148,7 @@ def test_what_an_image_says_is_data(
     variables["service_credentials"] = {"key": "of-iron"}
     variables["service_ready"] = {"port": port}
     try:
-        for _ in range(2):
+        for _run in range(2):
             done = run_role(tmp_path, variables)
             assert done.returncode == 0, done.stdout + done.stderr
             assert "secret_environment" in done.stdout

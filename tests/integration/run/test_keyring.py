@@ -52,7 +52,7 @@ def test_the_caller_has_the_key() -> None:
 def test_a_program_of_the_modules_has_not(options: dict[str, t.Any]) -> None:
     argv = (PYTHON, "-c", keyrings.LOOK)
     if options is USER:
-        prepare = {"prepare": lambda pid: map_root(pid)}
+        prepare = {"prepare": map_root}
         options = {"options": {**USER["options"], **prepare}}
     found = with_key(lambda key: run_program(*argv, key, NAME, **options).stdout)
     assert found in ("ENOKEY EACCES\n", "ENOKEY ENOKEY\n")

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import typing as t
@@ -163,14 +164,16 @@ class Table:
 
         The table lists them by age: a mount can be older than the one that it was moved onto.
         """
-        found = [mount]
+        found: list[Mount] = []
         seen = {mount.id}
-        for lower in found:
-            for upper in self._on.get(lower.id, []):
+        waiting = collections.deque([mount])
+        while waiting:
+            for upper in self._on.get(waiting.popleft().id, []):
                 if upper.id not in seen:
                     seen.add(upper.id)
                     found.append(upper)
-        return found[1:]
+                    waiting.append(upper)
+        return found
 
 
 def below(mounts: t.Iterable[Mount], path: str) -> list[Mount]:

@@ -119,8 +119,7 @@ def _explained(image: str) -> t.Iterator[None]:
 
 def _names(top: int) -> t.Iterator[str]:
     """The names of the files of a layout, from its directory on."""
-    for name in ("oci-layout", _INDEX):
-        yield name
+    yield from ("oci-layout", _INDEX)
     for kind in _listed(top, "blobs"):
         for name in _listed(top, f"blobs/{kind}"):
             yield f"blobs/{kind}/{name}"
