@@ -167,6 +167,15 @@ def test_reading(content: bytes) -> None:
                 reader.copy_data(entry, null.fileno())
 
 
+RECORDS = record(b"path", b"a=b") + record(b"mtime", b"1.5") + record(b"GNU.sparse.map", b"0,5")
+
+
+@fuzz(300, text=damaged(RECORDS))
+def test_extended_headers(text: bytes) -> None:
+    with opened(extended(text) + header() + END) as fd, bounded(Refused):
+        Reader(ByteStream(fd, name="archive"), name="archive").next()
+
+
 @fuzz(200, content=st.binary(max_size=2_000) | st.sampled_from(sorted(ARCHIVES.values())))
 def test_what_is_no_archive(content: bytes) -> None:
     with opened(content) as fd, bounded(Refused):

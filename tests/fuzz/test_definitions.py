@@ -148,7 +148,7 @@ def test_of_a_namespace_that_lives(
             ["up", lives, "--check"],
             ["down", lives, "--check"],
         ):
-            with bounded(seconds=20):
+            with bounded(seconds=60):
                 said = nsctl(*words, code=None)
             no_defect(said)
             assert said.returncode in (0, 1), said

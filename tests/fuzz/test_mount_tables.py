@@ -53,7 +53,7 @@ def test_reading(text: str) -> None:
 @fuzz(300, text=TEXTS)
 def test_what_is_mounted_on_what(text: str) -> None:
     """Also where it goes round: a table may change while it is read, and ids are given again."""
-    with bounded(ValueError, seconds=1.0):
+    with bounded(ValueError):
         mounts = table.parse(text)
         indexed = table.Table(mounts)
         for mount in mounts:

@@ -106,7 +106,7 @@ def test_in_a_namespace_that_lives(
         ):
             no_defect(run_module("ns_service", {**service, **args}, check=True))
         no_defect(run_module("ns_namespace", {"name": lives, "state": "absent"}, check=True))
-        with bounded(seconds=20):
+        with bounded(seconds=60):
             for words in (["show", lives], ["list"], ["down", lives, "--check"]):
                 no_defect(nsctl(*words, code=None))
     finally:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 SEED = int(os.environ.get("FUZZ_SEED", "11"))
-# Of one case, in seconds; one that starts programs has longer.
-LIMIT = 5.0
+# Of one case, in seconds: far more than it takes where others are at work on the same machine.
+LIMIT = 20.0
 
 _Test = t.Callable[..., None]
 

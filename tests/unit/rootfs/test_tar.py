@@ -277,7 +277,18 @@ def test_damage_is_refused_or_read_but_never_breaks(changes: list[tuple[int, int
             pass
 
 
-@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"2 a=b\n", b"6 a=b\n0 c=d\n"])
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"0 a=b\n",
+        b"1 a=b\n",
+        b"2 a=b\n",
+        b"6 a=b\n0 c=d\n",
+        b"6 a=b\nwithout",
+        b"6 a=b\n" + b"9" * 20 + b" c=d\n",
+        b"6 a=b\n c=d\n",
+    ],
+)
 def test_a_record_whose_length_ends_within_itself(records: bytes) -> None:
     """It was read again and again: the length of 0 leads to where it stands."""
     header = tarfile.TarInfo("x")
@@ -288,5 +299,5 @@ def test_a_record_whose_length_ends_within_itself(records: bytes) -> None:
         feed.write(content)
         feed.close()
         reader = Reader(ByteStream(read, name="archive"), name="archive")
-        with pytest.raises(Refused, match="no list of records"):
+        with pytest.raises(Refused, match=r"no list of records|is no number"):
             reader.next()

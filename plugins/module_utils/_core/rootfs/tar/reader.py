@@ -298,8 +298,9 @@ class Reader:
         while position < len(text) and text[position]:
             space = text.find(b" ", position, position + 20)
             end = position + (self._decimal(text[position:space]) if space > 0 else 0)
-            # A length that ends before its own space, as 0, would lead nowhere, for ever.
-            is_whole = space < end <= len(text) and text[end - 1] == _NEWLINE
+            # A length that ends before its own space, as 0, would lead nowhere, for ever; so would
+            # one without a space.
+            is_whole = position < space < end <= len(text) and text[end - 1] == _NEWLINE
             key, equals, value = text[space + 1 : max(end - 1, 0)].partition(b"=")
             if not is_whole or not equals:
                 raise self.damaged("an extended header is no list of records")
