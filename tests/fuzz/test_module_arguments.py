@@ -9,6 +9,7 @@ import typing as t
 
 import hypothesis
 import pytest
+from ansible.module_utils import basic
 from fuzzing import NUMBERS, TEXTS, VALUES, fuzz, no_defect
 from host_state import host_state
 from hypothesis import strategies as st
@@ -42,12 +43,12 @@ def options_of(name: str) -> dict[str, t.Any]:
     module = importlib.import_module(f"{MODULES}.{name}")
     found: dict[str, t.Any] = {}
 
-    def ask(*, argument_spec: dict[str, t.Any], **_rest: t.Any) -> None:
+    def ask(_self: basic.AnsibleModule, argument_spec: dict[str, t.Any], **_rest: t.Any) -> None:
         found.update(argument_spec)
         raise _Asked
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(_Asked):
-        patch.setattr(module, "AnsibleModule", ask)
+        patch.setattr(basic.AnsibleModule, "__init__", ask)
         module.main()
     return found
 
@@ -140,3 +141,46 @@ def test_odd_values(name: str, data: st.DataObject, run_module: RunModule) -> No
 
 _SOURCES = {"archive", "image", "directory", "bootstrap"}
 _TARGETS = {"namespace", "pid", "namespace_path"}
+
+
+@pytest.mark.usefixtures("living")
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("ns_rootfs", "image", "oci:/\0:x"),
+        ("ns_rootfs", "image", "docker://127.0.0.1:1/\0"),
+        ("ns_rootfs", "size_limit", "9" * 5_000),
+        ("ns_mount", "src", "a\0b"),
+        ("ns_mount", "opts", ["size=1\0"]),
+        ("ns_namespace", "hostname", "a\0"),
+        ("ns_namespace", "time_offsets", {"monotonic": 10**30}),
+        (
+            "ns_namespace",
+            "id_map",
+            {"uid": [{"inside": "9" * 5_000, "outside": 0, "count": 1}], "gid": []},
+        ),
+        ("ns_info", "namespace_path", "/\0"),
+        ("ns_service", "limits", {"nofile": 10**30}),
+        ("ns_service", "limits", {"nofile": "9" * 5_000}),
+        ("ns_service", "limits", {"nofile": "²"}),
+        ("ns_service", "ready", {"file": "/\0"}),
+        ("ns_setns_run", "timeout", 1e300),
+        ("ns_setns_run", "secret_environment", {"TOKEN": "hush\0"}),
+        ("ns_setns_run", "user", "9" * 5_000),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_was_taken_for_a_defect(
+    name: str, option: str, value: t.Any, run_module: RunModule
+) -> None:
+    """Or was done, with what stood before the null character."""
+    args = {**GOOD[name], option: value}
+    for chosen in (_SOURCES, _TARGETS):
+        if option in chosen:
+            args = {key: each for key, each in args.items() if key == option or key not in chosen}
+    result = run_module(name, args)
+    no_defect(result)
+    assert result.get("failed"), result
+    word = "limit" if option == "limits" else repr(value)[:9] if option == "user" else option
+    assert word in result["msg"].lower(), result
+    assert "hush" not in str(result)
