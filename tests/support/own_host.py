@@ -83,7 +83,9 @@ def _let_go_of_the_real_host() -> None:
     for mount in reversed(table.read()):
         stays = mount.path == "/" or mount.path.startswith(("/proc", "/sys", "/dev"))
         holds_us = any(layout.is_below(str(path), mount.path) for path in NEEDED)
-        if not stays and not holds_us and not mount.src.startswith("/dev/"):
+        # A disk stays where it is, but for what `ip netns` has bound of it.
+        is_disk = mount.src.startswith("/dev/") and not mount.path.startswith("/run/")
+        if not stays and not holds_us and not is_disk:
             with contextlib.suppress(KernelError):  # below another one that is gone already
                 mounts.umount(mount.path, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
 
