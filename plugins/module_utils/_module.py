@@ -186,7 +186,9 @@ def _check_values(option: str, value: t.Any) -> None:
     if isinstance(value, int) and not abs(value) < 1 << 63:
         raise Refused(f"{option} is a number of more than 63 bits")
     if isinstance(value, dict):
-        value = [*value, *value.values()]
+        for key, each in value.items():
+            _check_values(option, key)
+            _check_values(f"{key} of {option}", each)
     for each in value if isinstance(value, (list, tuple)) else ():
         _check_values(option, each)
 

@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str, str]] = {
     "dots": ({"path": "{}/../mnt", "fstype": "tmpfs"}, "path must not hold '..': '{}/../mnt'",
              "Write the path that is meant."),
     "null": ({"path": "/a\0b", "fstype": "tmpfs"},
-             "path must not hold a null character: '/a\\x00b'", ""),
+             "must not hold a null character", ""),
     "missing mount point": ({"path": "{}/none", "fstype": "tmpfs"},
                             "{}/none does not exist in the target", "add X-mount.mkdir to opts"),
     "mount point below a file": ({"path": "{}/file/x", "fstype": "tmpfs"},

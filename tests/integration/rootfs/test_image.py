@@ -248,6 +248,7 @@ def test_the_examples_run(images: Images, registry: Registry, run_tasks: RunTask
     after = [{"linux.namespaces.ns_namespace": {**web, "state": "absent"}}]
     try:
         run_tasks([*before, *tasks], cleanup=after)
-        assert sorted(os.listdir("/srv")) == ["images", "new-root"]
+        assert sorted(os.listdir("/srv")) == ["images", "new-root", "web"]
+        assert os.listdir("/srv/web") == []
     finally:
         mounts.umount("/srv", flags=mounts.MNT_DETACH)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 
 from .. import host_paths
 from ..errors import Refused
@@ -26,6 +25,7 @@ from .service import ServiceSpec
 
 DIRECTORY = f"{host_paths.DEFINITIONS}/services"
 VERSION = 1
+_MODE = 0o700
 
 
 def path_of(namespace: str, name: str) -> str:
@@ -51,6 +51,7 @@ def names(namespace: str) -> list[str]:
 def read(namespace: str, name: str) -> ServiceSpec | None:
     """The service that is kept, None where there is none. Raises Refused where it is damaged."""
     path = path_of(namespace, name)
+    atomic.close(DIRECTORY, mode=_MODE)
     try:
         data = json_file.read(path)
         return None if data is None else _spec_of(data, namespace, name)
@@ -75,8 +76,8 @@ def _spec_of(data: object, namespace: str, name: str) -> ServiceSpec:
 def write(spec: ServiceSpec) -> None:
     """Keep the service. Call it with the lock of the namespace held. Raises OSError."""
     atomic.make_directory(host_paths.DEFINITIONS, mode=host_paths.DEFINITIONS_MODE)
-    atomic.make_directory(DIRECTORY, mode=0o700)
-    os.chmod(DIRECTORY, 0o700)  # one that was there already
+    atomic.make_directory(DIRECTORY, mode=_MODE)
+    atomic.close(DIRECTORY, mode=_MODE)
     content = {"version": VERSION, "spec": spec.to_data()}
     json_file.write(path_of(spec.namespace, spec.name), content)
 
@@ -91,9 +92,3 @@ def remove(namespace: str, name: str) -> None:
 def is_there(namespace: str, name: str) -> bool:
     """Whether remove() has something to do, be it what a killed run was writing."""
     return atomic.is_there(path_of(namespace, name))
-
-
-def is_guarded(namespace: str, name: str) -> bool:
-    """Whether root alone can read the file, and enter its directory. Raises OSError."""
-    found = [os.lstat(each) for each in (DIRECTORY, path_of(namespace, name))]
-    return all(each.st_uid == 0 and not stat.S_IMODE(each.st_mode) & 0o077 for each in found)

@@ -42,15 +42,11 @@ def attach(spec: ServiceSpec, identity: Identity, host_proc: int) -> None:
     path = spec.credentials_directory
     tree = _filled(spec.credentials, identity)
     try:
-        with _directory_above(path, make=True) as above, _umask(0):
-            name = os.path.basename(path)
-            _take_away(above, name, host_proc)
-            place = _entered(above, name, path, make=True)
-            try:
-                _check_unshared(place, path, host_proc)
-                detached.move_mount(tree, place)
-            finally:
-                os.close(place)
+        try:
+            _attach_at(path, tree, host_proc)
+        except FileNotFoundError:
+            # With the last of them elsewhere the directory above has just gone.
+            _attach_at(path, tree, host_proc)
     except OSError as error:
         if error.errno not in _NOT_OURS_TO_MAKE:
             raise
@@ -62,6 +58,18 @@ def attach(spec: ServiceSpec, identity: Identity, host_proc: int) -> None:
     finally:
         os.close(tree)
         os.chdir("/")
+
+
+def _attach_at(path: str, tree: int, host_proc: int) -> None:
+    with _directory_above(path, make=True) as above, _umask(0):
+        name = os.path.basename(path)
+        _take_away(above, name, host_proc)
+        place = _entered(above, name, path, make=True)
+        try:
+            _check_unshared(place, path, host_proc)
+            detached.move_mount(tree, place)
+        finally:
+            os.close(place)
 
 
 def clear(namespace: str, path: str) -> None:
@@ -80,7 +88,7 @@ def clear(namespace: str, path: str) -> None:
 
 def _mounts_of(namespace: str) -> Handles:
     try:
-        handles = Target(namespace=namespace).open()
+        handles = Target(namespace=namespace).open(closed_too=True)
     except Refused:
         return Handles({})
     return handles.only(("mnt", "user") if "mnt" in handles.kinds else ())

@@ -117,3 +117,5 @@ def _discard_places(name: str) -> None:
             if each.startswith(f"{name}:"):
                 with contextlib.suppress(OSError):  # somebody else has something there
                     os.rmdir(f"{host_paths.CREDENTIALS}/{each}")
+        with contextlib.suppress(OSError):  # others have credentials
+            os.rmdir(host_paths.CREDENTIALS)

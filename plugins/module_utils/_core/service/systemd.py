@@ -47,8 +47,6 @@ class _Kept(t.NamedTuple):
     damage: Refused | None
     # There is one, or what a killed run left of it.
     is_there: bool
-    # Others than root can read it.
-    is_open: bool
 
 
 class _Unit(t.NamedTuple):
@@ -73,7 +71,7 @@ class _Unit(t.NamedTuple):
 
 
 _NONE = _Unit(None, False, False, False, False, 0, 0, "")
-_NOTHING = _Kept(None, None, False, False)
+_NOTHING = _Kept(None, None, False)
 
 
 class Systemd:
@@ -231,7 +229,7 @@ class Systemd:
     def _is_to_be_kept(self, wanted: ServiceSpec) -> bool:
         """Whether the file of the service is to be written."""
         known = self._kept.spec
-        if known is None or self._kept.is_open:
+        if known is None:
             return True
         if self._has_unit(wanted):
             # How it was known to be up is of the task that started it.
@@ -319,9 +317,8 @@ def _kept(namespace: str, name: str) -> _Kept:
     try:
         spec = service_file.read(namespace, name)
     except Refused as error:
-        return _Kept(None, error, is_there, is_open=True)
-    is_open = spec is not None and not service_file.is_guarded(namespace, name)
-    return _Kept(spec, None, is_there, is_open)
+        return _Kept(None, error, is_there)
+    return _Kept(spec, None, is_there)
 
 
 def _shown(enabled: bool, text: str | None) -> dict[str, t.Any]:
