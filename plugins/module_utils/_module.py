@@ -32,8 +32,8 @@ TARGET_EXCLUSIVE = [("namespace", "pid", "namespace_path")]
 # A mount as ns_mount and ns_mount_info return it.
 shown_mount = table.as_data
 
-# Options whose text goes to a program as it is.
-_OF_BYTES = ("stdin",)
+# Options whose text goes to a program or a file as it is.
+_OF_BYTES = ("stdin", "credentials")
 # The longest time that can be asked for, in seconds: 31 years.
 _LONGEST = 1e9
 

@@ -322,7 +322,7 @@ def test_what_others_have_mounted_there_is_theirs(web: Web, run_module: RunModul
         ({"credentials": {"": "x1"}}, "'' cannot be the name"),
         ({"credentials": {"a:b": "x1"}}, "'a:b' cannot be the name"),
         ({"credentials": {"a\nb": "x1"}}, r"'a\nb' cannot be the name"),
-        ({"credentials": {"a\0b": "x1"}}, "credentials must not hold a null character"),
+        ({"credentials": {"a\0b": "x1"}}, r"'a\x00b' cannot be the name"),
         ({"credentials": {"n" * 256: "x1"}}, "cannot be the name"),
         ({"credentials": {"a": "x1" * (1 << 20)}}, "credentials hold 2097152 bytes"),
         ({"credentials": {"a": {"k": "the-secret"}}}, "the value of a must be a text, not a dict"),
