@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests take for the host: a mount namespace of their own.
 
-/run is empty in it, changes of /etc, /srv, /usr/local, /var/cache and /var/log are thrown away at the
+/run is empty in it, changes of /etc, /usr/local, /var/cache and /var/log are thrown away at the
 end, and its mounts are shared, as on hosts with systemd. So a failed or killed test run leaves no
 mount, pin or definition behind, and two test runs on one machine do not see each other's.
 """
@@ -47,7 +47,7 @@ def enter() -> None:
     _let_go_of_the_real_host()
     _let_everyone_reach_us()
     mounts.mount("tests", "/run", fstype="tmpfs", data="mode=755")
-    for directory in ("/etc", "/srv", "/usr/local", "/var/cache", "/var/log"):
+    for directory in ("/etc", "/usr/local", "/var/cache", "/var/log"):
         changes = pathlib.Path(f"/run/tests{directory}")
         for name in ("upper", "work"):
             (changes / name).mkdir(parents=True)

@@ -243,10 +243,10 @@ def test_a_user_namespace_needs_mounts_of_its_own(web: Web) -> None:
     assert "step" not in failure
 
 
-def make_odd(path: str, how: str) -> None:
+def make_odd(path: str, how: str, elsewhere: pathlib.Path) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if how == "a link":
-        os.symlink("/srv", path)
+        os.symlink(elsewhere, path)
     elif how == "a link to nothing":
         os.symlink("/nowhere", path)
     elif how == "a file":
@@ -257,25 +257,26 @@ def make_odd(path: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["a link", "a link to nothing", "a file", "a FIFO"])
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_never_through_links(web: Web, run_module: RunModule, how: str, depth: int) -> None:
+def test_never_through_links(
+    web: Web, run_module: RunModule, tmp_path: pathlib.Path, how: str, depth: int
+) -> None:
     place = "/".join(directory_of(web).split("/")[: depth + 1])
     mount = {"namespace": web.name, "src": "t", "fstype": "tmpfs"}
     if depth == 1:
         run_module("ns_mount", {**mount, "path": "/mnt"})
-        inside(web.name, lambda: make_odd("/mnt/run", how), ["mnt"])
+        inside(web.name, lambda: make_odd("/mnt/run", how, tmp_path), ["mnt"])
         for path in ("/usr", "/lib", "/lib64", "/bin"):
             bind = {"src": path, "opts": "rbind,X-mount.mkdir", "path": f"/mnt{path}"}
             run_module("ns_mount", {"namespace": web.name, **bind})
         run_module("ns_pivot_root", {"namespace": web.name, "new_root": "/mnt"})
     else:
         run_module("ns_mount", {**mount, "path": "/run"})
-        inside(web.name, lambda: make_odd(place, how), ["mnt"])
+        inside(web.name, lambda: make_odd(place, how, tmp_path), ["mnt"])
     failure = web.task(argv=["/usr/bin/sleep", "9"], credentials=SECRETS)
     assert failure["step"] == "give service idle its credentials"
     assert "there is no place for the credentials" in failure["reason"]
     assert f"{os.path.basename(place)} of {directory_of(web)} is no directory" in failure["reason"]
-    assert not os.path.exists("/srv/credentials")
-    assert os.listdir("/srv") == []
+    assert os.listdir(tmp_path) == []
     web.converge(state="absent")
 
 
@@ -296,17 +297,18 @@ def test_on_a_shared_mount(make_web: t.Callable[..., Web]) -> None:
     web.converge(state="absent")
 
 
-def test_what_others_have_mounted_there_is_theirs(web: Web, run_module: RunModule) -> None:
+def test_what_others_have_mounted_there_is_theirs(
+    web: Web, run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
     """A file system of somebody else is covered, not emptied."""
-    args = {"namespace": web.name, "path": directory_of(web), "src": "/srv"}
+    args = {"namespace": web.name, "path": directory_of(web), "src": str(tmp_path)}
     run_module("ns_mount", {**args, "opts": "bind,X-mount.mkdir"})
-    theirs = pathlib.Path("/srv/theirs")
+    theirs = tmp_path / "theirs"
     theirs.touch()
     pid = web.started(argv=SLEEP, credentials=SECRETS)
     assert set(os.listdir(f"/proc/{pid}/root{directory_of(web)}")) == set(SECRETS)
     web.converge(state="absent")
     assert theirs.exists()
-    theirs.unlink()
     run_module("ns_mount", {"namespace": web.name, "path": directory_of(web), "state": "unmounted"})
     os.rmdir(directory_of(web))
 
