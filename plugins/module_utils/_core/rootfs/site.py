@@ -30,6 +30,7 @@ from ..mount.table import Mount
 from ..mount.view import TargetView
 from ..namespace import enter
 from ..namespace.target import Handles
+from ..process import proc
 from ..syscalls import files
 from . import marker
 from .marker import Marker
@@ -266,8 +267,9 @@ def _above(inside: TargetView, spot: Spot, table: t.Sequence[Mount]) -> Above:
 
 
 def _has_root_of_host(inside: TargetView) -> bool:
-    with open(os.open("self/uid_map", os.O_RDONLY, dir_fd=inside.host_proc)) as ranges:
-        return any(line.split()[1] == "0" for line in ranges)
+    ranges = proc.text_of("self/uid_map", dir_fd=inside.host_proc)
+    # A kernel without user namespaces has no such file.
+    return not ranges or any(line.split()[1] == "0" for line in ranges.splitlines())
 
 
 def _is_for_it_alone(spot: Spot) -> bool:
