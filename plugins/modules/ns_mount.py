@@ -79,6 +79,8 @@ options:
         root that M(linux.namespaces.ns_rootfs) has unpacked is looked up in that root; its links do not lead to the
         host.
       - V(namespace) looks up paths in the root of the target, and below a mount that its definition makes in that.
+      - There is a warning where every user of the host can reach the C(upperdir) of an overlay of a namespace, in which
+        root inside can leave setuid programs. Have it in a directory that only root can enter.
     type: str
     choices: [host, namespace]
     default: host
@@ -296,6 +298,8 @@ def main() -> None:
     )
     with _module.failures_reported(module):
         result = mount.run(request_of(module.params), check=module.check_mode)
+        for warning in result.warnings:
+            module.warn(warning)
         module.exit_json(
             changed=bool(result.actions),
             actions=result.actions,

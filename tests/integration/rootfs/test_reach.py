@@ -278,3 +278,65 @@ def test_removing_asks_for_nothing(
     converge("ns_rootfs", {"path": str(path), "archive": archive, "reachable": True})
     converge("ns_rootfs", {"path": str(path), "state": "absent"})
     assert not path.exists()
+
+
+class TestUpperDirectory:
+    """What an overlay writes lies on the host as well: root inside can leave a setuid program."""
+
+    @pytest.fixture
+    def overlay(
+        self, everywhere: pathlib.Path, new_name: NewName, run_module: RunModule
+    ) -> dict[str, t.Any]:
+        """An overlay of a namespace, with its directories where every user can enter."""
+        for name in ("lower", "upper", "work"):
+            (everywhere / name).mkdir(mode=0o755)
+        layers = {"lowerdir": "lower", "upperdir": "upper", "workdir": "work"}
+        opts = [f"{key}={everywhere / name}" for key, name in layers.items()]
+        name = new_name()
+        run_module("ns_namespace", {"name": name, "kinds": ["mnt"], "persistent": False})
+        return {"namespace": name, "path": "/mnt", "fstype": "overlay", "src": "o", "opts": opts}
+
+    def test_one_that_others_reach(
+        self, overlay: dict[str, t.Any], everywhere: pathlib.Path, run_module: RunModule
+    ) -> None:
+        for check in (True, False, False):
+            warnings = run_module("ns_mount", overlay, check=check)["warnings"]
+            assert len(warnings) == 1
+            assert f"{everywhere}/upper" in str(warnings)
+            assert f"chmod 700 {everywhere} " in str(warnings)
+
+    @pytest.mark.parametrize("closed", [".", "upper"])
+    def test_one_that_others_do_not_reach(
+        self, closed: str, overlay: dict[str, t.Any], everywhere: pathlib.Path, converge: Converge
+    ) -> None:
+        (everywhere / closed).chmod(0o700)
+        assert "warnings" not in converge("ns_mount", overlay)
+
+    def test_through_a_link(
+        self, overlay: dict[str, t.Any], everywhere: pathlib.Path, run_module: RunModule
+    ) -> None:
+        """It is what the link leads to that counts."""
+        closed = everywhere / "closed"
+        closed.mkdir(mode=0o700)
+        (everywhere / "upper").rename(closed / "upper")
+        (everywhere / "upper").symlink_to(closed / "upper")
+        (everywhere / "work").rename(closed / "work")
+        (everywhere / "work").symlink_to(closed / "work")
+        assert "warnings" not in run_module("ns_mount", overlay)
+
+    def test_on_the_host(self, overlay: dict[str, t.Any], run_module: RunModule) -> None:
+        """There, nobody is root who is not."""
+        del overlay["namespace"]
+        assert "warnings" not in run_module("ns_mount", overlay, check=True)
+
+    def test_a_namespace_with_users_of_its_own(
+        self, overlay: dict[str, t.Any], new_name: NewName, run_module: RunModule
+    ) -> None:
+        overlay["namespace"] = new_name()
+        ranges = {"inside": 0, "outside": 100_000, "count": 65_536}
+        args = {"kinds": ["mnt", "user"], "id_map": {"uid": [ranges], "gid": [ranges]}}
+        done = run_module(
+            "ns_namespace", {"name": overlay["namespace"], "persistent": False, **args}
+        )
+        assert not done.get("failed"), done
+        assert "warnings" not in run_module("ns_mount", overlay, check=True)

@@ -61,6 +61,7 @@ class MountResult(t.NamedTuple):
     # What the definition had for each of them, and has then.
     recorded: list[_Recorded | None]
     to_record: list[_Recorded | None]
+    warnings: list[str]
 
     @property
     def before(self) -> dict[str, str]:
@@ -180,7 +181,21 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         planned=planned,
         recorded=recorded,
         to_record=to_record,
+        warnings=_warnings(request, opened),
     )
+
+
+def _warnings(request: MountRequest, opened: Session) -> list[str]:
+    # On the host everybody writes as himself, and root inside is no root there where the target
+    # has users of its own.
+    if request.target.is_host or "user" in opened.handles.kinds:
+        return []
+    if all(mount.fstype != "overlay" for mount in request.wanted):
+        return []
+    # Nothing to compile for what is no overlay.
+    from ..mount import upper_reach
+
+    return upper_reach.warnings(request.wanted, opened.host_proc)
 
 
 def _is_as_wanted(

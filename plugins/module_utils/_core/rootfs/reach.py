@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import typing as t
 
 from ..definition import layout
 from ..mount import table
+from ..mount.upper_reach import lets_others_in
 from .site import Above
-
-_ACL = "system.posix_acl_access"
 
 
 def by(above: Above) -> str:
@@ -31,7 +29,7 @@ def by(above: Above) -> str:
     """
     for path in _paths_on_host(above):
         entered = [*layout.ancestors(path), *([path] if above.is_above else [])]
-        if all(_lets_others_in(each) for each in entered):
+        if all(lets_others_in(each) for each in entered):
             return path
     return ""
 
@@ -49,17 +47,3 @@ def _paths_on_host(above: Above) -> t.Iterator[str]:
             # Another mount may cover it.
             if (found.st_dev, found.st_ino) == (there.number, above.inode):
                 yield path
-
-
-def _lets_others_in(path: str) -> bool:
-    """Whether anybody but root can enter the directory."""
-    found = os.stat(path)
-    if found.st_uid != 0 or found.st_mode & stat.S_IXOTH:
-        return True
-    if not found.st_mode & stat.S_IXGRP:
-        return False
-    # Where there is a list, that bit is the most that any entry of it allows (acl(5)).
-    with contextlib.suppress(OSError):
-        os.getxattr(path, _ACL)
-        return True
-    return found.st_gid != 0
