@@ -23,6 +23,7 @@ from ..mount import table
 from ..namespace import enter
 from ..namespace.target import Handles, Target
 from ..process.accounts import Identity
+from ..storage import modes
 from ..syscalls import detached, files, mounts
 
 _FSTYPE = "ramfs"
@@ -61,7 +62,7 @@ def attach(spec: ServiceSpec, identity: Identity, host_proc: int) -> None:
 
 
 def _attach_at(path: str, tree: int, host_proc: int) -> None:
-    with _directory_above(path, make=True) as above, _umask(0):
+    with _directory_above(path, make=True) as above, modes.exact():
         name = os.path.basename(path)
         _take_away(above, name, host_proc)
         place = _entered(above, name, path, make=True)
@@ -155,7 +156,7 @@ def _entered(above: int, name: str, path: str, *, make: bool) -> int:
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         if make:
-            with contextlib.suppress(FileExistsError), _umask(0):
+            with contextlib.suppress(FileExistsError), modes.exact():
                 os.mkdir(name, 0o755, dir_fd=above)
         return os.open(name, flags, dir_fd=above)
     except NotADirectoryError as error:
@@ -163,15 +164,6 @@ def _entered(above: int, name: str, path: str, *, make: bool) -> int:
             f"there is no place for the credentials: {name} of {path} is no directory inside",
             "It may be no link either. Make it a directory, or mount a tmpfs on /run inside.",
         ) from error
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> t.Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _take_away(above: int, name: str, host_proc: int) -> None:
