@@ -77,8 +77,13 @@ class Playground(t.NamedTuple):
 
 @pytest.fixture
 def playground(tmp_path: pathlib.Path) -> Playground:
-    outside = tmp_path / "outside"
+    return playground_in(tmp_path)
+
+
+def playground_in(top: pathlib.Path) -> Playground:
+    """One in an empty directory."""
+    outside = top / "outside"
     outside.mkdir()
-    (tmp_path / "roots").mkdir()
+    (top / "roots").mkdir()
     (outside / "canary").write_text("untouched")
-    return Playground(tmp_path, tmp_path / "roots" / "root", outside / "canary")
+    return Playground(top, top / "roots" / "root", outside / "canary")

@@ -133,6 +133,19 @@ def roots(tmp_path: pathlib.Path, archives: tuple[str, str]) -> Roots:
     return Roots(tmp_path / "roots", *archives)
 
 
+@pytest.fixture
+def deep() -> t.Iterator[pathlib.Path]:
+    """A directory for trees that are too deep for whoever calls itself for each level.
+
+    Python does, and so pytest, when it removes what a run has left that was killed: these are gone
+    with the mount namespace of the run.
+    """
+    top = pathlib.Path("/run/tests/deep")
+    top.mkdir(mode=0o700)
+    yield top
+    subprocess.run(["rm", "-rf", top], check=True)
+
+
 def failed(result: Result, *words: str) -> Result:
     assert result.get("failed"), result
     assert "Traceback" not in str(result)

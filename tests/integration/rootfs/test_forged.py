@@ -13,12 +13,12 @@ from hostile_archives import member, write
 from images import umoci
 from named_namespaces import BASE, NOBODY, NewName
 from results import Result, RunModule
-from trees import Roots, archives, digest_of, facts_of, failed, roots
+from trees import Roots, archives, deep, digest_of, facts_of, failed, roots
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import marker
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
-__all__ = ["archives", "roots"]
+__all__ = ["archives", "deep", "roots"]
 
 IDS = [{"inside": 0, "outside": 100_000, "count": 65_536}]
 
@@ -239,8 +239,8 @@ def test_an_archive_with_a_marker_further_down_is_refused(
     failed(result, "is no name for an entry")
 
 
-def test_a_tree_that_is_very_deep(roots: Roots, run_module: RunModule) -> None:
-    source = roots.top / "source"
+def test_a_tree_that_is_very_deep(deep: pathlib.Path, run_module: RunModule) -> None:
+    source, root = deep / "source", str(deep / "root")
     source.mkdir()
     fd = os.open(source, os.O_RDONLY)
     for _depth in range(1_500):
@@ -249,7 +249,6 @@ def test_a_tree_that_is_very_deep(roots: Roots, run_module: RunModule) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
-    done = run_module("ns_rootfs", {"path": str(roots.path), "directory": str(source)})
+    done = run_module("ns_rootfs", {"path": root, "directory": str(source)})
     assert done.get("changed"), done
-    assert run_module("ns_rootfs", {"path": str(roots.path), "state": "absent"})["changed"]
-    subprocess.run(["rm", "-rf", source], check=True)
+    assert run_module("ns_rootfs", {"path": root, "state": "absent"})["changed"]
