@@ -38,17 +38,10 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def _mask_values(given: t.Any) -> t.Any:
-    """The names of variables, as far as these are no secrets themselves."""
-    if not isinstance(given, dict):
-        return redact.MASK
-    return {redact.word(str(name)): redact.MASK for name in given}
-
-
 # How they are logged: what a program reads is as often a password as not.
 MASKS: dict[str, _module.Mask] = {
     "environment": _module.mask_variables,
-    "secret_environment": _mask_values,
+    "secret_environment": _module.mask_values,
     "stdin": lambda _given: redact.MASK,
 }
 EXCLUSIVE = [("argv", "cmd")]

@@ -75,6 +75,13 @@ def mask_variables(given: t.Any) -> t.Any:
     }
 
 
+def mask_values(given: t.Any) -> t.Any:
+    """The names of secrets, as far as these are no secrets themselves."""
+    if not isinstance(given, dict):
+        return redact.MASK
+    return {redact.word(str(name)): redact.MASK for name in given}
+
+
 class Module(AnsibleModule):  # type: ignore[misc]
     """A module that says no secret, and nothing that could steer the terminal of who reads it.
 
@@ -91,6 +98,10 @@ class Module(AnsibleModule):  # type: ignore[misc]
     def __init__(self, *, masks: t.Mapping[str, Mask] | None = None, **keywords: t.Any) -> None:
         self._masks = masks or {}
         super().__init__(**keywords)
+        # Ansible has collected them, but of an option that was given as a text only that text.
+        for name, option in self.argument_spec.items():
+            if option.get("no_log"):
+                self.no_log_values.update(_secrets_in(self.params[name]))
 
     def _log_invocation(self) -> None:
         given, self.params = self.params, self._masked()
@@ -117,6 +128,13 @@ class Module(AnsibleModule):  # type: ignore[misc]
 
     def _invocation(self) -> dict[str, t.Any]:
         return {"module_args": self._masked()}
+
+
+def _secrets_in(given: t.Any) -> t.Iterator[str]:
+    """What of the values of an option with no_log Ansible is to hide wherever it stands."""
+    for value in given.values() if isinstance(given, dict) else ():
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
+            yield str(value)
 
 
 def _for_people(value: t.Any, *, is_text: bool = False) -> t.Any:

@@ -12,12 +12,18 @@ from __future__ import annotations
 import resource
 import typing as t
 
-from ._core.definition.service import Ready, Reload, ServiceSpec
+from . import _module
+from ._core.definition.service import SECRETS, Ready, Reload, ServiceSpec
 from ._core.errors import Refused
 from ._core.host_paths import DEFAULT_PATH
 from ._core.process import program
 from ._core.service.model import ServiceRequest
-from ._module import LOCK_TIMEOUT
+
+# How they are logged.
+MASKS: dict[str, _module.Mask] = {
+    "environment": _module.mask_variables,
+    **dict.fromkeys(SECRETS, _module.mask_values),
+}
 
 
 def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
@@ -40,7 +46,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
         state=params["state"],
         enabled=params["enabled"],
         supervisor=params["supervisor"],
-        lock_timeout=LOCK_TIMEOUT,
+        lock_timeout=_module.LOCK_TIMEOUT,
     )
 
 

@@ -335,7 +335,7 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def main() -> None:
-    module = _module.Module(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = _module.Module(masks=_service.MASKS, argument_spec=ARGUMENTS, supports_check_mode=True)
     with _module.failures_reported(module):
         result = supervisor.run(_service.request_of(module.params), nsctl, check=module.check_mode)
         module.exit_json(

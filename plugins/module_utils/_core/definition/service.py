@@ -15,7 +15,7 @@ import math
 import signal
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, redact
 from ..errors import Refused
 from ..process.program import Program
 from .data import Fields
@@ -142,14 +142,15 @@ class ServiceSpec:
         """Raises Refused; no value is a part of that."""
         for key, value in self.secret_environment.items():
             if not key or "=" in key or "\0" in key:
-                raise Refused(f"{key!r} cannot be the name of an environment variable")
+                raise Refused(f"{redact.word(key)!r} cannot be the name of an environment variable")
             if "\0" in value:
                 raise Refused(f"the value of {key} in secret_environment holds a null character")
+            encoded(f"{key}{value}", "secret_environment")
         for name in self.credentials:
             is_name = name.isprintable() and not set(name) & set("/:") and name not in (".", "..")
             if not is_name or not 0 < len(encoded(name)) <= _LONGEST_CREDENTIAL_NAME:
                 raise Refused(
-                    f"{name!r} cannot be the name of a credential",
+                    f"{redact.word(name)!r} cannot be the name of a credential",
                     "It is the name of a file, and holds no colon.",
                 )
         size = sum(len(encoded(text)) for text in self.credentials.values())
@@ -253,9 +254,9 @@ def credentials_directory(namespace: str, name: str) -> str:
     return f"{host_paths.CREDENTIALS}/{namespace}:{name}"
 
 
-def encoded(text: str) -> bytes:
-    """The content of a credential as it is written to its file. Raises Refused."""
+def encoded(text: str, option: str = "credentials") -> bytes:
+    """The bytes of a text of that option, as a file or a variable has them. Raises Refused."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise Refused("credentials hold a character that has no bytes") from error
+        raise Refused(f"{option}: a text holds a character that has no bytes") from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .. import redact
 from ..definition.service import SECRETS, ServiceSpec
 from ..errors import Refused
 from ..process.program import Program
@@ -115,7 +116,20 @@ def fields_shown(spec: ServiceSpec | None, before: ServiceSpec | None = None) ->
         }
         if marked:
             data[name] = marked
+    known = {} if before is None else before.program.environment
+    if "environment" in data:
+        data["environment"] = {
+            redact.word(key): _variable_shown(key, value, known.get(key, value))
+            for key, value in data["environment"].items()
+        }
     return data
+
+
+def _variable_shown(name: str, value: str, known: str) -> str:
+    shown = redact.shown(name, value)
+    if value != known and shown != value and shown == redact.shown(name, known):
+        return f"{shown} (changes)"
+    return shown
 
 
 _SECRET, _OTHER_SECRET = "(secret)", "(secret, changes)"
