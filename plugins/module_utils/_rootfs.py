@@ -14,17 +14,32 @@ import typing as t
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from . import _module
+from ._core import redact
 from ._core.errors import Refused
 from ._core.operations import rootfs
 from ._core.rootfs.request import RootRequest
 from ._core.rootfs.rules import Rules
-from ._core.rootfs.sources import table
+from ._core.rootfs.sources import reference, table
 
 if t.TYPE_CHECKING:
     from ._core.namespace.id_map import IdMaps
 
 # One of them says what a root comes from.
 SOURCES = list(table.SOURCES)
+
+
+def _mask_bootstrap(given: t.Any) -> t.Any:
+    if not isinstance(given, dict):
+        return redact.MASK
+    mirror = given.get("mirror")
+    return {**given, "mirror": mirror and redact.address(str(mirror))}
+
+
+# How they are logged: those that hold a password are refused.
+MASKS: dict[str, _module.Mask] = {
+    "image": lambda given: reference.shown(str(given)),
+    "bootstrap": _mask_bootstrap,
+}
 
 
 def request_of(params: t.Mapping[str, t.Any]) -> RootRequest:

@@ -86,7 +86,7 @@ options:
         elements: str
         default: []
       mirror:
-        description: The address of a mirror. By default that of C(mmdebstrap).
+        description: The address of a mirror, without a password. By default that of C(mmdebstrap).
         type: str
       variant:
         description: Which packages there are at least, in the words of C(mmdebstrap).
@@ -346,6 +346,7 @@ OPTIONS: dict[str, t.Any] = {
 
 def main() -> None:
     module = _module.Module(
+        masks=_rootfs.MASKS,
         argument_spec={**OPTIONS, **_module.TARGET_OPTIONS},
         mutually_exclusive=[*_module.TARGET_EXCLUSIVE, _rootfs.SOURCES],
         required_if=[("state", "present", _rootfs.SOURCES, True)],

@@ -49,6 +49,7 @@ def test_a_word_without(word: str) -> None:
         ("https://u:p@h/x", f"https://u:{MASK}@h/x"),
         ("//u:p@server/share", f"//u:{MASK}@server/share"),
         ("u:p@ss/w@h:/x", f"u:{MASK}@h:/x"),
+        ("https://u@mail:p@h/x", f"https://u@mail:{MASK}@h/x"),
         ("postgres://u:p%40@h:5432/db", f"postgres://u:{MASK}@h:5432/db"),
         *[
             (each, each)

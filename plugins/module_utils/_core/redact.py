@@ -78,7 +78,8 @@ def address(text: str) -> str:
     password, at, host = rest.rpartition("@")
     # server:/path of NFS, [::1]:/path, /a:b@c.
     is_path = not start and (password.startswith("/") or text.startswith(("/", "[")))
-    if not (colon and at) or is_path or "/" in user or "@" in user:
+    # A user may be an address of mail, but a@tcp0:b@tcp0:/fs is one of Lustre.
+    if not (colon and at) or is_path or "/" in user or ("@" in user and not start):
         return text
     return f"{text[:start]}{user}:{MASK}@{host}"
 

@@ -14,6 +14,7 @@ import dataclasses
 import re
 import typing as t
 
+from ... import redact
 from ...errors import Refused
 from .. import digests, run_tool
 from ..progress import Progress
@@ -70,6 +71,12 @@ class Bootstrap:
             for word in words:
                 if not pattern.match(word):
                     raise Refused(f"{word!r} cannot stand in the {what} of bootstrap")
+        if redact.address(self.mirror) != self.mirror:
+            # In the command line of mmdebstrap, and in etc/apt/sources.list of the root.
+            raise Refused(
+                "the mirror of bootstrap holds a password, which everybody could read",
+                "Use a mirror without one, or make an archive of the root elsewhere.",
+            )
         if self.mirror and not re.match(r"[a-z+]+:", self.mirror) and self.mirror[:1] != "/":
             raise Refused(
                 f"the mirror of bootstrap must be an address, not {self.mirror!r}",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ... import redact
 from ...errors import Refused
 
 TRANSPORTS = ("docker://", "oci:", "oci-archive:", "docker-archive:")
@@ -52,8 +53,20 @@ def platform_here(machine: str) -> Platform:
     return Platform("linux", _MACHINES.get(machine, machine))
 
 
+def shown(image: str) -> str:
+    """The name of an image as it may be known: somebody may have put a password before the host."""
+    before, _slash, _rest = image.partition("//")[2].partition("/")
+    # registry:5000/name@sha256:... has its @ behind the host.
+    return redact.address(image) if "@" in before else image
+
+
 def checked(image: str) -> str:
     """The name of an image when it can be one. Raises Refused."""
+    if shown(image) != image:
+        raise Refused(
+            f"{shown(image)} is not the name of an image: it holds a password",
+            "Name the file of skopeo that has it: authfile.",
+        )
     for transport in TRANSPORTS:
         rest = image[len(transport) :]
         if image.startswith(transport) and rest:
