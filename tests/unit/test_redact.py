@@ -49,6 +49,9 @@ def test_a_word_without(word: str) -> None:
         ("https://u:p@h/x", f"https://u:{MASK}@h/x"),
         ("//u:p@server/share", f"//u:{MASK}@server/share"),
         ("u:p@ss/w@h:/x", f"u:{MASK}@h:/x"),
+        ("jdbc:a://h/db?user=u&password=p&x", f"jdbc:a://h/db?user=u&password={MASK}&x"),
+        ("https://u:p?a=b@h/x", f"https://u:{MASK}@h/x"),
+        ("https://u:p@h/x?api_key=p#y", f"https://u:{MASK}@h/x?api_key={MASK}"),
         ("https://u@mail:p@h/x", f"https://u@mail:{MASK}@h/x"),
         ("postgres://u:p%40@h:5432/db", f"postgres://u:{MASK}@h:5432/db"),
         *[

@@ -73,6 +73,13 @@ def parameter(key: str, value: t.Any) -> t.Any:
 
 def address(text: str) -> str:
     """The source of a mount, or a URL, as it may be known: ``user:********@host/path``."""
+    place, sign, query = _without_password(text).partition("?")
+    if "//" in place and "=" in query:
+        query = "&".join(words(query.split("&")))
+    return f"{place}{sign}{query}"
+
+
+def _without_password(text: str) -> str:
     start = text.find("//") + 2 if "//" in text else 0
     user, colon, rest = text[start:].partition(":")
     password, at, host = rest.rpartition("@")
