@@ -155,8 +155,8 @@ def _shown(
         "changed": True,
         "actions": outcome.actions,
         "rc": outcome.status,
-        **_texts("stdout", outcome.stdout, strip=module.params["strip_empty_ends"]),
-        **_texts("stderr", outcome.stderr, strip=module.params["strip_empty_ends"]),
+        **_texts(module, "stdout", outcome.stdout),
+        **_texts(module, "stderr", outcome.stderr),
         "start": str(start),
         "end": str(end),
         "delta": str(end - start),
@@ -191,12 +191,15 @@ def _shown_skip(
     return shown
 
 
-def _texts(name: str, output: bytes, *, strip: bool) -> dict[str, str]:
+def _texts(module: _module.Module, name: str, output: bytes) -> dict[str, str]:
     """The output as text, and as it is where it is no text: Ansible takes nothing but UTF-8."""
     text = output.decode("utf-8", "backslashreplace")
-    shown = {name: text.rstrip("\r\n") if strip else text}
+    shown = {name: text.rstrip("\r\n") if module.params["strip_empty_ends"] else text}
     try:
         output.decode("utf-8")
     except UnicodeDecodeError:
+        # Ansible hides secrets in what it can read.
+        for secret in sorted(map(os.fsencode, module.no_log_values), key=len, reverse=True):
+            output = output.replace(secret, redact.MASK.encode())
         shown[f"{name}_b64"] = base64.b64encode(output).decode()
     return shown

@@ -194,11 +194,16 @@ def failures_reported(module: Module) -> t.Iterator[None]:
 def _check_values(option: str, value: t.Any) -> None:
     """Raise Refused for a value that neither the kernel nor a clock can be given.
 
-    In a text a null character would end it, where the kernel reads it. The text is not shown: it
-    may be a secret.
+    In a text a null character would end it, where the kernel reads it, and half of a pair of UTF-16
+    has no bytes. The text is not shown: it may be a secret.
     """
-    if isinstance(value, str) and "\0" in value:
-        raise Refused(f"{option} must not hold a null character")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise Refused(f"{option} must not hold a null character")
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise Refused(f"{option} must not hold a character that has no bytes") from error
     if isinstance(value, float) and not abs(value) <= _LONGEST:
         raise Refused(f"{option} is no number of seconds: {value}")
     if isinstance(value, int) and not abs(value) < 1 << 63:
@@ -206,7 +211,7 @@ def _check_values(option: str, value: t.Any) -> None:
     if isinstance(value, dict):
         for key, each in value.items():
             _check_values(option, key)
-            _check_values(f"{key} of {option}", each)
+            _check_values(f"{redact.word(str(key))} of {option}", each)
     for each in value if isinstance(value, (list, tuple)) else ():
         _check_values(option, each)
 

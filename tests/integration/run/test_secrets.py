@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import typing as t
 
@@ -45,6 +46,18 @@ def test_a_secret_variable_reaches_the_program_alone(
     assert any(" ".join(LENGTH) in line for line in watch.command_lines)
     assert watch.of([HUNTER]) == []
     assert len([line for line in watch.logged if "OTHER" in line]) == 3
+
+
+@pytest.mark.parametrize("given", [{"SECRET": HUNTER}, f"SECRET={HUNTER}"])
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_no_text_does_not_tell(
+    module: str, given: t.Any, run_module: RunModule, target: t.Callable[[str], dict[str, t.Any]]
+) -> None:
+    argv = ["sh", "-c", "printf '\\377'; printenv SECRET"]
+    args = {**target(module), "argv": argv, "secret_environment": given}
+    done = run_module(module, args)
+    assert base64.b64decode(done["stdout_b64"]) == b"\xff" + MASK.encode() + b"\n"
+    assert done["stdout"] == f"\\xff{MASK}"
 
 
 NAMES = [

@@ -54,7 +54,21 @@ def test_nothing_is_told(web: Web, stub_systemd: StubSystemd, supervisor: str, c
     assert "defect of" not in json.dumps(said)
     assert watch.of([HUNTER]) == []
     if "no character" in case:
-        assert all("has no bytes" in each["msg"] for each in said[:2])
+        assert all("character that has no bytes" in each["msg"] for each in said[:2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ready": {"file": "/\ud800"}},
+        {"ready": {"port": 1, "address": "\ud800"}},
+        {"reload": {"argv": ["/bin/true", "\ud800"]}},
+        {"environment": {"\ud800": "x"}},
+    ],
+)
+def test_what_has_no_bytes_is_refused(web: Web, options: dict[str, t.Any]) -> None:
+    failure = web.task(**{**FOREVER, **options})
+    assert "must not hold a character that has no bytes" in failure["msg"]
 
 
 @pytest.mark.parametrize("given", [{"A": HUNTER}, json.dumps({"A": HUNTER}), f"A={HUNTER}"])

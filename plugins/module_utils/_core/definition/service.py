@@ -145,7 +145,6 @@ class ServiceSpec:
                 raise Refused(f"{redact.word(key)!r} cannot be the name of an environment variable")
             if "\0" in value:
                 raise Refused(f"the value of {key} in secret_environment holds a null character")
-            encoded(f"{key}{value}", "secret_environment")
         for name in self.credentials:
             is_name = name.isprintable() and not set(name) & set("/:") and name not in (".", "..")
             if not is_name or not 0 < len(encoded(name)) <= _LONGEST_CREDENTIAL_NAME:
@@ -254,9 +253,9 @@ def credentials_directory(namespace: str, name: str) -> str:
     return f"{host_paths.CREDENTIALS}/{namespace}:{name}"
 
 
-def encoded(text: str, option: str = "credentials") -> bytes:
-    """The bytes of a text of that option, as a file or a variable has them. Raises Refused."""
+def encoded(text: str) -> bytes:
+    """The content of a credential as it is written to its file. Raises Refused."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise Refused(f"{option}: a text holds a character that has no bytes") from error
+        raise Refused("credentials hold a character that has no bytes") from error
