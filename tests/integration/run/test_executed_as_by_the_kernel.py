@@ -257,7 +257,8 @@ def test_a_file_of_users_that_is_none_is_not_opened(
 
 
 @pytest.mark.parametrize(
-    "link", ["/proc/self/exe", "/proc/self/root/bin/sh", "/proc/{pid}/root/etc/passwd"]
+    "link",
+    ["/proc/self/exe", "/proc/self/root/bin/sh", "/proc/{pid}/root/etc/passwd", "/proc/kmsg"],
 )
 def test_a_file_of_users_behind_a_link_of_proc_is_not_read(
     link: str, tmp_path: pathlib.Path
@@ -267,3 +268,14 @@ def test_a_file_of_users_behind_a_link_of_proc_is_not_read(
     around = setup.Surroundings(propagation="private", mounts=(over,))
     with pytest.raises(Refused, match="not a file that lists users"):
         run_program("true", user="nobody", options={"creates": ("mnt",), "surroundings": around})
+
+
+@pytest.mark.parametrize("place", ["program", "interpreter"])
+def test_what_the_kernel_answers_is_not_read(place: str, tmp_path: pathlib.Path) -> None:
+    """To read it is to wait for ever, and to take from others what the kernel has to say."""
+    script = program(tmp_path / "script", "#!/proc/kmsg\n")
+    with Opens("/proc/kmsg") as opens:
+        failed = failure_of("/proc/kmsg" if place == "program" else script)
+        assert opens.count == 0
+    assert isinstance(failed.cause, KernelError)
+    assert failed.cause.errno_name == "EACCES"

@@ -165,3 +165,16 @@ def test_a_device_behind_a_link(path: pathlib.Path) -> None:
     path.symlink_to("/dev/full")
     with pytest.raises(regular_files.NotRegular):
         regular_files.open_regular(str(path), os.O_RDWR)
+
+
+@pytest.mark.parametrize("path", ["/proc/kmsg", "/proc/self/status", "/sys/kernel/uevent_seqnum"])
+def test_what_the_kernel_answers(path: str) -> None:
+    """Its files say that they are regular, and to read one may be to wait for ever."""
+    with Opens(path) as opens:
+        with pytest.raises(regular_files.NotRegular):
+            regular_files.open_regular(path)
+        assert opens.count == 0
+
+
+def test_a_namespace_is_a_file() -> None:
+    os.close(regular_files.open_regular("/proc/self/ns/mnt"))

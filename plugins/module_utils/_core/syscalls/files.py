@@ -31,6 +31,8 @@ _STATX_MNT_ID = 0x1000  # Linux 5.8
 _STATX_MNT_ID_UNIQUE = 0x4000  # Linux 6.8
 _STATX_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
 _PROC_SUPER_MAGIC = 0x9FA0
+# Of file systems whose regular files are questions to the kernel: proc, sysfs, debugfs, tracefs.
+_OF_KERNEL = (_PROC_SUPER_MAGIC, 0x62656572, 0x64626720, 0x74726163)
 _RACES_ALLOWED = 128
 
 
@@ -129,8 +131,21 @@ def unique_mount_id(fd: int) -> int:
 
 def is_on_proc(fd: int) -> bool:
     """Whether the open file ``fd`` lies on a proc (fstatfs(2)). Raises KernelError."""
+    return _type_of(fd) == _PROC_SUPER_MAGIC
+
+
+def is_of_kernel(fd: int) -> bool:
+    """Whether the open file ``fd`` is one in which nobody keeps anything: the kernel answers.
+
+    Reading it may wait for ever and take from others what is read, as /proc/kmsg does. Raises
+    KernelError.
+    """
+    return _type_of(fd) in _OF_KERNEL
+
+
+def _type_of(fd: int) -> int:
     # struct statfs: its first field is the type, a long on all but s390, where it is an int.
     answer = ctypes.create_string_buffer(256)
     invoke("fstatfs", fd, ctypes.byref(answer), shown={"fd": fd})
     size = 4 if os.uname().machine == "s390x" else ctypes.sizeof(ctypes.c_long)
-    return int.from_bytes(answer.raw[:size], sys.byteorder) == _PROC_SUPER_MAGIC
+    return int.from_bytes(answer.raw[:size], sys.byteorder)

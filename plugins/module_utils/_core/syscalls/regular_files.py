@@ -7,6 +7,8 @@
 To open a device is to use it: a watchdog is armed, a tape rewinds, a terminal may hang, and a fifo
 lets its other end know. With O_PATH none of that happens (open(2)): what a name leads to is opened
 so, looked at, and then opened by that very descriptor, so that nothing can be swapped in between.
+What the kernel answers in /proc and its like is no regular file either, though it says so: to read
+/proc/kmsg is to wait for ever, and to take what others are to read.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -56,7 +58,7 @@ def reopen(found: int, flags: int, *, path: str, host_proc: int | None = None) -
     host's, opened before: whoever has joined a namespace has to give it, since the /proc of a
     root may be a lie. Raises NotRegular, OSError.
     """
-    if not stat.S_ISREG(os.fstat(found).st_mode):
+    if not stat.S_ISREG(os.fstat(found).st_mode) or files.is_of_kernel(found):
         raise NotRegular(errno.EINVAL, "not a regular file", path)
     name = f"self/fd/{found}" if host_proc is not None else f"/proc/self/fd/{found}"
     try:
