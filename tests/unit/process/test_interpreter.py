@@ -96,7 +96,7 @@ def test_the_loader_of_a_program(program: str) -> None:
 def loader_of(path: pathlib.Path) -> str:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return interpreter.of_elf(fd)
+        return "|".join(interpreter.of_elf(fd))
     finally:
         os.close(fd)
 
@@ -122,6 +122,30 @@ def test_the_loader_of_a_file(order: str, bits: int, tmp_path: pathlib.Path) -> 
     file = tmp_path / "file"
     file.write_bytes(elf(order, bits, b"/proc/self/exe\0"))
     assert loader_of(file) == "/proc/self/exe"
+
+
+@pytest.mark.parametrize("said", range(4))
+@pytest.mark.parametrize("bits", [32, 64])
+def test_what_a_file_says_of_itself_does_not_matter(
+    bits: int, said: int, tmp_path: pathlib.Path
+) -> None:
+    """The kernel does not heed it either."""
+    content = bytearray(elf("<", bits, b"/proc/self/exe\0"))
+    for place in (4, 5):
+        content[place] = said
+        (tmp_path / "file").write_bytes(content)
+        assert loader_of(tmp_path / "file") == "/proc/self/exe"
+
+
+def test_a_file_that_can_be_read_in_two_ways(tmp_path: pathlib.Path) -> None:
+    content = bytearray(elf("<", 64, b"/proc/self/exe\0"))
+    # One program header of 32 bits, at 4096, where no field of 64 bits that counts says anything.
+    content[28:32], content[42:46] = struct.pack("<L", 4096), struct.pack("<HH", 32, 1)
+    entry = struct.pack("<LLLLL", PT_INTERP, 5000, 0, 0, 8)
+    content[4096:] = entry.ljust(904, b"\0") + b"/lib/ld\0"
+    content[128:136] = struct.pack("<Q", 5008)
+    (tmp_path / "file").write_bytes(content + b"/proc/self/exe\0")
+    assert loader_of(tmp_path / "file") == "/lib/ld|/proc/self/exe"
 
 
 @pytest.mark.parametrize(

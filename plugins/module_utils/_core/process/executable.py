@@ -124,15 +124,15 @@ def _look(fd: int, path: str, host_proc: int) -> tuple[bytes, str]:
     except OSError:
         return b"", ""
     try:
-        start, loader = os.pread(reading, interpreter.START, 0), interpreter.of_elf(reading)
+        start, loaders = os.pread(reading, interpreter.START, 0), interpreter.of_elf(reading)
     finally:
         os.close(reading)
-    if loader:
+    for loader in loaders:
         try:
             os.close(_resolve(loader))
         except KernelError:  # execve(2) will tell
             pass
-    return start, loader
+    return start, loaders[0] if loaders else ""
 
 
 def _try(fd: int, words: list[bytes], variables: list[bytes], host_proc: int) -> int:

@@ -24,12 +24,12 @@ _PT_INTERP = 3
 _LARGEST_TABLE = 65536
 _LONGEST_PATH = 4096
 # Where these lie in the header of the file: offset, size and number of the program headers; and in
-# each of those: offset and size of what it is about. By EI_CLASS, each with its length.
+# each of those: offset and size of what it is about. By the size that it has, each with its length.
 _FIELDS = {
-    1: (((28, 4), (42, 2), (44, 2)), ((4, 4), (16, 4))),
-    2: (((32, 8), (54, 2), (56, 2)), ((8, 8), (32, 8))),
+    32: (((28, 4), (42, 2), (44, 2)), ((4, 4), (16, 4))),
+    56: (((32, 8), (54, 2), (56, 2)), ((8, 8), (32, 8))),
 }
-_MSB = 2  # EI_DATA
+_ORDERS: tuple[t.Literal["little", "big"], ...] = ("little", "big")
 
 
 def of_script(start: bytes) -> tuple[bytes, ...]:
@@ -61,28 +61,35 @@ def _end_of_word(text: bytes) -> int:
     return next((at for at, byte in enumerate(text) if byte in b" \t\0"), len(text))
 
 
-def of_elf(fd: int) -> str:
+def of_elf(fd: int) -> list[str]:
     """The path in PT_INTERP of an ELF file: of its loader.
 
-    Empty for what is no such file, or a damaged one, and for one that needs no loader.
+    Empty for what is no such file, or a damaged one, and for one that needs no loader. The kernel
+    does not heed what the file says of its own class and byte order (fs/binfmt_elf.c), so it is
+    read in every way: one that was made for it may have a loader in more than one.
     """
     header = os.pread(fd, 64, 0)
-    if header[:4] != b"\x7fELF" or len(header) < 6:
-        return ""
-    fields = _FIELDS.get(header[4])
-    order: t.Literal["little", "big"] = "big" if header[5] == _MSB else "little"
-    if fields is None:
-        return ""
+    if header[:4] != b"\x7fELF":
+        return []
+    found = [_loader(fd, header, size, order) for size in _FIELDS for order in _ORDERS]
+    return [path for path in found if path]
+
+
+def _loader(fd: int, header: bytes, entry_size: int, order: t.Literal["little", "big"]) -> str:
+    """The path, if the program headers have this size, and numbers this order of bytes."""
 
     def numbers(data: bytes, places: tuple[tuple[int, int], ...]) -> list[int]:
         return [int.from_bytes(data[at : at + length], order) for at, length in places]
 
-    offset, size, number = numbers(header, fields[0])
+    of_file, of_entry = _FIELDS[entry_size]
+    offset, size, number = numbers(header, of_file)
+    if size != entry_size:
+        return ""
     table = _read(fd, offset, min(size * number, _LARGEST_TABLE))
-    for at in range(0, len(table), size or 1):
+    for at in range(0, len(table), size):
         entry = table[at : at + size]
         if int.from_bytes(entry[:4], order) == _PT_INTERP:
-            path_offset, length = numbers(entry, fields[1])
+            path_offset, length = numbers(entry, of_entry)
             path = _read(fd, path_offset, min(length, _LONGEST_PATH))
             # One without its end is damaged to the kernel as well.
             return os.fsdecode(path.split(b"\0")[0]) if path[length - 1 :] == b"\0" else ""
