@@ -20,7 +20,7 @@ from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
 from ._core.namespace import pins
 from ._core.namespace.target import Target
-from ._core.printable import printable_lines
+from ._core.printable import printable, printable_lines
 
 TARGET_OPTIONS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
@@ -40,10 +40,12 @@ _LONGEST = 1e9
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
 
-# What in a result is text for people: Ansible prints some of it as it is. All else is data.
-_FOR_PEOPLE = {
-    *("msg", "step", "reason", "hint", "exception", "actions", "diff", "progress", "log"),
-    *("output", "command", "syscall_arguments"),
+# What in a result is text for people, and how it is shown: Ansible prints some of it as it is. What
+# has one line has no other, which could pass for one of Ansible's. All else is data.
+_FOR_PEOPLE: dict[str, t.Callable[[str], str]] = {
+    **dict.fromkeys(("msg", "step", "reason", "hint", "actions"), printable),
+    **dict.fromkeys(("command", "syscall_arguments"), printable),
+    **dict.fromkeys(("exception", "diff", "progress", "log", "output"), printable_lines),
 }
 
 # Makes of the value of an option, of whatever type, what may be logged.
@@ -121,7 +123,7 @@ class Module(AnsibleModule):  # type: ignore[misc]
 
     def warn(self, warning: str) -> None:
         """See AnsibleModule."""
-        super().warn(printable_lines(warning))
+        super().warn(printable(warning))
 
     def _masked(self) -> dict[str, t.Any]:
         return masked(self.params, self.argument_spec, self._masks)
@@ -137,17 +139,14 @@ def _secrets_in(given: t.Any) -> t.Iterator[str]:
             yield str(value)
 
 
-def _for_people(value: t.Any, *, is_text: bool = False) -> t.Any:
-    """What the value is in a result; of text ``is_text``, of all else what is named above."""
+def _for_people(value: t.Any, show: t.Callable[[str], str] | None = None) -> t.Any:
+    """What the value is in a result: text by ``show``, and of all else what is named above."""
     if isinstance(value, str):
-        return printable_lines(value) if is_text else value
+        return value if show is None else show(value)
     if isinstance(value, dict):
-        return {
-            key: _for_people(each, is_text=is_text or key in _FOR_PEOPLE)
-            for key, each in value.items()
-        }
+        return {key: _for_people(each, show or _FOR_PEOPLE.get(key)) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_for_people(each, is_text=is_text) for each in value]
+        return [_for_people(each, show) for each in value]
     return value
 
 
@@ -268,9 +267,15 @@ def diff_of(
         return {}
     lines = {"before": _lines(before), "after": _lines(after)}
     if actions and lines["before"] == lines["after"]:
-        lines["after"] += "".join(f"{action}\n" for action in actions)
+        lines["after"] += "".join(f"{printable(action)}\n" for action in actions)
     return {"diff": lines}
 
 
 def _lines(values: t.Mapping[str, t.Any]) -> str:
-    return "".join(f"{key}: {values[key]}\n" for key in sorted(values))
+    return "".join(f"{printable(key)}: {_line(values[key])}\n" for key in sorted(values))
+
+
+def _line(value: t.Any) -> str:
+    """A value in a diff. One line, unless it is a tuple: those lie below its title."""
+    lines = value if isinstance(value, tuple) else ()
+    return "".join(f"\n{printable(each)}" for each in lines) or printable(str(value))

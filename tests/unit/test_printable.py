@@ -29,6 +29,11 @@ def test_printable(text: str, shown: str) -> None:
     assert printable.printable(text) == shown
 
 
+def test_in_sentence() -> None:
+    assert printable.in_sentence("") == ""
+    assert printable.in_sentence("one\ntwo\r\nthree\n") == "one; two; three"
+
+
 def test_printable_lines() -> None:
     text = "one\n\ttwo\x1b[31m\r\n\u2066three\n"
     assert printable.printable_lines(text) == "one\n\ttwo\\x1b[31m\\x0d\n\\u2066three\n"

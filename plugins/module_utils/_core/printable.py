@@ -28,6 +28,11 @@ def printable_lines(text: str) -> str:
     )
 
 
+def in_sentence(text: str) -> str:
+    """What a program has written, in several lines, as part of a sentence."""
+    return "; ".join(text.splitlines())
+
+
 def _escaped(character: str) -> str:
     number = ord(character)
     if number < 0x100:

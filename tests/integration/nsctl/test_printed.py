@@ -29,7 +29,8 @@ Make = t.Callable[..., str]
 NASTY = "x\x1b]0;t\x07\x9b31m\rgone\u202etxt.\u200b\udcff"
 LOCALES = [{"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}]
 # What in a result is text for people, wherever it stands.
-TEXTS = {"msg", "reason", "hint", "step", "exception", "actions", "diff", "warnings", "command"}
+LINES = {"msg", "reason", "hint", "step", "actions", "warnings", "command"}
+TEXTS = {*LINES, "exception", "diff"}
 
 
 def is_clean(text: str) -> bool:
@@ -67,16 +68,17 @@ def living_as(nsctl: Nsctl, name: str, title: str) -> t.Iterator[None]:
             one.kill()
 
 
-def check_texts(value: t.Any, *, is_text: bool = False) -> None:
-    """All that is for people in a result is clean."""
+def check_texts(value: t.Any, *, is_text: bool = False, is_line: bool = False) -> None:
+    """All that is for people in a result is clean, and one line where it has to be."""
     if isinstance(value, dict):
         for key, each in value.items():
-            check_texts(each, is_text=is_text or key in TEXTS)
+            check_texts(each, is_text=is_text or key in TEXTS, is_line=is_line or key in LINES)
     elif isinstance(value, list):
         for each in value:
-            check_texts(each, is_text=is_text)
+            check_texts(each, is_text=is_text, is_line=is_line)
     elif isinstance(value, str) and is_text:
         assert is_clean(value), value
+        assert not (is_line and "\n" in value), value
 
 
 def test_processes(
@@ -178,6 +180,32 @@ def test_mounts(
         check_texts(result)
     result = run_module("ns_mount", {"namespace": name, "path": f"{place}/no", "fstype": source})
     assert result["failed"]
+    check_texts(result)
+
+
+def test_no_line_of_a_result_is_forged(
+    nsctl: Nsctl, namespace: Make, run_module: RunModule
+) -> None:
+    """Ansible prints messages and differences as they are, among lines of its own."""
+    name = namespace("mnt")
+    place = "/mnt/a\nok: [forged]"
+
+    def mount_it() -> None:
+        mounts.mount("none", "/mnt", fstype="tmpfs")
+        os.mkdir(place)
+        mounts.mount("s\nfstype: forged", place, fstype="tmpfs")
+
+    inside(name, mount_it)
+    mount = {"namespace": name, "path": place, "_ansible_diff": True}
+    for changes in ({"state": "unmounted"}, {"src": "t\nforged: x", "fstype": "tmpfs"}):
+        result = run_module("ns_mount", {**mount, **changes}, check=True)
+        assert result["actions"]
+        check_texts(result)
+        lines = "".join(result["diff"].values()).splitlines()
+        assert lines and all(line.startswith(r"/mnt/a\x0aok: [forged]") for line in lines)
+    with living_as(nsctl, name, "x\nok: [forged]"):
+        result = run_module("ns_namespace", {"name": name, "state": "absent"})
+    assert r"x\x0aok: [forged]" in result["msg"]
     check_texts(result)
 
 

@@ -120,7 +120,7 @@ def test_a_unit_that_does_not_start(
     stub_systemd.answer("--output=cat", "echo first line; echo it ends")
     failure = web.task(supervisor="systemd", env=stub_systemd.env)
     hint = f"journalctl --unit {unit.name}"
-    assert_failed(failure, "start service idle", "service idle ended: first line\nit ends", hint)
+    assert_failed(failure, "start service idle", "service idle ended: first line; it ends", hint)
     assert failure["log"] == "first line\nit ends"
     # What has failed too often, and what may still run, is not in the way of the next one.
     asked = stub_systemd.asked.read_text().splitlines()[-6:]

@@ -111,7 +111,7 @@ def test_a_program_that_fails_says_why(web: Web) -> None:
         failure = web.task(argv=argv, **({} if ready is None else {"ready": ready}))
         assert failure["failed"], failure
         assert failure["log"] == "first line\ncannot bind"
-        assert "service idle ended: first line\ncannot bind" in failure["reason"]
+        assert "service idle ended: first line; cannot bind" in failure["reason"]
         assert str(web.log) in failure["hint"]
     assert web.converge(state="stopped")["service"]["state"] == "stopped"
     web.started("plain")

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 
 from ..errors import Refused
+from ..printable import in_sentence
 
 
 class SystemctlFailed(Refused):
@@ -36,6 +37,6 @@ def run(*words: str) -> str:
         errors="replace",
     )
     if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
+        said = in_sentence(done.stderr.strip()) or f"exit code {done.returncode}"
         raise SystemctlFailed(f"systemctl {' '.join(words)}: {said}")
     return done.stdout

@@ -18,6 +18,7 @@ import subprocess
 import typing as t
 
 from ..errors import Refused
+from ..printable import in_sentence
 from ..process import capabilities, proc
 
 SUBUID = "/etc/subuid"
@@ -276,7 +277,7 @@ def _run_helper(name: str, pid: int, ranges: t.Iterable[Range]) -> None:
         check=False,
     )
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        said = in_sentence((done.stderr or done.stdout).strip()) or f"exit status {done.returncode}"
         table = SUBUID if name == "newuidmap" else SUBGID
         raise Refused(
             f"{name} refused the map {', '.join(map(str, ranges))}: {said}",

@@ -21,6 +21,7 @@ from ..errors import KernelError, Refused
 from ..mount.view import TargetView, open_host_proc
 from ..namespace import enter
 from ..namespace.target import Target
+from ..printable import in_sentence
 from ..process import watch
 from ..process.watch import Running
 
@@ -55,8 +56,9 @@ def is_up(ready: Ready, process: Running) -> bool:
 
 def failed(name: str, *, is_late: bool, lines: str, hint: str) -> Refused:
     """Why service ``name`` is not up, with the last ``lines`` that its program wrote."""
+    said = in_sentence(lines) or "it wrote nothing"
     return Refused(
-        f"service {name} {'is not ready' if is_late else 'ended'}: {lines or 'it wrote nothing'}",
+        f"service {name} {'is not ready' if is_late else 'ended'}: {said}",
         hint,
         log=lines,
     )

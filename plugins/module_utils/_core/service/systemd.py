@@ -27,6 +27,7 @@ from ..errors import Refused
 from ..install import systemctl
 from ..install.systemctl import SystemctlFailed
 from ..namespace import pins
+from ..printable import in_sentence
 from ..process import watch
 from ..process.watch import Running
 from ..storage import atomic
@@ -187,7 +188,7 @@ class Systemd:
         except SystemctlFailed as error:
             lines = self._written_since(began)
             raise Refused(
-                f"service {self._request.spec.name} cannot be reloaded: {lines or error.reason}",
+                f"service {self._request.spec.name} cannot be reloaded: {in_sentence(lines) or error.reason}",
                 self._hint,
                 log=lines,
             ) from error
@@ -322,8 +323,9 @@ def _kept(namespace: str, name: str) -> _Kept:
 
 
 def _shown(enabled: bool, text: str | None) -> dict[str, t.Any]:
-    """For the diff: the lines of the unit come below its title."""
-    return {"enabled": enabled, "unit": "\n" + systemd_unit.without_values(text or "")}
+    """For the diff: the lines of the unit, a tuple, come below its title."""
+    lines = systemd_unit.without_values(text or "").split("\n")
+    return {"enabled": enabled, "unit": tuple(lines)}
 
 
 def _is_nsctl(pid: int) -> bool:
