@@ -26,7 +26,7 @@ from . import manifest
 from .manifest import SIZE_LIMIT, Manifest
 
 _INDEX = "index.json"
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_BENEATH = files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS
 
 
 @contextlib.contextmanager
@@ -151,16 +151,17 @@ def _is_there(top: int, name: str) -> bool:
 
 
 def _opened(top: int, name: str, flags: int) -> int:
-    return files.openat2(
-        top, name, flags=flags, resolve=files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS
-    )
+    return files.openat2(top, name, flags=flags, resolve=_BENEATH)
 
 
 def _read(top: int, name: str, image: str) -> bytes:
     """A document. Raises Refused where it is too long for one, KernelError."""
-    if not stat.S_ISREG(_status(top, name).st_mode):
-        raise _refused(image, f"{name} in it is no file")
-    with open(_opened(top, name, _OPEN), "rb") as document:
+    try:
+        # Opened once: what is looked at is what is read.
+        fd = regular_files.open_regular(name, dir_fd=top, resolve=_BENEATH)
+    except regular_files.NotRegular as error:
+        raise _refused(image, f"{name} in it is no file") from error
+    with open(fd, "rb") as document:
         text = document.read(SIZE_LIMIT + 1)
     if len(text) > SIZE_LIMIT:
         raise _refused(image, f"{name} in it has more than {SIZE_LIMIT >> 20} MB")
