@@ -20,6 +20,7 @@ import typing as t
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import (
+    CLOSED,
     COMMAND,
     checked_name,
     closed_directory,
@@ -165,13 +166,23 @@ class Way(t.NamedTuple):
         unknown = _fail(f"there is no namespace {name!r} on this host")
         closed = _fail(f"namespace {name!r} is not whole, and so is closed: run its play again")
         yield f"if [ -d {closed_directory(name)} ]; then {closed}; fi;"
-        yield f"[ -d {directory(name)} ] || {unknown};"
-        for kind in self.kinds or kinds.NAMES:
-            pin = f"{directory(name)}/{kind}"
-            missing = _fail(f"namespace {name!r} has no {kind} namespace") if self.kinds else ":"
-            # A file without a mount on it is what a killed run leaves.
-            yield f'if [ "$(stat -f -c %t {pin} 2>/dev/null)" = {_NSFS_MAGIC} ];'
-            yield f"then {_join(kind, pin)}; else {missing}; fi;"
+        # It is looked at there, also while it is moved, and afterwards whether it is still in place:
+        # so all of its pins are found, or none.
+        yield f"cd {directory(name)} 2>/dev/null || {unknown};"
+        for kind in kinds.NAMES:
+            is_wanted = kind in (self.kinds or kinds.NAMES)
+            join = _join(kind, f"{directory(name)}/{kind}") if is_wanted else ":"
+            missing = ":"
+            if self.kinds and is_wanted:
+                missing = _fail(f"namespace {name!r} has no {kind} namespace")
+            lost = f"namespace {name!r} has lost its {kind} namespace: run its play again"
+            yield f'if [ "$(stat -f -c %t {kind} 2>/dev/null)" = {_NSFS_MAGIC} ]; then {join};'
+            yield f"elif [ -e {kind} ]; then {_fail(lost)}; else {missing}; fi;"
+        changed = _fail(
+            f"namespace {name!r} is changed just now by another run: wait for it to end"
+        )
+        yield f"if [ -d {closed_directory(name)} ]; then {closed}; fi;"
+        yield f'[ "$(stat -c %i .)" = "$(stat -c %i {directory(name)})" ] || {changed}; cd /;'
         yield f"[ $# -gt 0 ] || {unknown};"
 
     def _handles_of_process(self, pid: int) -> t.Iterator[str]:
@@ -180,7 +191,7 @@ class Way(t.NamedTuple):
             handle = f"/proc/{pid}/ns/{kind}"
             # A kind that the kernel lacks is left out; a zombie lives nowhere.
             yield f"if h=$(readlink /proc/self/ns/{kind}); then n=$(readlink {handle}) || {gone};"
-            yield f'[ "$n" = "$h" ] || {{ {_join(kind, handle)}; }}; fi;'
+            yield f'[ "$n" = "$h" ] || {{ {_if_not_closed(handle)} {_join(kind, handle)}; }}; fi;'
         yield f"[ $# -gt 0 ] || {_fail(f'process {pid} lives in the namespaces of the host')};"
 
     def _handle_of_file(self, path: str) -> t.Iterator[str]:
@@ -195,6 +206,7 @@ class Way(t.NamedTuple):
         yield f"*) {_fail(f'{path} is not a namespace file of {wanted} kind')};; esac;"
         yield '[ "$n" = "$(readlink "/proc/self/ns/$k")" ] &&'
         yield f"{_fail(f'{path} is a namespace of the host')};"
+        yield _if_not_closed("$p")
         yield f'case $k in mnt) {_join("mnt", "$p")};; *) set -- "--$k=$p";; esac;'
 
 
@@ -230,6 +242,17 @@ def _join(kind: str, path: str) -> str:
     # nsenter has a copy of our mounts, and none of the file of a mount namespace is copied
     # (mount_namespaces(7)).
     return f'm=1; set -- "$@" "--mount=/proc/$$/root{path}"'
+
+
+def _if_not_closed(path: str) -> str:
+    """A command that fails where the namespace file ``path``, which may be $p, is of a closed one."""
+    closed = _fail(
+        "it belongs to a namespace that is not whole, and so is closed: run its play again"
+    )
+    return (
+        f'i=$(stat -L -c %d:%i "{path}"); for q in {CLOSED}/*/*;'
+        f' do if [ "$(stat -L -c %d:%i "$q" 2>/dev/null)" = "$i" ]; then {closed}; fi; done;'
+    )
 
 
 def _fail(reason: str) -> str:

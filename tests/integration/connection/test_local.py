@@ -6,17 +6,20 @@ What both plugins share is tested here without ssh; tests/connection has it with
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import threading
 import typing as t
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from connected import Connected, quoted, way, web
+from named_namespaces import holder_of
 from processes_inside import living
 from results import RunModule
 from roots import with_root
@@ -207,6 +210,52 @@ class TestUnreachable:
                 gate.open_up(web)
         assert Connected(namespace=web).said("id -u") == "0\n"
 
+    @pytest.mark.usefixtures("way")
+    def test_what_belongs_to_a_closed_one(self, web: str) -> None:
+        """By the number of a process in it, by its pin, by any file of its namespaces."""
+        holder = holder_of(web)
+        with lock.held(web, timeout=5):
+            gate.close(web)
+        try:
+            ways: list[dict[str, t.Any]] = [{"pid": holder}, {"pid": holder, "kinds": ("uts",)}]
+            files = [pins.path_now(web, "mnt"), pins.path_now(web, "pid"), f"/proc/{holder}/ns/mnt"]
+            for target in [*ways, *({"path": path} for path in files)]:
+                assert "not whole, and so is closed" in Connected(**target).why_not()
+        finally:
+            with lock.held(web, timeout=5):
+                gate.open_up(web)
+        assert Connected(pid=holder).said("id -u") == "0\n"
+
+    @pytest.mark.usefixtures("way")
+    def test_what_lost_a_namespace(self, web: str) -> None:
+        """As by `ip netns del`: the command would live with the host in its place."""
+        subprocess.run(["umount", pins.path(web, "uts")], check=True)
+        for kinds in (None, ("mnt",), ("uts",)):
+            assert "has lost its uts namespace" in Connected(namespace=web, kinds=kinds).why_not()
+
+    @pytest.mark.usefixtures("way")
+    def test_what_is_closed_and_opened_meanwhile(self, web: str) -> None:
+        """In 30 rounds: all of its namespaces are joined, or none."""
+        is_over = threading.Event()
+
+        def close_and_open() -> None:
+            while not is_over.is_set():
+                with lock.held(web, timeout=5):
+                    gate.close(web)
+                    gate.open_up(web)
+
+        racing = threading.Thread(target=close_and_open)
+        racing.start()
+        own = {os.readlink(f"/proc/self/ns/{kind}") for kind in ("mnt", "uts", "pid")}
+        try:
+            for _round in range(30):
+                with contextlib.suppress(AnsibleConnectionFailure):
+                    _code, out, _err = Connected(namespace=web)("readlink /proc/self/ns/*")
+                    assert not own & set(out.split())
+        finally:
+            is_over.set()
+            racing.join()
+
     def test_what_is_the_host(self) -> None:
         """A number that was given to another process must not lead to the host."""
         assert "of the host" in Connected(pid=os.getpid()).why_not()
@@ -228,7 +277,7 @@ class TestUnreachable:
         for kind in list(pins.pinned(web)):
             pins.unpin(web, kind)
             pathlib.Path(pins.path(web, kind)).touch()
-        assert f"here is no namespace '{web}'" in connected.why_not()
+        assert "has lost its mnt" in connected.why_not()
 
     def test_a_name_that_vanishes_between_two_commands(
         self, web: str, run_module: RunModule

@@ -12,12 +12,14 @@ import typing as t
 
 import pytest
 from command import Nsctl
+from named_namespaces import holder_of
 from processes_inside import inside, mounts_inside
 from reboots import reboot
 from results import Converge, RunModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import gate, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
 NOT_STARTED = 125
@@ -117,6 +119,80 @@ def test_who_asks_by_name_enters_it_as_it_is(
     entered = {"namespace": closed.name, "cmd": "readlink /proc/self/ns/mnt", "incomplete": True}
     assert run_module("ns_setns_run", entered)["stdout"] == own.strip()
     assert own.strip() != os.readlink("/proc/self/ns/mnt")
+
+
+def test_no_other_way_leads_into_a_closed_one(
+    run_module: RunModule, new_name: NewName, nsctl: Nsctl, tmp_path: pathlib.Path
+) -> None:
+    """Not the number of a process in it, nor a file of its namespaces, wherever that is."""
+    name, source = new_name(), tmp_path / "source"
+    source.mkdir()
+    run_module("ns_namespace", {"name": name, "kinds": ["mnt", "net", "pid"]})
+    bind = {"namespace": name, "path": "/mnt", "src": str(source), "opts": "bind"}
+    run_module("ns_mount", bind)
+    holder = holder_of(name)
+    assert not run_module("ns_setns_run", {"pid": holder, "cmd": "true"}).get("failed")
+    reboot()
+    source.rmdir()
+    nsctl("up", name, code=1)
+    holder = holder_of(name)
+    paths = [pins.path_now(name, "mnt"), pins.path_now(name, "net"), f"/proc/{holder}/ns/mnt"]
+    ways: list[dict[str, t.Any]] = [{"pid": holder}, *({"namespace_path": each} for each in paths)]
+    for target in ways:
+        done = run_module("ns_setns_run", {**target, "cmd": f"touch {tmp_path}/entered"})
+        assert done["failed"], target
+        assert "missing is the mount on /mnt" in done["msg"]
+        done = run_module("ns_setns_run", {**target, "cmd": "true", "incomplete": True})
+        assert not done.get("failed"), done
+    for word in (f"--pid={holder}", *(f"--path={each}" for each in paths)):
+        why = nsctl("exec", word, "--", "/bin/touch", f"{tmp_path}/entered", code=NOT_STARTED)
+        assert "missing is the mount on /mnt" in why.stderr
+        nsctl("exec", word, "--incomplete", "--", "/bin/true")
+    assert not (tmp_path / "entered").exists()
+
+
+@pytest.mark.parametrize("kind", ["mnt", "uts", "net"])
+def test_one_that_lost_a_pin(web: Web, nsctl: Nsctl, run_module: RunModule, kind: str) -> None:
+    """Else who enters it lives with the host in what it has lost."""
+    words = ["ip", "netns", "del", web.name] if kind == "net" else ["umount", _pin(web, kind)]
+    subprocess.run(words, check=True)
+    for narrowed in ([], ["--kinds=mnt"], ["--kinds=uts"]):
+        why = nsctl("exec", web.name, *narrowed, "/bin/true", code=NOT_STARTED).stderr
+        assert f"has lost its {kind} namespace" in why
+        assert f"`nsctl up {web.name}`" in why
+    service = {"namespace": web.name, "name": "idle", "supervisor": "none", "argv": ["/bin/true"]}
+    for module, args in (
+        ("ns_setns_run", {"namespace": web.name, "cmd": "true"}),
+        ("ns_service", service),
+    ):
+        done = run_module(module, args)
+        assert done["failed"]
+        assert f"has lost its {kind} namespace" in done["msg"]
+    assert not run_module("ns_info", {"namespace": web.name}).get("failed")
+    nsctl("up", web.name)
+    own = os.readlink(f"/proc/self/ns/{kind}")
+    found = nsctl("exec", web.name, "--", "/bin/readlink", f"/proc/self/ns/{kind}").stdout
+    assert found.strip() != own
+    assert "data" in nsctl("exec", web.name, "--", "/bin/ls", "/").stdout.split()
+    assert set(web.make()) == {False}
+
+
+def _pin(web: Web, kind: str) -> str:
+    return pins.path(web.name, kind)
+
+
+def test_a_kind_is_dropped_by_a_run_that_is_killed(
+    web: Web, nsctl: Nsctl, run_module: RunModule
+) -> None:
+    fewer = {"name": web.name, "kinds": ["mnt", "uts"]}
+    with pytest.raises(AssertionError):
+        run_module("ns_namespace", fewer, env={"LINUX_NAMESPACES_KILL_BEFORE": "drop net"})
+    nsctl("exec", web.name, "/bin/true")
+    mounts.umount(_pin(web, "net"), flags=mounts.MNT_DETACH)  # killed in the midst of it
+    nsctl("exec", web.name, "/bin/true", code=NOT_STARTED)
+    assert run_module("ns_namespace", fewer)["actions"] == ["drop net"]
+    nsctl("exec", web.name, "/bin/true")
+    assert run_module("ns_namespace", fewer)["actions"] == []
 
 
 def test_list_and_show_say_why(closed: Web, nsctl: Nsctl) -> None:

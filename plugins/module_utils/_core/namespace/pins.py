@@ -27,6 +27,10 @@ from ..storage import atomic
 from ..syscalls import mounts
 from . import gate
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as t
+
 
 def check_rights() -> None:
     """Refuse a caller that cannot keep anything in BASE. Raises Refused."""
@@ -64,8 +68,33 @@ def names() -> list[str]:
 def pinned(name: str) -> dict[str, int]:
     """The ids of the namespaces pinned under ``name``, by kind; empty where there are none.
 
-    A file without a mount on it is what a killed run leaves: it pins nothing.
+    A file without a mount on it pins nothing: see lost().
     """
+    return {kind: number for kind, number in _files(name).items() if number}
+
+
+def lost(name: str) -> list[str]:
+    """The kinds that have a file, and no namespace on it.
+
+    A killed run has left it, or somebody has unmounted it, as `ip netns del` does.
+    """
+    return [kind for kind, number in _files(name).items() if not number]
+
+
+def closed_one_with(ids: t.Container[int]) -> str:
+    """The name of a closed one that has a namespace with one of these ids; empty for none."""
+    try:
+        closed = [name for name in os.listdir(CLOSED) if is_name(name)]
+    except OSError:  # none, or the caller is not root
+        return ""
+    for name in closed:
+        if any(each in ids for each in pinned(name).values()) and gate.is_closed(name):
+            return name
+    return ""
+
+
+def _files(name: str) -> dict[str, int]:
+    """The ids of the namespaces on the files of the kinds; 0 where none is on it."""
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
         place = kept_in(name)
@@ -78,8 +107,7 @@ def pinned(name: str) -> dict[str, int]:
             status = os.stat(f"{place}/{kind}")
         except FileNotFoundError:  # another run takes it away just now
             continue
-        if status.st_dev == nsfs_device:
-            ids[kind] = status.st_ino
+        ids[kind] = status.st_ino if status.st_dev == nsfs_device else 0
     return ids
 
 

@@ -160,6 +160,8 @@ class Target(Value):
             handles = self._open_file(self.namespace_path, names)
         else:
             handles = Handles({})
+        if self.namespace is None and not closed_too:
+            _check_not_closed(handles)
         if needs and not self.is_host and self.pid is None and needs not in handles.kinds:
             has = ", ".join(sorted(handles.kinds)) or "none"
             handles.close()
@@ -238,9 +240,24 @@ class Target(Value):
         return Handles({kind: fd})
 
 
+def _check_not_closed(handles: Handles) -> None:
+    """Refuse what belongs to a closed named namespace, and close it: the way in does not matter."""
+    name = pins.closed_one_with([handles.id_of(kind) for kind in handles.kinds])
+    if name:
+        handles.close()
+        raise gate.refusal(name)
+
+
 def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool) -> Handles:
     if not closed_too and gate.is_closed(name):
         raise gate.refusal(name)
+    lost = [] if closed_too else pins.lost(name)
+    if lost:
+        # What is entered in its place would be the host's.
+        raise Refused(
+            f"namespace {name!r} has lost its {', '.join(lost)} namespace: the pin was unmounted",
+            f"`nsctl up {name}` makes a new one, and so does its play.",
+        )
     present = pins.pinned(name)
     if not present:
         raise Refused(

@@ -181,7 +181,7 @@ def _building(
 
         settable = [each for each in _settings_of(wanted) if each.kind in missing]
         changes.append(namespace_create.creation(name, wanted, missing, pinned, settable))
-    for kind in pinned:
+    for kind in (*pinned, *(() if anew else pins.lost(name))):
         if kind not in wanted.kinds:
             changes.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
     kept = [each for each in _settings_of(wanted) if each.kind in pinned]
@@ -213,6 +213,7 @@ def _record(request: NamespaceRequest) -> None:
 
 
 def _drop(name: str, kind: str) -> None:
+    gate.close(name)  # nobody is to find the file without its namespace
     if kind == "net":
         network.unpublish(name)
     if kind == "pid":
