@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import threading
 import typing as t
+import unittest.mock
 
 import pytest
 from command import Nsctl
@@ -18,7 +19,14 @@ from reboots import reboot
 from results import Converge, RunModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import gate, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    gate,
+    lock,
+    pins,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
+    namespace_state,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NewName = t.Callable[[], str]
@@ -193,6 +201,39 @@ def test_a_kind_is_dropped_by_a_run_that_is_killed(
     assert run_module("ns_namespace", fewer)["actions"] == ["drop net"]
     nsctl("exec", web.name, "/bin/true")
     assert run_module("ns_namespace", fewer)["actions"] == []
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_whoever_removes_its_state_does_not_open_it(
+    closed: Web, nsctl: Nsctl, run_module: RunModule, content: str | None
+) -> None:
+    """As a damaged file asks for: what is missing is not known any more, and so may be all."""
+    state = pathlib.Path(host_paths.closed_directory(closed.name), "state.json")
+    state.unlink()
+    if content is not None:
+        state.write_text(content)
+        assert "is damaged" in run_module("ns_namespace", closed.play[0][1])["msg"]
+        state.unlink()
+    for task in closed.play[:-2]:
+        closed.take(task)
+        nsctl("exec", closed.name, "/bin/true", code=NOT_STARTED)
+    closed.data.mkdir()
+    closed.make()
+    assert "data" in nsctl("exec", closed.name, "--", "/bin/ls", "/").stdout.split()
+    assert set(closed.make()) == {False}
+
+
+def test_a_closed_one_is_taken_down_by_a_run_that_is_killed(closed: Web, nsctl: Nsctl) -> None:
+    """That it is not whole is not forgotten before it is gone."""
+    with lock.held(closed.name, timeout=5), unittest.mock.patch.object(pins, "discard"):
+        namespace_state.take_down(closed.name)
+    nsctl("exec", closed.name, "/bin/true", code=NOT_STARTED)
+    closed.take(closed.play[1])
+    nsctl("exec", closed.name, "/bin/true", code=NOT_STARTED)
+    nsctl("down", closed.name)
+    closed.data.mkdir()
+    nsctl("up", closed.name)
+    assert "data" in nsctl("exec", closed.name, "--", "/bin/ls", "/").stdout.split()
 
 
 def test_list_and_show_say_why(closed: Web, nsctl: Nsctl) -> None:

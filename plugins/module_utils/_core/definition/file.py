@@ -68,14 +68,19 @@ def load(name: str) -> Definition | None:
     own = record or state
     if own is None:
         return None
+    lasting = record.steps if record is not None else ()
+    missing = state.missing if state is not None else ()
+    if state is None and os.path.isdir(host_paths.closed_directory(name)):
+        # Somebody has removed it: which are missing nobody knows, so none of them counts as taken.
+        missing = tuple(step.title for step in lasting)
     return Definition(
         name=name,
         properties=own.properties,
         persistent=record is not None,
-        steps=record.steps if record is not None else (),
+        steps=lasting,
         volatile=state.steps if state is not None else (),
         pivoted=state.pivoted if state is not None else (),
-        missing=state.missing if state is not None else (),
+        missing=missing,
     )
 
 

@@ -95,8 +95,7 @@ def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
 
 
 def take_down(name: str) -> None:
-    """Remove what a reboot would. Raises KernelError, OSError."""
-    definitions.forget_state(name)
+    """Remove what a reboot would; last of all what is missing of it. Raises KernelError, OSError."""
     network.unpublish(name)
     pid_holder.end(name)
     pins.discard(name)
@@ -105,6 +104,7 @@ def take_down(name: str) -> None:
 def discard(name: str) -> None:
     """Remove all that is kept for the name. Raises OSError."""
     definitions.forget(name)  # also what a killed run was writing
+    definitions.forget_state(name)
     take_down(name)
     pins.discard_logs(name)
     _discard_places(name)
