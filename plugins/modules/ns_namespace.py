@@ -105,7 +105,8 @@ options:
     default: true
   recreate:
     description:
-      - Remove a namespace first that differs in what cannot be changed.
+      - Remove a namespace first that differs in what cannot be changed, with its steps and its services. The tasks
+        that made these make them anew.
     type: bool
     default: false
   force:

@@ -14,6 +14,8 @@ import subprocess
 import typing as t
 
 import pytest
+from reboots import reboot
+from results import RunModule
 from stub_systemd import stub_systemd
 from units import Systemd, environment_of, systemd, systemd_of_pids
 from waiting import has_ended, wait_until
@@ -273,3 +275,30 @@ def test_the_locale_of_the_host_changes_nothing(systemd: Systemd) -> None:
     for key, text in environment.items():
         assert f"{key}={text}\0".encode("utf-8", "surrogateescape") in data
     shutil.rmtree(locales)
+
+
+# --- a namespace that is made anew
+
+
+@pytest.mark.parametrize("way", ["recreated", "its definition is lost"])
+def test_it_does_not_live_in_one_that_is_not_built_yet(
+    systemd: Systemd, run_module: RunModule, way: str
+) -> None:
+    """The steps go with the definition: until the play has taken them its root is the host's."""
+    pid = systemd.started(argv=["/bin/sleep", "infinity"])
+    name, kinds = systemd.web.name, sorted(pins.pinned(systemd.web.name))
+    args = {"name": name, "kinds": kinds, "force": True}
+    if way == "recreated":
+        args.update(recreate=True, propagation="slave")
+    else:
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: has_ended(pid))
+        reboot()
+        pathlib.Path(host_paths.DEFINITIONS, f"{name}.json").unlink(missing_ok=True)
+    done = run_module("ns_namespace", args, env=systemd.env)
+    assert "remove service idle" in done["actions"]
+    assert not systemd.unit.exists()
+    assert not systemd.file.exists()
+    assert wait_until(lambda: has_ended(pid))
+    assert run_module("ns_namespace", args, env=systemd.env)["actions"] == []
+    systemd.started(argv=["/bin/sleep", "infinity"])

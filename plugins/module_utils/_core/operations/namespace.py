@@ -150,11 +150,13 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
         )
     # A removal forgets the definition first: what has none is to be removed to the end.
     is_half_removed = bool(pinned) and definition is None
+    services = namespace_removal.removal_of_services(name)
     if not differing and not is_half_removed:
-        return []
+        return services if definition is None else []
     namespace_removal.check_notes(name)
     archives, _unsure = namespace_removal.kept_alone(name, definition)
-    return namespace_removal.removal(name, archives=archives, force=request.force)
+    removal = namespace_removal.removal(name, archives=archives, force=request.force)
+    return [*services, *removal]
 
 
 def _building(

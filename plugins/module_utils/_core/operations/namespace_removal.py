@@ -48,7 +48,7 @@ def absent(
             archives, unsure = kept_alone(name, definition)
             changes = removal(name, archives=archives, force=force)
             damage += [*unsure, *_unknown_services(name)]
-        done = run_all([*_removal_of_services(name), *changes], check=check)
+        done = run_all([*removal_of_services(name), *changes], check=check)
         return NamespaceResult(done, before, {}, namespace_state.describe(name), damage)
 
 
@@ -77,8 +77,11 @@ def check_notes(name: str) -> None:
         raise error
 
 
-def _removal_of_services(name: str) -> list[Action]:
-    """The changes that remove what systemd has of its services; it would start them again."""
+def removal_of_services(name: str) -> list[Action]:
+    """The changes that remove what systemd has of its services; it would start them again.
+
+    In one that is made anew they would so live before it has its mounts and its root.
+    """
     found = service_file.names(name)
     if not found:
         return []
