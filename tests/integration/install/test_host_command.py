@@ -126,6 +126,24 @@ def test_what_was_lost_comes_back(
     assert run_nsctl("list").returncode == 0
 
 
+@pytest.mark.parametrize("opened", [COMMAND, LIBRARY])
+def test_what_others_could_write_is_made_anew(
+    opened: pathlib.Path, converge: Converge, new_name: NewName
+) -> None:
+    """As where an earlier version made it with the umask 0. Root runs it."""
+    name = new_name()
+    assert actions_of(converge, name) == INSTALLED
+    (library,) = LIBRARY.iterdir()
+    opened.chmod(0o777)
+    if opened == LIBRARY:
+        changed = next(library.rglob("kinds.py"))
+        changed.write_text("raise SystemExit('of somebody else')\n")
+    assert actions_of(converge, name) == INSTALLED
+    for path in (COMMAND, LIBRARY):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert run_nsctl("list").returncode == 0
+
+
 def test_a_command_of_somebody_else_stays(run_module: RunModule, new_name: NewName) -> None:
     name = new_name()
     COMMAND.write_text("#!/bin/sh\n")

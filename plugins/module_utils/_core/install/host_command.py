@@ -23,6 +23,7 @@ import contextlib
 import functools
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -112,7 +113,7 @@ def _installation(nsctl: types.ModuleType) -> list[Action]:
     command = ours.text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
     in_step = command == _command_text(interpreter, library) and os.path.exists(interpreter)
-    if in_step and os.path.isdir(library) and not _others(library):
+    if in_step and os.path.isdir(library) and not _others(library) and not _others_can_write():
         return []
     return [Action("install nsctl", functools.partial(_install, nsctl, library))]
 
@@ -129,6 +130,8 @@ def _command_text(python: str, library: str) -> str:
 
 def _install(nsctl: types.ModuleType, library: str) -> None:
     python = _interpreter()
+    if _others_can_write():
+        shutil.rmtree(LIBRARY, ignore_errors=True)  # what it holds may be anybody's
     if not os.path.isdir(library):
         beside = f"{library}.new"
         shutil.rmtree(beside, ignore_errors=True)
@@ -179,6 +182,16 @@ def _interpreter() -> str:
         f"neither {_PYTHON} nor {sys.executable} is a Python 3.9 or newer with ctypes",
         "Install one, or use persistent: false.",
     )
+
+
+def _others_can_write() -> bool:
+    """Whether somebody else can change what root runs, as where it was made with the umask 0."""
+    for path in (COMMAND, LIBRARY):
+        with contextlib.suppress(FileNotFoundError):
+            found = os.lstat(path)
+            if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or found.st_uid != 0:
+                return True
+    return False
 
 
 def _others(library: str) -> list[str]:

@@ -212,6 +212,7 @@ class Plain:
         """Nothing to read, and the log to write to."""
         directory = os.path.dirname(self._log)
         atomic.make_directory(directory, mode=0o750)
+        atomic.close(os.path.dirname(directory), mode=0o755)  # it may be of an earlier version
         with contextlib.ExitStack() as stack:
             null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, null)
