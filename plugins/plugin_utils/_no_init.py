@@ -12,6 +12,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 import typing as t
@@ -27,21 +28,22 @@ MODULES = _words(
     " simpleinit_msb svc systemd systemd_service sysvinit timezone"
 )
 _COMMANDS = _words(
-    "busctl firewall-cmd halt homectl hostnamectl init initctl invoke-rc.d kexec localectl loginctl"
-    " machinectl nmcli poweroff rc-service reboot service shutdown sv svc systemctl systemd-run"
-    " telinit timedatectl"
+    "busctl dbus-send deb-systemd-invoke firewall-cmd gdbus halt homectl hostnamectl init initctl"
+    " invoke-rc.d kexec localectl loginctl machinectl networkctl nmcli openrc portablectl poweroff"
+    " rc-service reboot resolvectl run0 service shutdown sv svc systemctl systemd-mount systemd-run"
+    " systemd-umount telinit timedatectl"
 )
+# Where they lie. A program of the same name elsewhere is another one.
+_PLACES = _words("/bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin")
 _SCRIPTS = ("/etc/init.d/", "/etc/rc.d/")
+# What is written there may restart the machine.
+_SYSRQ = re.compile(r"(?:>|\btee\b[^\n;&|]*?)\s*/proc/(sysrq-trigger)\b")
+# They only ask the command itself.
+_HARMLESS = (["--version"], ["--help"])
 
 # Modules whose arguments are a command, and which arguments.
 _RUN = _words("command expect raw shell")
 _OF_COMMAND = ("_raw_params", "cmd", "command", "argv")
-
-_SHELLS = _words("ash bash busybox csh dash ksh runuser sh su tcsh zsh")
-# They run the command that their words end with; so do words of the shell.
-_BEFORE = _words("doas env exec ionice nice nohup setsid stdbuf sudo time timeout xargs")
-_OF_SHELL = _words("! do elif else if then until while {")
-_PUNCTUATION = frozenset("();<>|&")
 
 # How each supported Ansible names the module in what it sends to Python, and in a file.
 _PAYLOAD = b"module_fqn='"
@@ -86,19 +88,17 @@ def _module(name: str) -> str | None:
 
 def of_command(text: str) -> str | None:
     """The same of a command of the shell. What a script or a variable hides is not seen."""
-    if not any(name in text for name in (*_COMMANDS, *_SCRIPTS)):
+    # Most commands name none of them, however they write it.
+    plain = re.sub(r"\\\n|['\"\\]", "", text)
+    written = _SYSRQ.search(plain)
+    if written:
+        return written[1]
+    if not any(name in plain for name in (*_COMMANDS, *_SCRIPTS)):
         return None
-    try:
-        lexer = shlex.shlex(re.sub(r"[\n`]", ";", text), posix=True, punctuation_chars=True)
-        lexer.whitespace_split, lexer.commenters = True, ""
-        words = list(lexer)
-    except ValueError:
-        words = text.split()
-    for command in _commands(words):
-        found = _of_words(command)
-        if found:
-            return found
-    return None
+    # Little of what is run inside comes here, and Ansible would compile it for each task.
+    from ansible_collections.linux.namespaces.plugins.plugin_utils import _commands_run
+
+    return next(filter(None, map(_asked, _commands_run.by(text))), None)
 
 
 def without_manager(result: bytes) -> bytes:
@@ -110,43 +110,11 @@ def without_manager(result: bytes) -> bytes:
     return re.sub(rb'"ansible_service_mgr": "[^"\\]*"', none, result)
 
 
-def _commands(words: t.Iterable[str]) -> t.Iterator[list[str]]:
-    """The simple commands of a list, without redirections."""
-    command: list[str] = []
-    skip = False
-    for word in words:
-        if word and _PUNCTUATION.issuperset(word):
-            skip = bool({"<", ">"} & set(word))
-            if not skip:
-                yield command
-                command = []
-        elif not skip:
-            command.append(word)
-        else:
-            skip = False
-    yield command
-
-
-def _of_words(words: list[str]) -> str | None:
-    """What a simple command asks for, through whatever stands before it."""
-    may_be_value = False
-    for index, word in enumerate(words):
-        name = word.rpartition("/")[2]
-        if name in _COMMANDS or word.startswith(_SCRIPTS):
-            return name
-        if name in _SHELLS:
-            inner = (each for each in words[index + 1 :] if each[:1] != "-")
-            return next(filter(None, map(of_command, inner)), None)
-        if name in _BEFORE or word in _OF_SHELL or _is_assignment(word):
-            continue
-        # An option of what stands before, its value, or a duration.
-        is_option = word.startswith("-")
-        if not (index and (is_option or may_be_value or word[:1].isdigit())):
-            return None
-        may_be_value = is_option
-    return None
-
-
-def _is_assignment(word: str) -> bool:
-    name, equals, _value = word.partition("=")
-    return bool(equals) and name.isidentifier()
+def _asked(words: t.Sequence[str]) -> str | None:
+    """What a command itself asks for, by the words that it is called with."""
+    path = posixpath.normpath(words[0])
+    above, _slash, name = path.rpartition("/")
+    if path.startswith(_SCRIPTS):
+        return name
+    is_ours = "/" not in words[0] or above.replace("//", "/") in _PLACES
+    return name if name in _COMMANDS and is_ours and words[1:] not in _HARMLESS else None

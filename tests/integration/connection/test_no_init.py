@@ -67,7 +67,10 @@ REFUSED: list[Task] = [
     {"ansible.builtin.command": {"argv": ["/usr/bin/systemctl", "stop", "cron"]}},
     {"shell": "cd / && reboot"},
     {"ansible.builtin.shell": {"cmd": "service cron stop"}},
+    {"shell": 'echo "is $(systemctl restart cron)"'},
+    {"shell": {"cmd": "# don't\ncommand systemctl stop cron"}},
     {"raw": "systemctl stop cron"},
+    {"raw": "env --unset X sh -c 'eval systemctl stop cron'"},
     {"calling": {"command": "/sbin/shutdown -r now"}},
     {"calling": {"module_name": "ansible.legacy.systemd", "module_args": {"name": "cron"}}},
     {"calling": {"module_name": "ansible.builtin.service", "module_args": {"name": "cron"}}},
@@ -212,12 +215,13 @@ def test_where_an_init_is_said_to_be(play: Play) -> None:
 
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_what_asks_none_is_as_ever(play: Play, tmp_path: pathlib.Path, pipelining: bool) -> None:
-    script = tmp_path / "script"
+    script = tmp_path / "init"
     script.write_text("#!/bin/sh\nsystemctl restart cron\n")
     results = play(
         [
             {"ping": {}},
             {"command": "echo reboot systemctl"},
+            {"shell": "cat >/dev/null <<EOF\nservice x\nreboot\nEOF"},
             {"copy": {"content": "service\n", "dest": "/var/tmp/AnsiballZ_systemd"}},
             {"stat": {"path": "/sbin/reboot"}},
             {"script": str(script)},
