@@ -134,7 +134,8 @@ options:
   size_limit:
     description:
       - How much an archive, or the layers of an image, may hold once they are decompressed, such as V(2G). More is
-        refused. An archive that an image is in is measured by itself, too, before it is unpacked.
+        refused. An archive that an image is in is measured by itself, too, before it is unpacked. Holes in the files
+        of layers count as what they are read as.
       - By default only the free space limits it.
     type: str
   id_map:

@@ -22,12 +22,17 @@ import pytest
 from hostile_archives import Playground, member, playground, playground_in
 from layouts import (
     INDEX_TYPE,
+    LAYER,
     TAG,
+    Layout,
     described,
+    digest_of,
+    good_config,
     good_index,
     good_layout,
+    unchanged,
 )
-from raw_tar import END, header, pax
+from raw_tar import BLOCK, END, header, octal, padded, pax
 from results import Result, RunModule
 from trees import deep, failed
 from waiting import wait_until
@@ -214,6 +219,54 @@ def test_an_archive_that_unpacks_to_too_much(
         made.addfile(info, io.BytesIO(bytes(64 << 20)))
     subprocess.run(["gzip", "--fast", archive], check=True)
     refused(f"{transport}:{archive}.gz", "more than size_limit", size_limit="16M")
+
+
+# A file of a terabyte, of which five bytes are no hole.
+HOLES = (
+    pax(GNU__sparse__major=b"1", GNU__sparse__minor=b"0", GNU__sparse__realsize=b"%d" % (1 << 40))
+    + header(size=octal(BLOCK + 5))
+    + padded(b"1\n0\n5\n")
+    + padded(b"plain")
+)
+
+
+@pytest.mark.parametrize("end", [END, b""])
+def test_holes_in_a_layer_count(
+    end: bytes, playground: Playground, refused: t.Callable[..., Result]
+) -> None:
+    """umoci writes them as zeros: a layer of two kilobytes filled the disk."""
+    layout = good_layout(playground.top / "layout", layer=HOLES + end)
+    refused(layout.image, "more than size_limit", size_limit="16M")
+
+
+@pytest.mark.parametrize("layer", [LAYER, LAYER[:-1024], b""])
+def test_a_layer_within_the_limit(
+    layer: bytes, playground: Playground, run_module: RunModule
+) -> None:
+    """It may lack its end mark."""
+    layout = good_layout(playground.top / "layout", layer=layer)
+    done = playground.make(run_module, image=layout.image, size_limit="16M")
+    assert not done.get("failed"), done
+
+
+@pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
+def test_holes_in_an_archive_of_an_image(
+    transport: str, playground: Playground, refused: t.Callable[..., Result]
+) -> None:
+    archive = playground.top / "image.tar"
+    archive.write_bytes(HOLES + END)
+    refused(f"{transport}:{archive}", "a file with holes")
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_another_number_of_layers_in_the_configuration(
+    number: int, playground: Playground, refused: t.Callable[..., Result]
+) -> None:
+    """umoci ends with a trace of its own where there are fewer."""
+    layout = Layout(playground.top / "layout")
+    rootfs = {"type": "layers", "diff_ids": [digest_of(LAYER)] * number}
+    layout.write({**good_config(), "rootfs": rootfs}, change=unchanged)
+    refused(layout.image, "is damaged", f"diff_ids for {number} layers, of 1")
 
 
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])

@@ -21,7 +21,7 @@ from ...storage import modes
 from ...syscalls import regular_files
 from .. import digests, run_tool
 from ..progress import Progress
-from ..tar import decompress
+from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
 from . import cache, kept, layout, manifest, reference
 from .source import Config, Content, Options
@@ -212,6 +212,7 @@ class OpenedImage:
             raise self._failed("fetched", error.lines) from error
         described, config = layout.documents(fetched, image=image)
         self._config = manifest.config_of(config, image=image)
+        manifest.check_layers(described, config, image=image)
         self._check_size(layout.blob_path(fetched, layer) for layer in described.layers)
         words = ["raw", "unpack", f"--image={fetched}:{_TAG}", f"{work}/root"]
         try:
@@ -227,8 +228,18 @@ class OpenedImage:
                 stack.callback(os.close, fd)
                 layer_content = stack.enter_context(decompress.opened(fd, name=self._image.name))
                 counted = ByteStream(layer_content.fd, name=self._image.name, limit=limit)
+                holes = self._check_holes(counted)
                 counted.drain()
-                limit = max(1, limit - counted.position)
+                limit = max(1, limit - counted.position - holes)
+
+    def _check_holes(self, layer: ByteStream) -> int:
+        """How many bytes of the layer's files are holes, which umoci writes like all others."""
+        entries, holes = reader.Reader(layer, name=self._image.name, needs_end=False), 0
+        while (entry := entries.next()) is not None:
+            if entry.pieces is not None:
+                holes += entry.size - entry.stored
+                layer.check_limit(holes)
+        return holes
 
     def _pack(self, work: str, path: str, progress: Progress) -> None:
         """Unpack the image in the workspace, and pack what came out as one tar archive."""
@@ -246,6 +257,8 @@ class OpenedImage:
 def _reason(lines: t.Sequence[str]) -> str:
     """What skopeo and umoci give as their reason: the msg of the last line, or all of it."""
     text = lines[-1] if lines else "it ended early"
+    # What follows a panic are the places in their sources.
+    text = next((line for line in lines if line.startswith("panic: ")), text)
     if 'msg="' in text:
         text = text.partition('msg="')[2].removesuffix('"').replace('\\"', "'")
     return text.lstrip("\N{VECTOR OR CROSS PRODUCT} ")

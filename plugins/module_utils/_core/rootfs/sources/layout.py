@@ -73,6 +73,9 @@ def check_archive(fd: int, *, image: str, limit: int) -> None:
         while (entry := entries.next()) is not None:
             if entry.kind not in kinds:
                 raise _refused(image, f"it holds a {reader.KIND_NAMES[entry.kind]}")
+            # skopeo would write all of it.
+            if entry.pieces is not None:
+                raise _refused(image, "it holds a file with holes")
         stream.drain()
         content.verify()
 

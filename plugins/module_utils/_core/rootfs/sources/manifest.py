@@ -157,6 +157,17 @@ def config_of(text: bytes, *, image: str) -> Config:
         raise _damaged("configuration", image, error) from error
 
 
+def check_layers(manifest: Manifest, config: bytes, *, image: str) -> None:
+    """Raises Refused unless the configuration has a digest for each layer, as umoci takes for granted."""
+    try:
+        whole = _fields(json_file.parse(config), "it", "rootfs")
+        said = _fields(whole.take("rootfs", dict, {}), "rootfs", "diff_ids").texts("diff_ids", [])
+        if len(said) != len(manifest.layers):
+            raise ValueError(f"diff_ids for {len(said)} layers, of {len(manifest.layers)}")
+    except ValueError as error:
+        raise _damaged("configuration", image, error) from error
+
+
 _CONFIG = (
     "Cmd",
     "Entrypoint",

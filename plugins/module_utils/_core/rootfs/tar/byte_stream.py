@@ -52,8 +52,9 @@ class ByteStream:
         self._read += number
         return number
 
-    def _check_limit(self, number: int) -> None:
-        if self.position + number > self._limit:
+    def check_limit(self, number: int) -> None:
+        """Raises Refused where ``number`` bytes more are more than may come out of it."""
+        if self._limit and self.position + number > self._limit:
             raise Refused(
                 f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
                 "Raise size_limit if the archive is what it should be.",
@@ -65,7 +66,7 @@ class ByteStream:
         Raises Refused when the stream ends within them, or goes over the limit.
         """
         if self._limit:
-            self._check_limit(number)
+            self.check_limit(number)
         while self._end - self._start < number:
             if not self._fill():
                 if self._start == self._end:
@@ -99,7 +100,7 @@ class ByteStream:
 
     def _chunks(self, number: int) -> t.Iterable[memoryview]:
         if self._limit:
-            self._check_limit(number)
+            self.check_limit(number)
         start = self._start
         if number <= self._end - start:  # as most files of a root are
             self._start += number
@@ -122,4 +123,4 @@ class ByteStream:
         while self._fill():
             self._start = self._end
             if self._limit:
-                self._check_limit(0)
+                self.check_limit(0)

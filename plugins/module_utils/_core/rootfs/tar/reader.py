@@ -136,8 +136,9 @@ def _is_sum(block: bytes, field: bytes) -> bool:
 class Reader:
     """The entries of a tar stream, one after the other."""
 
-    def __init__(self, stream: ByteStream, *, name: str) -> None:
-        """``name`` is what errors call the stream."""
+    def __init__(self, stream: ByteStream, *, name: str, needs_end: bool = True) -> None:
+        """``name`` is what errors call the stream. A layer of an image may lack the end mark."""
+        self._needs_end = needs_end
         self._stream = stream
         self._name = name
         # Records of extended headers that hold for all entries.
@@ -161,7 +162,7 @@ class Reader:
             sparse.write(entry.pieces, entry.size, self._stream, target_fd)
 
     def next(self) -> Entry | None:
-        """The next entry, or None at the end mark. Raises Refused."""
+        """The next entry, or None at the end. Raises Refused."""
         if self._left:
             self._stream.skip(self._left)
             self._left = 0
@@ -170,6 +171,8 @@ class Reader:
         while True:
             block = self._stream.take(BLOCK)
             if not block:
+                if not self._needs_end:
+                    return None
                 raise self._stream.truncated()
             if block == _ZEROS:
                 return None
