@@ -84,6 +84,24 @@ def test_a_source_below_an_unpacked_root(
     assert seen_in(target, "/media") == ["inside"]
 
 
+@pytest.mark.parametrize("path", ["share", "share/new", "share/directory", "up/canary/directory"])
+def test_a_mount_point_below_an_unpacked_root(
+    path: str,
+    converge: Converge,
+    unshared_process: UnsharedProcess,
+    unpacked: pathlib.Path,
+    place: Place,
+) -> None:
+    """Before the pivot into it, by its path on the host: nothing is made or hidden beside it."""
+    target = unshared_process()
+    args = host_args(target, path=f"{unpacked}/{path}", src="x", fstype="tmpfs")
+    assert converge("ns_mount", {**args, "opts": "X-mount.mkdir"})["changed"]
+    (mounted,) = [line.split(" ")[4] for line in target.mountinfo() if " - tmpfs x " in line]
+    assert mounted.startswith(f"{unpacked}/")
+    assert place.is_untouched()
+    assert converge("ns_mount", {**args, "state": "unmounted"})["changed"]
+
+
 def test_a_link_of_the_host_is_its_own_business(
     kernel: Kernel,
     converge: Converge,

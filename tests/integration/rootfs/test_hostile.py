@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 
 import pytest
-from hostile_archives import Playground, member, playground, write
+from hostile_archives import Playground, facts_below, member, playground, write
 from results import Result, RunModule
 from trees import failed
 from unshared_process import UnsharedProcess
@@ -213,3 +213,22 @@ def test_a_hostile_layer_of_an_image_stays_inside(
     result = playground.make(run_module, image=f"oci:{layout}:tag")
     assert playground.canary.read_text() == "untouched"
     assert "Traceback" not in str(result)
+
+
+@pytest.mark.parametrize("name", ["new", "directory"])
+def test_a_path_below_another_root_stays_in_it(
+    name: str, playground: Playground, run_module: RunModule
+) -> None:
+    """It was replaced and removed where a link of that root leads on the host."""
+    outside = playground.canary.parent
+    (outside / "directory").mkdir()
+    playground.unpack(run_module, [(member("share", tarfile.SYMTYPE, linkname=str(outside)), b"")])
+    args = {"path": f"{playground.root}/share/{name}"}
+    archive = write(playground.top / "inner.tar", [(member("file"), b"inner")])
+    before = facts_below(playground.top, without=playground.root)
+    done = run_module("ns_rootfs", {**args, "archive": archive})
+    assert done["changed"], done
+    assert (playground.root / str(outside).lstrip("/") / name / "file").read_text() == "inner"
+    assert not run_module("ns_rootfs", {**args, "archive": archive})["changed"]
+    assert run_module("ns_rootfs", {**args, "state": "absent"})["changed"]
+    assert facts_below(playground.top, without=playground.root) == before

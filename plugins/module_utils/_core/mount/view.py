@@ -17,8 +17,9 @@ import os
 import typing as t
 
 from .. import kinds
-from ..definition.layout import Layout
+from ..definition.layout import Layout, ancestors
 from ..errors import KernelError, Refused
+from ..storage import root_mark
 from ..syscalls import files, mounts, namespaces
 from . import resolve, table
 
@@ -87,7 +88,9 @@ class TargetView:
         name = self.layout.now(path)
         base = self.layout.base_of(name)
         if base == "/":
-            yield self.root, name
+            unpacked = self._unpacked_above(name)
+            with resolve.opened_in(self.root, unpacked) as fd:
+                yield fd, name[len(unpacked) :] or "/"
             return
         with resolve.opened_in(self.root, base) as base_fd:
             if not files.place_of(base_fd).is_mount_root:
@@ -98,6 +101,21 @@ class TargetView:
                     f"Run the task that mounts {base} first.",
                 )
             yield base_fd, name[len(base) :] or "/"
+
+    def _unpacked_above(self, name: str) -> str:
+        """The root of others that ``name`` leads into, by its path; empty where it is in none.
+
+        Links in it are those of an image, and lead nowhere out of it, also where it is not yet the
+        root, as on the host.
+        """
+        for above in ancestors(name):
+            try:
+                with resolve.opened_in(self.root, above) as fd:
+                    if root_mark.is_on(fd, name=self.name(fd)):
+                        return above.rstrip("/")
+            except KernelError:
+                break  # what is below is not there either
+        return ""
 
     @contextlib.contextmanager
     def opened(self, path: str, *, flags: int = os.O_PATH) -> t.Iterator[int]:

@@ -21,11 +21,14 @@ PREFIXES = (TRUSTED, "user.linux_namespaces.")
 FILE = ".linux-namespaces.digest"
 
 
-def is_on(directory: int) -> bool:
-    """Whether the directory, which may be open with O_PATH, has the mark of such a root."""
+def is_on(directory: int, *, name: str = "") -> bool:
+    """Whether the directory, which may be open with O_PATH, has the mark of such a root.
+
+    ``name`` is a name of it, where that in /proc is not to be relied on.
+    """
     for prefix in PREFIXES:
         try:
-            os.getxattr(f"/proc/self/fd/{directory}", f"{prefix}digest")
+            os.getxattr(name or f"/proc/self/fd/{directory}", f"{prefix}digest")
             return True
         except OSError:
             pass
