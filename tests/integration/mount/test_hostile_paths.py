@@ -196,7 +196,21 @@ REFUSED = {
     "log": ("xfs", "", "logdev=/dev/sdb", "logdev /dev/sdb of the mount on {} cannot be"),
     "relative log": ("xfs", "", "logdev=5", "logdev of the mount on {} must be an absolute path"),
     "more devices": ("btrfs", "", "device=/a,device=/b", "device /a of the mount on {} cannot be"),
-    "one of several": ("bcachefs", "x:/dev/b", "", "src /dev/b of the mount on {} cannot be"),
+    "one of several": ("bcachefs", "/dev/a:/dev/b", "", "src /dev/a of the mount on {} cannot"),
+    "a relative one of several": ("bcachefs", "/dev/a:b", "", "src of the mount on {} must be an"),
+    "a relative device": (
+        "ext4",
+        "srv/disk",
+        "",
+        "src of the mount on {} must be an absolute path",
+    ),
+    "a device by its name": ("squashfs", "disk", "", "src of the mount on {} must be an absolute"),
+    "a relative socket": (
+        "9p",
+        "run/s",
+        "trans=unix",
+        "src of the mount on {} must be an absolute",
+    ),
     "a namespace": ("proc", "x", "pidns=/proc/1/ns/pid", "pidns /proc/1/ns/pid of the mount"),
     "of who knows what": ("nosuchfs", "x", "of=/etc", "of /etc of the mount on {} cannot be"),
 }

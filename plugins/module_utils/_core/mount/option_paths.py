@@ -12,6 +12,7 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ..errors import Refused
@@ -25,6 +26,16 @@ _DESCRIPTORS = ("fd", "rfdno", "wfdno")
 # What is a path also when it does not start with a slash: journals and further devices of ext4,
 # xfs, btrfs, erofs and reiserfs; a namespace for proc; a program for cgroup.
 _PATHS = ("journal_path", "logdev", "rtdev", "device", "jdev", "pidns", "release_agent")
+# Whose source is the path of a device, or of a directory, also when it does not start with a slash:
+# from wherever the caller is then.
+_PATH_IN_SOURCE = (
+    "adfs", "affs", "bcachefs", "befs", "bfs", "btrfs", "cramfs", "ecryptfs", "efs", "erofs",
+    "exfat", "ext2", "ext3", "ext4", "f2fs", "freevxfs", "fuseblk", "gfs2", "hfs", "hfsplus",
+    "hpfs", "iso9660", "jfs", "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "ocfs2", "omfs",
+    "qnx4", "qnx6", "reiserfs", "romfs", "squashfs", "sysv", "udf", "ufs", "v7", "vfat", "xfs",
+    "zonefs",
+)  # fmt: skip
+_MTD = re.compile("mtd[^/]*")  # the number or the name of such a device, in place of a path
 # Several devices in one source.
 _LISTS_IN_SOURCE = ("bcachefs",)
 
@@ -44,15 +55,21 @@ def is_path(fstype: str, key: str, value: str | None) -> bool:
     return key in _PATHS or value.startswith("/")
 
 
-def of_source(fstype: str, src: str) -> list[str]:
+def of_source(fstype: str, src: str, asked: Options) -> list[str]:
     """The paths in the source of a file system: a device, an image, a socket; or none."""
     parts = src.split(":") if fstype in _LISTS_IN_SOURCE else [src]
     is_name = fstype == "overlay"  # which has none, and shows whatever it was given
-    return [part for part in parts if part.startswith("/") and not is_name]
+    # What follows a dot says which of those of FUSE it is.
+    known = fstype.partition(".")[0] in _PATH_IN_SOURCE or ("trans", "unix") in asked.filesystem
+    return [
+        part
+        for part in parts
+        if not is_name and (part[:1] == "/" or (known and part and not _MTD.fullmatch(part)))
+    ]
 
 
-def check(fstype: str, asked: Options, *, where: str) -> None:
-    """Refuse options that make no sense by themselves; ``where`` is the path of the mount.
+def check(fstype: str, asked: Options, *, where: str, src: str = "") -> None:
+    """Refuse options, and a source, that make no sense by themselves; ``where`` is the path of the mount.
 
     Raises Refused.
     """
@@ -64,6 +81,8 @@ def check(fstype: str, asked: Options, *, where: str) -> None:
             "Have the program that opens the file mount it, and bind it from there.",
         )
     paths = named(fstype, asked)
+    if src:
+        paths += [("src", path) for path in of_source(fstype, src, asked)]
     if fstype == "overlay":
         if "lowerdir" in keys and keys & {layers.LOWER, layers.DATA}:
             raise Refused(

@@ -86,7 +86,10 @@ class WantedMount(MountStep):
             return []
         found = option_paths.named(self.fstype, self.options)
         if not self.options.loop:
-            found += [("src", path) for path in option_paths.of_source(self.fstype, self.src)]
+            found += [
+                ("src", path)
+                for path in option_paths.of_source(self.fstype, self.src, self.options)
+            ]
         return found
 
     def checked(self) -> WantedMount:
@@ -124,7 +127,9 @@ class WantedMount(MountStep):
         """Raises Refused for a path that can never be looked up where it belongs."""
         if self.state == "unmounted":
             return
-        option_paths.check(self.fstype, self.options, where=self.path)
+        is_source = self.state == "mounted" and not self.options.bind
+        src = self.src if is_source else ""
+        option_paths.check(self.fstype, self.options, where=self.path, src=src)
         if not self.paths:
             return
         option, path = self.paths[0]
