@@ -23,8 +23,9 @@ def _words(text: str) -> frozenset[str]:
 
 _SHELLS = _words("ash bash csh dash ksh sh tcsh zsh")
 _MULTICALL = _words("busybox toybox")
-# As the shells, but what has no option is a user.
-_OF_USER = _words("runuser su")
+# As the shells, but what has no option is a user, or a file.
+_OF_USER = _words("runuser script su")
+_OF_FIND = _words("-exec -execdir -ok -okdir")
 _OF_USER_COMMAND = ("--command", "--session-command")
 
 
@@ -61,6 +62,7 @@ _BEFORE = {
     "time": _Before("fo"),
     "timeout": _Before("ks", operands=1),
     "unshare": _Before("GRSw"),
+    "watch": _Before("n"),
     "xargs": _Before("EILPadns"),
 }
 # Long options of these that have a value, where it is a word of its own.
@@ -99,7 +101,12 @@ def _by_words(words: Words) -> t.Iterator[Words]:
         if name in _SHELLS or name == "eval" or (name in _OF_USER and "-u" not in words):
             yield from _by_shell(name, words[1:])
             return
-        if name in _BEFORE:
+        if name == "trap":
+            yield from by(" ".join(words[1:2]))
+            return
+        if name == "find":
+            words = next((words[at + 1 :] for at, word in enumerate(words) if word in _OF_FIND), [])
+        elif name in _BEFORE:
             words = _after(words[1:], _BEFORE[name])
         elif name in _MULTICALL or words[0] in _OF_SHELL or _is_assignment(words[0]):
             words = words[1:]

@@ -93,12 +93,16 @@ def of_command(text: str) -> str | None:
     written = _SYSRQ.search(plain)
     if written:
         return written[1]
-    if not any(name in plain for name in (*_COMMANDS, *_SCRIPTS)):
+    named = [name for name in (*_COMMANDS, *_SCRIPTS) if name in plain]
+    if not named:
         return None
     # Little of what is run inside comes here, and Ansible would compile it for each task.
     from ansible_collections.linux.namespaces.plugins.plugin_utils import _commands_run
 
-    return next(filter(None, map(_asked, _commands_run.by(text))), None)
+    try:
+        return next(filter(None, map(_asked, _commands_run.by(text))), None)
+    except RecursionError:
+        return named[0]  # nobody can say what it runs
 
 
 def without_manager(result: bytes) -> bytes:
