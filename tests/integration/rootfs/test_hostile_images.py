@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import resource
+import socket
 import stat
 import subprocess
 import tarfile
@@ -24,6 +25,7 @@ from layouts import (
     INDEX_TYPE,
     LAYER,
     TAG,
+    Document,
     Layout,
     described,
     digest_of,
@@ -281,6 +283,36 @@ def test_what_is_no_archive(
     archive = playground.top / "image.tar"
     archive.write_bytes(content)
     refused(f"{transport}:{archive}")
+
+
+@pytest.mark.parametrize("of", ["config", "layers"])
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_an_image_on_the_host_fetches_nothing(
+    of: str, is_archive: bool, playground: Playground, refused: t.Callable[..., Result]
+) -> None:
+    """A part of an image may be said to lie elsewhere; skopeo would wait there for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/part"
+
+        def change(name: str, document: t.Any) -> Document:
+            if name == "manifest":
+                part = document["config"] if of == "config" else document["layers"][0]
+                part["urls"] = [address]
+            return document
+
+        layout = Layout(playground.top / "layout")
+        layout.write(good_config(), change=change)
+        if of == "layers":
+            layout.blob_of("layer").unlink()
+        image = layout.image
+        if is_archive:
+            archive = playground.top / "image.tar"
+            subprocess.run(["tar", "-cf", archive, "-C", layout.path, "."], check=True)
+            image = f"oci-archive:{archive}:{TAG}"
+        refused(image)
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_what_answers_too_much_or_never_is_ended() -> None:

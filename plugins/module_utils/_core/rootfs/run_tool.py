@@ -5,7 +5,8 @@
 """Running the programs that make root file systems: mmdebstrap, skopeo, umoci, tar, cp.
 
 They work with what a stranger has made, as root. So each runs in a mount namespace of its own,
-in which only what it has to write can be written, and in a pid namespace that ends with us.
+in which only what it has to write can be written, in a pid namespace that ends with us, and
+without a network, unless it is to fetch something: an image in a file may name an address.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -22,10 +23,11 @@ import threading
 import time
 import typing as t
 
+from .. import kinds
 from ..errors import KernelError, Refused
 from ..namespace import enter
 from ..namespace.target import Handles
-from ..syscalls import detached, mounts, processes
+from ..syscalls import detached, mounts, namespaces, processes
 from .progress import Progress, silent
 
 # Of what a program writes, kept for the error.
@@ -57,15 +59,21 @@ class Failed(Exception):
         self.lines = list(lines)
 
 
-def answer(command: t.Sequence[str], *, limit: int, seconds: float) -> bytes:
+def answer(command: t.Sequence[str], *, limit: int, seconds: float, network: bool = False) -> bytes:
     """What the command writes to its standard output: at most ``limit`` bytes, within ``seconds``.
 
-    Raises Failed.
+    It has the ``network`` where that is asked for. Raises Failed.
     """
+    # A plain user has no right to take it away, and nothing of his is at stake.
+    leave = None if network or os.geteuid() != 0 else _leave_network
     began = time.monotonic()
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            preexec_fn=leave,
         )
         end = threading.Timer(seconds, program.kill)
         end.start()
@@ -88,6 +96,10 @@ def answer(command: t.Sequence[str], *, limit: int, seconds: float) -> bytes:
         return said
 
 
+def _leave_network() -> None:
+    namespaces.unshare(kinds.KINDS["net"].flag)
+
+
 def run(
     command: list[str],
     *,
@@ -95,17 +107,19 @@ def run(
     scratch: str,
     progress: Progress = silent,
     directory: int = -1,
+    network: bool = False,
 ) -> None:
     """Run the command; only below the directories ``writable`` it can write.
 
-    In the open ``directory``, or else in the root.
+    In the open ``directory``, or else in the root. It has the ``network`` where that is asked for.
     ``scratch`` is where it puts temporary files. Each line that it writes goes to
     ``progress``. Raises Failed, KernelError.
     """
     read_fd, write_fd = os.pipe()
     child = -1
     try:
-        child = _start(command, writable, scratch, write_fd, directory)
+        creates = ("mnt", "pid") if network else ("mnt", "net", "pid")
+        child = _start(command, writable, scratch, write_fd, directory, creates)
         os.close(write_fd)
         write_fd = -1
         last: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
@@ -130,7 +144,12 @@ def run(
 
 
 def _start(
-    command: list[str], writable: t.Sequence[str], scratch: str, output: int, directory: int
+    command: list[str],
+    writable: t.Sequence[str],
+    scratch: str,
+    output: int,
+    directory: int,
+    creates: t.Collection[str],
 ) -> int:
     environment = {
         **os.environ,
@@ -153,7 +172,7 @@ def _start(
         return _run_as_init(command, environment)
 
     try:
-        return enter.spawn(body, joins=Handles({}), creates=("mnt", "pid"))
+        return enter.spawn(body, joins=Handles({}), creates=creates)
     finally:
         os.close(null)
 

@@ -142,7 +142,13 @@ def make(wanted: Bootstrap, target: str, work: str, *, progress: Progress) -> No
     Raises Refused with what mmdebstrap said when it fails.
     """
     try:
-        run_tool.run(_command(wanted, target), writable=[work], scratch=work, progress=progress)
+        run_tool.run(
+            _command(wanted, target),
+            writable=[work],
+            scratch=work,
+            progress=progress,
+            network=True,
+        )
     except run_tool.Failed as error:
         # The first error is the cause; the others are those of who called what failed.
         said = [line[2:].strip() for line in error.lines if line.startswith("E:")]

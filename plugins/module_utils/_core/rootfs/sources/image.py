@@ -184,7 +184,12 @@ class OpenedImage:
         with tempfile.TemporaryDirectory(prefix="linux-namespaces-", dir=above) as scratch:
             argv = ["skopeo", f"--tmpdir={scratch}", *self._words(command), *words]
             try:
-                return run_tool.answer(argv, limit=manifest.SIZE_LIMIT, seconds=_PATIENCE)
+                return run_tool.answer(
+                    argv,
+                    limit=manifest.SIZE_LIMIT,
+                    seconds=_PATIENCE,
+                    network=not reference.is_on_host(self._image.name),
+                )
             except run_tool.Failed as error:
                 raise self._failed("read", error.lines) from error
 
@@ -207,6 +212,7 @@ class OpenedImage:
                 writable=[work],
                 scratch=work,
                 progress=progress,
+                network=not reference.is_on_host(image),
             )
         except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error

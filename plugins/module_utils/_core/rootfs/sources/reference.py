@@ -107,3 +107,8 @@ def layout_of(image: str) -> str:
     """The path of the directory that the image is in, or "" where it is in none."""
     transport, _colon, rest = image.partition(":")
     return rest.partition(":")[0] if transport == "oci" else ""
+
+
+def is_on_host(image: str) -> bool:
+    """Whether the image is in files of the host, and so takes no network."""
+    return bool(file_of(image) or layout_of(image))
