@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import typing as t
 
@@ -18,15 +20,17 @@ from programs import run_program
 from raced import changing_places
 from results import RunModule
 from run_modules import Run
-from setns_run import failure
-from unshared_process import UnsharedProcess
+from setns_run import NOBODY, failure
+from unshared_process import UnsharedProcess, start_unshared
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import (
     Refused,
     StepFailed,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.launch import setup
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import processes
 
 __all__ = ["failure"]
 
@@ -155,6 +159,28 @@ def test_who_enters_cannot_be_opened_from_inside(
         found = seen()
     assert [line for line in found if "opened /usr/bin/sleep" in line]  # it has seen the programs
     assert not [line for line in found if "python" in line]
+
+
+def test_a_plain_user_who_enters_cannot_be_opened_from_inside() -> None:
+    """Root of a user's own user namespace has no right to what the user is outside of it."""
+    begun = os.fork()
+    if begun == 0:
+        code = 1
+        try:
+            os.setresuid(*[NOBODY] * 3)
+            processes.prctl(processes.PR_SET_DUMPABLE, 1)  # as after execve(2)
+            with contextlib.ExitStack() as stack:
+                inside = start_unshared(stack, ["user"], ["--map-root-user"])
+                with Target(pid=inside.pid).open() as handles:
+                    code = 0 if enter.run_inside(_said_of_us, joins=handles) == "" else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(begun, 0)[1]) == 0
+
+
+def _said_of_us() -> str:
+    words = ["readlink", f"/proc/{os.getpid()}/exe"]
+    return subprocess.run(words, check=False, capture_output=True, text=True).stdout
 
 
 # What the kernel opens by a path.

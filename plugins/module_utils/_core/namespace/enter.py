@@ -101,9 +101,8 @@ def _first_child(
     try:
         import_guard.end()
         if joins is not None:
-            if os.geteuid() == 0:
-                # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
-                processes.prctl(processes.PR_SET_DUMPABLE, 0)
+            # No process inside may trace us or open our /proc/PID/exe (CVE-2019-5736).
+            processes.prctl(processes.PR_SET_DUMPABLE, 0)
             joins.join()
         if not twice:
             namespaces.unshare(kinds.flags_of(creates))
