@@ -19,7 +19,10 @@ from setns_run import MODULE, failure, run
 from unshared_process import UnsharedProcess
 from waiting import wait_until
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 __all__ = ["failure", "run"]
 
@@ -173,6 +176,48 @@ def test_a_timeout_kills_everything_that_was_started(
     assert living(marker) == []
     assert inside.pid in before  # what lived there before does so still
     assert proc.process_facts(inside.pid) is not None
+
+
+@pytest.mark.parametrize("joined", [["mnt"], ["mnt", "pid"]])
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/mnt", {"chdir": "/mnt/directory"}),
+        ("/mnt", {"argv": ["/mnt/program"]}),
+        ("/mnt", {"creates": "/mnt/*"}),
+        ("/etc/passwd", {"user": "nobody"}),
+    ],
+    ids=["directory", "program", "creates", "users"],
+)
+def test_a_timeout_counts_where_a_file_system_never_answers(
+    path: str,
+    options: dict[str, t.Any],
+    joined: list[str],
+    failure: Run,
+    unshared_process: UnsharedProcess,
+) -> None:
+    """A program inside can mount one in the way of the next, which is started with its rights."""
+    inside = unshared_process(joined)
+    before = _living_beside(inside.pid)
+    # Its requests wait for whoever reads this, until it is closed.
+    silent = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    data = f"fd={silent},rootmode={os.stat(path).st_mode:o},user_id=0,group_id=0"
+    try:
+        with Target(pid=inside.pid).open(["mnt"]) as handles:
+            enter.run_inside(
+                lambda: mounts.mount("silent", path, fstype="fuse", data=data), joins=handles
+            )
+        result = failure(pid=inside.pid, timeout=0.5, **{"argv": ["true"], **options})
+        assert result["timed_out"] is True, result
+        assert _living_beside(inside.pid) == before
+    finally:
+        os.close(silent)
+
+
+def _living_beside(pid: int) -> set[int]:
+    """The processes in the same mount namespace."""
+    wanted = proc.ids_of_process(pid, ["mnt"])
+    return {each for each in proc.all_pids() if proc.ids_of_process(each, ["mnt"]) == wanted}
 
 
 @pytest.mark.parametrize(

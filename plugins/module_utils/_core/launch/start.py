@@ -17,6 +17,8 @@ import fcntl
 import io
 import os
 import pickle
+import select
+import time
 import typing as t
 
 from .. import actions, kinds
@@ -46,6 +48,14 @@ class Started(t.NamedTuple):
     actions: list[str]
 
 
+class TooLate(Exception):
+    """The time was up before the program ran. The child, ``pid``, is left to the caller."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(pid)
+        self.pid = pid
+
+
 NOTHING_AROUND = Surroundings()
 
 
@@ -63,6 +73,7 @@ def start(
     service: ServiceSpec | None = None,
     warden: bool = False,
     user_variables: bool = False,
+    deadline: float | None = None,
 ) -> Started:
     """Start the program as a child of the caller, in a session of its own.
 
@@ -72,10 +83,11 @@ def start(
     empty. ``may_make_paths`` is that of setup.arrange(). The program gets the credentials of
     ``service``. With ``warden`` the child is one (descendants.py), and the program the child of
     that. With ``user_variables`` its environment has those of its user as well
-    (host_paths.environment_of()), where it says nothing else of them.
+    (host_paths.environment_of()), where it says nothing else of them. ``deadline`` is in terms of
+    time.monotonic(): a file system inside may never answer who looks for the program there.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,
-    Refused, KernelError for namespaces that cannot be joined or made.
+    Refused, KernelError for namespaces that cannot be joined or made, TooLate.
     """
     program.checked()
     surroundings.checked(creates)
@@ -144,7 +156,9 @@ def start(
     finally:
         os.close(report)
         os.close(host_proc)
-    answers = _read_answers(told)
+    answers = _read_answers(told, deadline)
+    if answers is None:
+        raise TooLate(pid)
     if len(answers) == 1 and isinstance(answers[0], tuple):
         ids, done = answers[0]
         return Started(pid, ids, done)
@@ -201,10 +215,22 @@ def _tell(fd: int, answer: t.Any) -> None:
         message = message[os.write(fd, message) :]
 
 
-def _read_answers(fd: int) -> list[t.Any]:
-    with open(fd, "rb") as pipe:
-        stream = io.BytesIO(pipe.read())
+def _read_answers(fd: int, deadline: float | None) -> list[t.Any] | None:
+    """What was told until the end, which the start of the program is; None where that is late."""
+    content = b""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    with open(fd, "rb", buffering=0) as pipe:
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            if not poller.poll(left):
+                return None
+            chunk = pipe.read(65536)
+            if not chunk:
+                break
+            content += chunk
+    stream = io.BytesIO(content)
     answers = []
-    while stream.tell() < len(stream.getbuffer()):
+    while stream.tell() < len(content):
         answers.append(pickle.load(stream))
     return answers

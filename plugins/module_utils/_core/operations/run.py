@@ -147,22 +147,27 @@ def _run(
         descendants.adopt_orphans()
     begun = time.monotonic()
     begun_at = datetime.datetime.now()
-    started = start.start(
-        request.program,
-        streams=pipes.streams,
-        joins=handles if handles.kinds else None,
-        creates=request.creates,
-        surroundings=request.surroundings,
-        time_offsets=_offsets(request.time_offsets or ()),
-        prepare=None if maps is None else functools.partial(_map_ids, maps),
-        reason_not_to=functools.partial(_reason_not_to, request, check=check),
-        may_make_paths=not check,
-        warden=warden,
-        user_variables=True,
-    )
-    pipes.close_child_ends()
     deadline = None if request.timeout is None else begun + request.timeout
-    ended = pipes.collect(started.pid, deadline=deadline)
+    try:
+        started = start.start(
+            request.program,
+            streams=pipes.streams,
+            joins=handles if handles.kinds else None,
+            creates=request.creates,
+            surroundings=request.surroundings,
+            time_offsets=_offsets(request.time_offsets or ()),
+            prepare=None if maps is None else functools.partial(_map_ids, maps),
+            reason_not_to=functools.partial(_reason_not_to, request, check=check),
+            may_make_paths=not check,
+            warden=warden,
+            user_variables=True,
+            deadline=deadline,
+        )
+    except start.TooLate as late:
+        started, ended = start.Started(late.pid, {}, []), False
+    else:
+        pipes.close_child_ends()
+        ended = pipes.collect(started.pid, deadline=deadline)
     if ended:
         _pid, status = os.waitpid(started.pid, 0)
     else:
