@@ -323,6 +323,10 @@ def test_what_answers_too_much_or_never_is_ended() -> None:
     with pytest.raises(run_tool.Failed, match="no such"):
         run_tool.answer(["sh", "-c", "echo no such >&2; exit 3"], limit=100, seconds=SECONDS)
     assert run_tool.answer(["echo", "words"], limit=100, seconds=SECONDS) == b"words\n"
+    # No terminal of the caller's through /dev/tty.
+    words = ["sh", "-c", "echo $$; ps -o sid= -p $$"]
+    pid, session = run_tool.answer(words, limit=100, seconds=SECONDS).split()
+    assert pid == session
 
 
 def test_a_line_without_end_takes_no_memory() -> None:

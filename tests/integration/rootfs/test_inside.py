@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import typing as t
 
@@ -252,3 +254,27 @@ def test_the_same_task_after_the_pivot_changes_nothing(
     assert again["changed"] is False, again
     for extra in ({"archive": archives[1]}, {"archive": None, "state": "absent"}):
         failed(run_module("ns_rootfs", {**args, **extra}), "is the root of namespace", "Remove")
+
+
+def test_what_reads_a_source_has_no_terminal_of_ours(
+    inside: Unshared, archives: tuple[str, str], run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
+    """It works with what others have made, and would have the caller's through /dev/tty."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("gzip", "tar"):
+        tool = tools / name
+        tool.write_text(
+            f"#!/bin/sh\nps -o sid= -p $$ >{tool}.session\necho $$ >{tool}.pid\n"
+            f'exec {shutil.which(name)} "$@"\n'
+        )
+        tool.chmod(0o755)
+    packed = tmp_path / "a.tar.gz"
+    packed.write_bytes(gzip.compress(pathlib.Path(archives[0]).read_bytes()))
+    env = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    for source in ({"archive": str(packed)}, {"directory": str(make_tree(tmp_path / "tree"))}):
+        done = run_module("ns_rootfs", {"pid": inside.pid, "path": "/mnt/root", **source}, env=env)
+        assert done["changed"], done
+    for name in ("gzip", "tar"):
+        leader, pid = ((tools / f"{name}.{what}").read_text() for what in ("session", "pid"))
+        assert int(leader) == int(pid)

@@ -74,6 +74,7 @@ def answer(command: t.Sequence[str], *, limit: int, seconds: float, network: boo
             stdout=subprocess.PIPE,
             stderr=complaints,
             preexec_fn=leave,
+            start_new_session=True,  # without the caller's terminal
         )
         end = threading.Timer(seconds, program.kill)
         end.start()

@@ -127,6 +127,7 @@ class OpenedDirectory:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 cwd=_name_of(self._fd),
+                start_new_session=True,  # without the caller's terminal
             ) as packing,
         ):
             output = t.cast("t.IO[bytes]", packing.stdout)

@@ -75,7 +75,11 @@ def opened(fd: int, *, name: str) -> t.Iterator[Decompressed]:
         return
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
-            _command(form), stdin=fd, stdout=subprocess.PIPE, stderr=complaints
+            _command(form),
+            stdin=fd,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            start_new_session=True,  # without the caller's terminal
         )
         output = t.cast("t.IO[bytes]", program.stdout)
         with contextlib.suppress(OSError):  # more than a plain user may have
