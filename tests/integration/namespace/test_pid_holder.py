@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 import pytest
@@ -21,7 +23,14 @@ from processes_inside import inside
 from results import Converge
 from waiting import has_ended, wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    enter,
+    holder_process,
+    id_map,
+    pid_holder,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.hold import hold
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
 
 
 def test_the_holder_holds_nothing_and_ends_with_the_namespace(
@@ -96,3 +105,26 @@ def test_a_killed_holder_is_replaced(converge: Converge, new_name: NewName) -> N
     assert wait_until(lambda: pid_holder.pid_of(name) is None)
     dropped = converge("ns_namespace", {"name": name, "kinds": ["mnt"]})
     assert dropped["actions"] == [f"record namespace {name}", "drop pid"]
+
+
+def test_a_holder_that_stays_python_cannot_be_opened_from_inside() -> None:
+    """It is the host's own file, which root inside may write to (CVE-2019-5736)."""
+    maps = id_map.parse("root", id_map.Caller.of_this_process())
+    with holder_process.shape() as shape:
+        # Where vm.memfd_noexec is 2 there is no copy.
+        becomes = functools.partial(holder_process.become, shape._replace(program=-1))
+        kinds = ("mnt", "pid", "user")
+        with hold(lambda: None, creates=kinds, prepare=maps.write, afterwards=becomes) as pid:
+            pass
+    try:
+        assert wait_until(lambda: os.readlink(f"/proc/{pid}/fd/0") == "anon_inode:[signalfd]")
+        with Target(pid=pid).open() as handles:
+            words = ["readlink", f"/proc/{pid}/exe"]
+            said = enter.run_inside(
+                lambda: subprocess.run(words, check=False, capture_output=True).stdout,
+                joins=handles,
+            )
+        assert said == b""
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

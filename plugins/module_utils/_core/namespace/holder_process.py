@@ -71,6 +71,8 @@ def _sealed_copy(path: str) -> int:
 
 def become(made_of: Shape) -> t.NoReturn:
     """Turn this process into a holder: nothing open, nothing to do, and children are reaped."""
+    # As who enters: should it stay Python, nobody inside is to open what that runs.
+    processes.prctl(processes.PR_SET_DUMPABLE, 0)
     os.setsid()
     os.chdir("/")
     # The kernel reaps the children of who ignores SIGCHLD; that survives execve(2) (wait(2)).
