@@ -84,7 +84,17 @@ def test_a_source_below_an_unpacked_root(
     assert seen_in(target, "/media") == ["inside"]
 
 
-@pytest.mark.parametrize("path", ["share", "share/new", "share/directory", "up/canary/directory"])
+PATHS = {
+    "share": "{root}/share",
+    "new": "{root}/share/new",
+    "directory": "{root}/share/directory",
+    "up": "{root}/up/canary/directory",
+    "through a link of the host into the root": "{root}.own/share/directory",
+    "through a link of the host and one of the root": "{root}.deep/directory",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_a_mount_point_below_an_unpacked_root(
     path: str,
     converge: Converge,
@@ -94,7 +104,11 @@ def test_a_mount_point_below_an_unpacked_root(
 ) -> None:
     """Before the pivot into it, by its path on the host: nothing is made or hidden beside it."""
     target = unshared_process()
-    args = host_args(target, path=f"{unpacked}/{path}", src="x", fstype="tmpfs")
+    (unpacked / "own").mkdir()
+    (unpacked / "own/share").symlink_to(place.canary)
+    unpacked.with_name("root.own").symlink_to(unpacked / "own")
+    unpacked.with_name("root.deep").symlink_to(unpacked / "share")
+    args = host_args(target, path=PATHS[path].format(root=unpacked), src="x", fstype="tmpfs")
     assert converge("ns_mount", {**args, "opts": "X-mount.mkdir"})["changed"]
     (mounted,) = [line.split(" ")[4] for line in target.mountinfo() if " - tmpfs x " in line]
     assert mounted.startswith(f"{unpacked}/")

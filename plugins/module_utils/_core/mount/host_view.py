@@ -37,12 +37,26 @@ class Found(t.NamedTuple):
 
 def find(path: str) -> Found:
     """Open what ``path`` leads to. Raises OSError."""
+    here, rest = walked(path, is_marked=root_mark.is_on)
+    try:
+        return Found(_open_below(here, rest) if rest else os.dup(here), in_root=bool(rest))
+    finally:
+        os.close(here)
+
+
+def walked(
+    path: str, *, is_marked: t.Callable[[int], bool], trusts_proc: bool = True
+) -> tuple[int, list[str]]:
+    """Open what ``path`` leads to, or the root of others that the way leads into.
+
+    With that the names that are left of the path below such a root, the last first. Where the /proc
+    of the caller may be a lie, and so not ``trusts_proc``, links in it are not followed. Raises
+    OSError.
+    """
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     rest, links = _parts(path), _MOST_LINKS
     try:
-        while rest:
-            if root_mark.is_on(here):
-                return Found(_open_below(here, rest), in_root=True)
+        while rest and not is_marked(here):
             name = rest.pop()
             found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             if not stat.S_ISLNK(os.fstat(found).st_mode):
@@ -51,9 +65,10 @@ def find(path: str) -> Found:
                 continue
             links -= 1
             try:
-                if not links:
+                of_proc = files.is_on_proc(found)
+                if not links or (of_proc and not trusts_proc):
                     raise KernelError("openat", errno.ELOOP, {"path": path})
-                if not files.is_on_proc(found):
+                if not of_proc:
                     target = os.readlink("", dir_fd=found)
                     rest += _parts(target)
                     above = "/" if target.startswith("/") else "."
@@ -65,10 +80,11 @@ def find(path: str) -> Found:
             os.close(here)
             here = followed
             if above is name and rest and not files.is_on_proc(here):
-                return Found(_open_below(here, rest), in_root=True)
-        return Found(os.dup(here), in_root=False)
-    finally:
+                break
+        return here, rest
+    except BaseException:
         os.close(here)
+        raise
 
 
 def _parts(path: str) -> list[str]:

@@ -17,11 +17,14 @@ import os
 import typing as t
 
 from .. import kinds
-from ..definition.layout import Layout, ancestors
+from ..definition.layout import Layout
 from ..errors import KernelError, Refused
 from ..storage import root_mark
 from ..syscalls import files, mounts, namespaces
-from . import resolve, table
+from . import host_view, resolve, table
+
+# What ends a way as it does for the kernel, which then says it.
+_NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def open_host_proc() -> int:
@@ -88,9 +91,11 @@ class TargetView:
         name = self.layout.now(path)
         base = self.layout.base_of(name)
         if base == "/":
-            unpacked = self._unpacked_above(name)
-            with resolve.opened_in(self.root, unpacked) as fd:
-                yield fd, name[len(unpacked) :] or "/"
+            fd, rest = self._unpacked_on_way(name)
+            try:
+                yield fd, rest
+            finally:
+                os.close(fd)
             return
         with resolve.opened_in(self.root, base) as base_fd:
             if not files.place_of(base_fd).is_mount_root:
@@ -102,20 +107,26 @@ class TargetView:
                 )
             yield base_fd, name[len(base) :] or "/"
 
-    def _unpacked_above(self, name: str) -> str:
-        """The root of others that ``name`` leads into, by its path; empty where it is in none.
+    def _unpacked_on_way(self, name: str) -> tuple[int, str]:
+        """The root of others that ``name`` leads into, open, and the path from there.
 
         Links in it are those of an image, and lead nowhere out of it, also where it is not yet the
-        root, as on the host.
+        root, as on the host. Where it leads into none, it is the root of the target.
         """
-        for above in ancestors(name):
-            try:
-                with resolve.opened_in(self.root, above) as fd:
-                    if root_mark.is_on(fd, name=self.name(fd)):
-                        return above.rstrip("/")
-            except KernelError:
-                break  # what is below is not there either
-        return ""
+        try:
+            fd, rest = host_view.walked(
+                name,
+                is_marked=lambda fd: root_mark.is_on(fd, name=self.name(fd)),
+                trusts_proc=False,
+            )
+        except OSError as error:
+            if error.errno not in _NO_WAY:
+                raise
+        else:
+            if rest:
+                return fd, "/" + "/".join(reversed(rest))
+            os.close(fd)
+        return os.dup(self.root), name
 
     @contextlib.contextmanager
     def opened(self, path: str, *, flags: int = os.O_PATH) -> t.Iterator[int]:
