@@ -82,3 +82,16 @@ def test_what_is_no_platform_is_refused(text: str) -> None:
 )
 def test_the_directory_of_an_image(image: str, directory: str) -> None:
     assert reference.layout_of(image) == directory
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        ("docker://user:hunter2@host/a", "docker://user:********@host/a"),
+        (f"docker://user:hunter2@host/a:1@{DIGEST}", f"docker://user:********@{DIGEST}"),
+        (f"docker://a:1@{DIGEST}", f"docker://a:1@{DIGEST}"),
+        (f"docker://host:5000/a:1@{DIGEST}", f"docker://host:5000/a:1@{DIGEST}"),
+    ],
+)
+def test_a_tag_is_no_password(image: str, shown: str) -> None:
+    assert reference.shown(image) == shown

@@ -14,6 +14,7 @@ import typing as t
 
 from ... import redact
 from ...errors import Refused
+from .. import digests
 
 TRANSPORTS = ("docker://", "oci:", "oci-archive:", "docker-archive:")
 _PLATFORM = re.compile(r"([a-z0-9]+)/([a-z0-9_]+)(?:/([a-z0-9.]+))?\Z")
@@ -56,8 +57,9 @@ def platform_here(machine: str) -> Platform:
 def shown(image: str) -> str:
     """The name of an image as it may be known: somebody may have put a password before the host."""
     before, _slash, _rest = image.partition("//")[2].partition("/")
-    # registry:5000/name@sha256:... has its @ behind the host.
-    return redact.address(image) if "@" in before else image
+    # registry:5000/name@sha256:... has its @ behind the host, name:tag@sha256:... has no host.
+    is_host = "@" in before and not digests.is_digest(before.rpartition("@")[2])
+    return redact.address(image) if is_host else image
 
 
 def checked(image: str) -> str:
