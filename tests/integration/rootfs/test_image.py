@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -252,3 +253,19 @@ def test_the_examples_run(images: Images, registry: Registry, run_tasks: RunTask
         assert os.listdir("/srv/web") == []
     finally:
         mounts.umount("/srv", flags=mounts.MNT_DETACH)
+
+
+def test_root_without_the_right_to_leave_the_network(
+    images: Images, path: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """As in a container: what it cannot do is said, and by whom."""
+    words = json.dumps({"path": str(path), "image": images.plain})
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin",
+         "ansible", "localhost", "-m", "linux.namespaces.ns_rootfs", "-a", words],
+        check=False, capture_output=True, text=True,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": f"{tmp_path}/ansible"},
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert "Operation not permitted" in said
+    assert "defect" not in said
