@@ -51,7 +51,7 @@ class _Reading:
         # Whether the next word is where a redirection leads, and which of these ends a text.
         self._redirected = ""
         self._ends: list[str] = []
-        # For each parenthesis whether what is in it runs: that of an array does not.
+        # For each parenthesis whether what is in it runs: an array and a pattern do not.
         self._runs: list[bool] = []
 
     def run(self) -> list[Line]:
@@ -130,7 +130,7 @@ class _Reading:
     def _parenthesis(self, which: str) -> None:
         self._at += 1
         if which == "(":
-            runs = self._word is None or not self._word.endswith("=")
+            runs = not (self._word or "").endswith("=") and not self._is_before_pattern()
             self._end_of_pipe()
             self._redirected = ""
             self._runs.append(runs)
@@ -139,6 +139,12 @@ class _Reading:
             self._runs.pop()
         else:  # a pattern of `case`
             self._word, self._words, self._pipe = None, [], []
+
+    def _is_before_pattern(self) -> bool:
+        """Whether what a parenthesis opens is compared: of [[, or of `case` with both of them."""
+        of_case = self._words[:1] == ["case"] and self._words[-1] == "in"
+        before = self._text[: self._at - 1].rstrip()
+        return "[[" in self._words or of_case or (before.endswith(";;") and not self._words)
 
     def _between(self, character: str) -> None:
         is_pipe = character == "|" and not self._text.startswith("||", self._at)
