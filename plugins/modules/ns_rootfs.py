@@ -125,7 +125,8 @@ options:
         those are root's, and open its device nodes.
       - Without it the directory that the root lies in is made so that only root can enter it. One that is there is
         closed to others where root has it for this root alone, which is when there is nothing else in it but empty
-        directories. Any other path that others reach is refused, also where the root is there already.
+        directories. Any other path that others reach is refused, also where the root is there already, or is
+        mounted on the host without C(nosuid).
       - One directory above that only root can enter is enough, as is a mount that the host does not have. The option
         has no meaning where nothing can belong to root of the host, as in most user namespaces.
       - It is for a root that programs of other users are to use where it lies, without a pivot.

@@ -232,6 +232,28 @@ def test_another_mount_of_it_counts(
     assert run_module("ns_rootfs", args)["changed"]
 
 
+def test_a_mount_of_the_root_itself_counts(
+    everywhere: pathlib.Path, archive: str, run_module: RunModule
+) -> None:
+    path, shown = everywhere / "web/root", everywhere / "shown"
+    shown.mkdir()
+    args: Result = {"path": str(path), "archive": archive}
+    assert run_module("ns_rootfs", args)["changed"]
+    mounts.mount(str(path), str(shown), flags=mounts.MS_BIND)
+    assert identity(shown) == "0"
+    failed(run_module("ns_rootfs", args), REFUSED[0], f"mounted on {shown} as well")
+    assert run_module("ns_rootfs", {**args, "reachable": True})["changed"] is False
+    flags = mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_NOSUID
+    mounts.mount("none", str(shown), flags=flags)
+    assert identity(shown) != "0"
+    assert run_module("ns_rootfs", args)["changed"] is False
+    mounts.umount(str(shown))
+    # As bind_self has it, below what is closed.
+    mounts.mount(str(path), str(path), flags=mounts.MS_BIND)
+    assert run_module("ns_rootfs", args)["changed"] is False
+    mounts.umount(str(path))
+
+
 def test_a_mount_point(everywhere: pathlib.Path, archive: str, run_module: RunModule) -> None:
     (everywhere / "web").mkdir()
     (everywhere / "page").touch()

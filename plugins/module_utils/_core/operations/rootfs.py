@@ -103,11 +103,22 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
 
 
 def _reached_by(request: RootRequest, seen: Seen) -> str:
-    """Where users of the host reach a root that they are not to reach; else empty."""
+    """Where users of the host reach a root that they are not to reach; else empty. Raises Refused."""
     if request.source is None or request.reachable or os.geteuid() != 0:
         return ""  # what a plain user unpacks is his own
     if seen.above is None or not seen.above.can_be_roots:
         return ""
+    # Of one that is a mount point all mounts are looked at below.
+    mounted_on = ""
+    if seen.location is not None and seen.above.is_above:
+        mounted_on = reach.by_mount_of(seen.location)
+    if mounted_on:
+        raise Refused(
+            f"every user of the host can reach {request.path}, which is mounted on {mounted_on} as"
+            " well, and run the setuid programs in it as their owner",
+            "Unmount it there, or have it there with nosuid, below a directory that only root can"
+            " enter; or allow it with reachable: true.",
+        )
     return reach.by(seen.above)
 
 

@@ -19,7 +19,7 @@ import typing as t
 from ..definition import layout
 from ..mount import table
 from ..mount.upper_reach import lets_others_in
-from .site import Above
+from .site import Above, Location
 
 
 def by(above: Above) -> str:
@@ -31,6 +31,24 @@ def by(above: Above) -> str:
         entered = [*layout.ancestors(path), *([path] if above.is_above else [])]
         if all(lets_others_in(each) for each in entered):
             return path
+    return ""
+
+
+def by_mount_of(root: Location) -> str:
+    """The path by which they reach the root where it is mounted on the host as well; empty for none.
+
+    With nosuid its programs are of no use to them there. For the process that has not joined the
+    target.
+    """
+    for mount in table.read():
+        if (mount.device, mount.root) != (root.device, root.root) or "nosuid" in mount.flags:
+            continue
+        with contextlib.suppress(OSError):
+            entered = (*layout.ancestors(mount.path), mount.path)
+            # Another mount may cover it.
+            is_seen = os.stat(mount.path, follow_symlinks=False).st_dev == root.number
+            if is_seen and all(lets_others_in(each) for each in entered):
+                return mount.path
     return ""
 
 
