@@ -221,6 +221,8 @@ def test_what_is_not_known_is_left_out() -> None:
         {"Cmd": ["lone surrogate \udcff"]},
         {"Env": {"A": "b"}},
         {"Env": ["=nameless"]},
+        {"Env": ["__ansible_type=Deprecated"]},
+        {"Env": ["__ansible_vault=x"]},
         {"Env": ["A"]},
         {"Env": [""]},
         {"Env": ["A=\0"]},

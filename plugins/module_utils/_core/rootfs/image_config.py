@@ -14,6 +14,9 @@ import typing as t
 
 from ..definition.data import Fields
 
+# A result with such a key is no dictionary to Ansible on the controller, but what it stands for.
+_RESERVED = "__ansible_"
+
 
 def checked(data: t.Any) -> dict[str, t.Any]:
     """The configuration, when it has that form and texts that programs can be given.
@@ -34,6 +37,9 @@ def checked(data: t.Any) -> dict[str, t.Any]:
             raise ValueError(f"{key} holds a character that no text can have")
     if "" in found["environment"]:
         raise ValueError("environment has a variable without a name")
+    reserved = next((name for name in found["environment"] if name.startswith(_RESERVED)), None)
+    if reserved is not None:
+        raise ValueError(f"environment has the variable {reserved!r}, a name that Ansible keeps")
     return found
 
 
