@@ -138,7 +138,7 @@ class Inside:
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the controller to a path inside. Raises AnsibleError as exec_command()."""
         self._refuse(_no_init.of_file(out_path))
-        self._display.vvv(f"PUT {in_path} TO {out_path}", host=self._play_context.remote_addr)
+        self._tell(f"PUT {in_path} TO {out_path}")
         try:
             with open(in_path, "rb") as source:
                 self._put(source, in_path, self._shell.quote(out_path))
@@ -158,7 +158,7 @@ class Inside:
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file inside to a path of the controller."""
-        self._display.vvv(f"FETCH {in_path} TO {out_path}", host=self._play_context.remote_addr)
+        self._tell(f"FETCH {in_path} TO {out_path}")
         source = self._shell.quote(in_path)
         with open(out_path, "wb") as target:
             while True:
@@ -177,5 +177,9 @@ class Inside:
         # Not sudoable: no terminal, which would change what passes through it.
         code, out, err = self._exec_inside(command, data or None, False)
         if code:
-            raise AnsibleError(f"failed to transfer {path}: {for_people(err)}")
+            raise AnsibleError(f"failed to transfer {for_people(path)}: {for_people(err)}")
         return out
+
+    def _tell(self, line: str) -> None:
+        # A path may be one that inside has named: its directory for what is temporary, or a result.
+        self._display.vvv(for_people(line), host=self._play_context.remote_addr)

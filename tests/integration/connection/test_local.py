@@ -335,3 +335,26 @@ class TestWhatHostsSay:
                 assert not {"{{", "{%"} & {reason[i : i + 2] for i in range(len(reason))}
         finally:
             command.unlink()
+
+    def test_paths_that_inside_has_named(
+        self, web: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file that a task has found there, and the directory of Ansible's own files."""
+        connected = Connected(namespace=web)
+        told: list[str] = []
+        monkeypatch.setattr(
+            connected.plugin._display, "vvv", lambda line, host: told.append(f"{host}{line}")
+        )
+        odd = f"/missing/{self.HOSTILE[:60]}"
+        for move in (
+            lambda: connected.plugin.fetch_file(odd, str(tmp_path / "back")),
+            lambda: connected.plugin.put_file("/etc/hostname", odd),
+        ):
+            with pytest.raises(AnsibleError, match="failed to transfer /") as caught:
+                move()
+            told.append(str(caught.value))
+        assert [line for line in told if "PUT " in line or "FETCH " in line]
+        for line in told:
+            if "EXEC" not in line:  # Ansible's own plugin says what it runs
+                assert line.isprintable(), line
+                assert "{{" not in line
