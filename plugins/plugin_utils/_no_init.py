@@ -60,6 +60,8 @@ def of_task(action: str, arguments: t.Mapping[str, t.Any]) -> str | None:
         for key in _OF_COMMAND:
             given = arguments.get(key)
             text = shlex.join(map(str, given)) if isinstance(given, list) else given
+            if isinstance(text, str) and isinstance(arguments.get("stdin"), str):
+                text = f"{text} <<<{shlex.quote(arguments['stdin'])}"
             found = of_command(text) if isinstance(text, str) else None
             if found:
                 break

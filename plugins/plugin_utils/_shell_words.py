@@ -16,6 +16,7 @@ import typing as t
 
 _REDIRECTION = re.compile(r"&>>?|<<<|<<-?|<>|>>|>\||[<>]&?")
 _IN_PLACE = ("<<", "<<-")
+_WORD_IN_PLACE = "<<<"
 _PLAIN = re.compile(r"[^\s'\"\\`$();<>|&#]+")
 _QUOTED = {"'": re.compile("[^']+"), '"': re.compile(r'[^"\\`$]+')}
 _BETWEEN = ";&\n\r"
@@ -51,6 +52,8 @@ class _Reading:
         # Whether the next word is where a redirection leads, and which of these ends a text.
         self._redirected = ""
         self._ends: list[str] = []
+        # The words that this line has in place of such a text.
+        self._given: list[str] = []
         # For each parenthesis whether what is in it runs: an array and a pattern do not.
         self._runs: list[bool] = []
 
@@ -163,6 +166,8 @@ class _Reading:
             return
         if self._redirected in _IN_PLACE:
             self._ends.append(self._word)
+        elif self._redirected == _WORD_IN_PLACE:
+            self._given.append(self._word)
         elif not self._redirected:
             self._words.append(self._word)
         self._word, self._redirected = None, ""
@@ -181,10 +186,10 @@ class _Reading:
 
     def _end_of_line(self) -> None:
         self._end_of_pipe()
-        text = "".join(map(self._in_place, self._ends))
+        text = "\n".join([*self._given, *map(self._in_place, self._ends)])
         if self._line:
             self._found.append(Line(self._line, text))
-        self._line, self._ends = [], []
+        self._line, self._ends, self._given = [], [], []
 
     def _in_place(self, end: str) -> str:
         """The lines up to the one that is ``end``, which are passed over."""
