@@ -27,6 +27,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths 
     directory,
     environment_of,
 )
+from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 # They never ask for a password: what they read would be the input of the command.
 ESCALATIONS = {"none": "", "sudo": "LC_ALL=C sudo -n ", "doas": "LC_ALL=C doas -n "}
@@ -63,7 +64,7 @@ class Way(t.NamedTuple):
         """The target, for people."""
         if self.namespace is not None:
             return f"namespace {self.namespace}"
-        return f"process {self.pid}" if self.path is None else self.path
+        return f"process {self.pid}" if self.path is None else for_people(self.path)
 
     def checked(self) -> Way:
         """This way when it makes sense by itself. Raises Refused."""

@@ -341,7 +341,7 @@ class TestWhatHostsSay:
     ) -> None:
         """A file that a task has found there, and the directory of Ansible's own files."""
         connected = Connected(namespace=web)
-        told: list[str] = []
+        told = [Connected(path=f"/missing/{self.HOSTILE[:60]}").why_not()]
         monkeypatch.setattr(
             connected.plugin._display, "vvv", lambda line, host: told.append(f"{host}{line}")
         )
