@@ -148,7 +148,8 @@ class Way(t.NamedTuple):
                 *(f"command -v {tool} >/dev/null || {missing};" for tool in tools),
                 "c=$1; shift; m=;",
                 *self._handles(),
-                'set -- "$(command -v nsenter)" "$@" -- /bin/sh -c "cd /; $c";',
+                # Where it was before is the host's business.
+                'set -- "$(command -v nsenter)" "$@" -- /bin/sh -c "cd /; unset OLDPWD; $c";',
                 f'[ "$m" ] || exec /bin/sh -c {shlex.quote(enter)} "$@";',
                 # Not exec: it is by our root that it finds a mount namespace, see _join().
                 f'unshare -m /bin/sh -c {shlex.quote(f"{read_only} {enter}")} "$@"; exit $?',
