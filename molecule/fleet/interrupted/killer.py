@@ -37,15 +37,25 @@ def recorded() -> int:
         return 0
 
 
+def state_of(pid: int) -> str:
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def has_killed() -> bool:
     pid = holder()
     if not pid or recorded() < int(sys.argv[1]):
         return False
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        # It may let go of the lock just now, and then end as if nobody had killed it: so it is held
+        # while that is looked at.
+        os.kill(pid, signal.SIGSTOP)
+        while state_of(pid) not in "TZX":
+            pass
+        is_at_work = holder() == pid
+        os.kill(pid, signal.SIGKILL if is_at_work else signal.SIGCONT)
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return is_at_work
 
 
 end = time.monotonic() + LIMIT
