@@ -27,6 +27,8 @@ _MULTICALL = _words("busybox toybox")
 _OF_USER = _words("runuser script su")
 _OF_FIND = _words("-exec -execdir -ok -okdir")
 _OF_USER_COMMAND = ("--command", "--session-command")
+# They run text for the shell, which their words are up to this one.
+_OF_TEXT = {"eval": None, "trap": 2}
 
 
 class _Before(t.NamedTuple):
@@ -98,11 +100,11 @@ def _by_words(words: Words) -> t.Iterator[Words]:
         name = _name(words[0])
         if name == "command" and words[1:2] in (["-v"], ["-V"]):
             return
-        if name in _SHELLS or name == "eval" or (name in _OF_USER and "-u" not in words):
+        if name in _SHELLS or (name in _OF_USER and "-u" not in words):
             yield from _by_shell(name, words[1:])
             return
-        if name == "trap":
-            yield from by(" ".join(words[1:2]))
+        if name in _OF_TEXT:
+            yield from by(" ".join(words[1 : _OF_TEXT[name]]))
             return
         if name == "find":
             words = next((words[at + 1 :] for at, word in enumerate(words) if word in _OF_FIND), [])
@@ -131,9 +133,6 @@ def _is_last(word: str, options: str) -> bool:
 
 def _by_shell(name: str, words: Words) -> t.Iterator[Words]:
     """What a shell runs, or su(1): the text that it is given, or else a script."""
-    if name == "eval":
-        yield from by(" ".join(words))
-        return
     is_given = False
     options = "oO" if name in _SHELLS else ""
     while words:

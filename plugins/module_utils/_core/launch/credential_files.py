@@ -62,7 +62,7 @@ def attach(spec: ServiceSpec, identity: Identity, host_proc: int) -> None:
 
 
 def _attach_at(path: str, tree: int, host_proc: int) -> None:
-    with _directory_above(path, make=True) as above, modes.exact():
+    with _directory_above(path, make=True) as above:
         name = os.path.basename(path)
         _take_away(above, name, host_proc)
         place = _entered(above, name, path, make=True)

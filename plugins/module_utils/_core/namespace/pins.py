@@ -70,7 +70,7 @@ def pinned(name: str) -> dict[str, int]:
 
     A file without a mount on it pins nothing: see lost().
     """
-    return {kind: number for kind, number in _files(name).items() if number}
+    return {kind: number for kind, number in files(name).items() if number}
 
 
 def lost(name: str) -> list[str]:
@@ -78,7 +78,7 @@ def lost(name: str) -> list[str]:
 
     A killed run has left it, or somebody has unmounted it, as `ip netns del` does.
     """
-    return [kind for kind, number in _files(name).items() if not number]
+    return [kind for kind, number in files(name).items() if not number]
 
 
 def closed_one_with(ids: t.Container[int]) -> str:
@@ -93,7 +93,7 @@ def closed_one_with(ids: t.Container[int]) -> str:
     return ""
 
 
-def _files(name: str) -> dict[str, int]:
+def files(name: str) -> dict[str, int]:
     """The ids of the namespaces on the files of the kinds; 0 where none is on it."""
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev

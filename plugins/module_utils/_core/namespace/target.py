@@ -251,14 +251,15 @@ def _check_not_closed(handles: Handles) -> None:
 def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool) -> Handles:
     if not closed_too and gate.is_closed(name):
         raise gate.refusal(name)
-    lost = [] if closed_too else pins.lost(name)
-    if lost:
+    found = pins.files(name)
+    present = {kind: number for kind, number in found.items() if number}
+    lost = [kind for kind in found if kind not in present]
+    if lost and not closed_too:
         # What is entered in its place would be the host's.
         raise Refused(
             f"namespace {name!r} has lost its {', '.join(lost)} namespace: the pin was unmounted",
             f"`nsctl up {name}` makes a new one, and so does its play.",
         )
-    present = pins.pinned(name)
     if not present:
         raise Refused(
             f"there is no namespace {name!r} on this host",

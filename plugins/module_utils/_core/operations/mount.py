@@ -193,9 +193,9 @@ def _warnings(request: MountRequest, opened: Session) -> list[str]:
     if all(mount.fstype != "overlay" for mount in request.wanted):
         return []
     # Nothing to compile for what is no overlay.
-    from ..mount import upper_reach
+    from ..mount import reach
 
-    return upper_reach.warnings(request.wanted, opened.host_proc)
+    return reach.warnings(request.wanted, opened.host_proc)
 
 
 def _is_as_wanted(

@@ -150,9 +150,11 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
         )
     # A removal forgets the definition first: what has none is to be removed to the end.
     is_half_removed = bool(pinned) and definition is None
+    if not differing and definition is not None:
+        return []
     services = namespace_removal.removal_of_services(name)
     if not differing and not is_half_removed:
-        return services if definition is None else []
+        return services
     namespace_removal.check_notes(name)
     archives, _unsure = namespace_removal.kept_alone(name, definition)
     removal = namespace_removal.removal(name, archives=archives, force=request.force)

@@ -62,7 +62,7 @@ def _end_of_word(text: bytes) -> int:
 
 
 def of_elf(fd: int) -> list[str]:
-    """The path in PT_INTERP of an ELF file: of its loader.
+    """The paths in PT_INTERP of an ELF file: of its loader.
 
     Empty for what is no such file, or a damaged one, and for one that needs no loader. The kernel
     does not heed what the file says of its own class and byte order (fs/binfmt_elf.c), so it is

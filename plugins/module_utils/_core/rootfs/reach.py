@@ -18,7 +18,7 @@ import typing as t
 
 from ..definition import layout
 from ..mount import table
-from ..mount.upper_reach import lets_others_in
+from ..mount.reach import others_reach
 from .site import Above, Location
 
 
@@ -28,8 +28,7 @@ def by(above: Above) -> str:
     Root itself is not meant. For the process that has not joined the target.
     """
     for path in _paths_on_host(above):
-        entered = [*layout.ancestors(path), *([path] if above.is_above else [])]
-        if all(lets_others_in(each) for each in entered):
+        if others_reach(path if above.is_above else os.path.dirname(path)):
             return path
     return ""
 
@@ -44,10 +43,9 @@ def by_mount_of(root: Location) -> str:
         if (mount.device, mount.root) != (root.device, root.root) or "nosuid" in mount.flags:
             continue
         with contextlib.suppress(OSError):
-            entered = (*layout.ancestors(mount.path), mount.path)
             # Another mount may cover it.
             is_seen = os.stat(mount.path, follow_symlinks=False).st_dev == root.number
-            if is_seen and all(lets_others_in(each) for each in entered):
+            if is_seen and others_reach(mount.path):
                 return mount.path
     return ""
 

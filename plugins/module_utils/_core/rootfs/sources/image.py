@@ -173,7 +173,7 @@ class OpenedImage:
         if self._platform.variant:
             words.append(f"--override-variant={self._platform.variant}")
         words.append(command)
-        if image.name.startswith("docker://"):
+        if reference.is_in_registry(image.name):
             words.append(f"--{source}tls-verify={'true' if image.tls_verify else 'false'}")
         if image.authfile:
             words.append(f"--{source}authfile={image.authfile}")
@@ -188,7 +188,7 @@ class OpenedImage:
                     argv,
                     limit=manifest.SIZE_LIMIT,
                     seconds=_PATIENCE,
-                    network=not reference.is_on_host(self._image.name),
+                    network=reference.is_in_registry(self._image.name),
                 )
             except run_tool.Failed as error:
                 raise self._failed("read", error.lines) from error
@@ -212,7 +212,7 @@ class OpenedImage:
                 writable=[work],
                 scratch=work,
                 progress=progress,
-                network=not reference.is_on_host(image),
+                network=reference.is_in_registry(image),
             )
         except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error

@@ -87,12 +87,12 @@ def checked(image: str) -> str:
 def pinned_by_name(image: str) -> str:
     """The digest in the name of an image in a registry, or ""."""
     _name, _at, digest = image.partition("@")
-    return digest if image.startswith("docker://") else ""
+    return digest if is_in_registry(image) else ""
 
 
 def with_digest(image: str, digest: str) -> str:
     """The name of that very manifest in the same repository; of other transports the image's."""
-    if not image.startswith("docker://"):
+    if not is_in_registry(image):
         return image
     name = image.partition("@")[0]
     above, slash, last = name.rpartition("/")
@@ -111,6 +111,6 @@ def layout_of(image: str) -> str:
     return rest.partition(":")[0] if transport == "oci" else ""
 
 
-def is_on_host(image: str) -> bool:
-    """Whether the image is in files of the host, and so takes no network."""
-    return bool(file_of(image) or layout_of(image))
+def is_in_registry(image: str) -> bool:
+    """Whether it takes a network to get the image: all others are in files of the host."""
+    return image.startswith("docker://")

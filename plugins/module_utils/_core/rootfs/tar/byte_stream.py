@@ -53,8 +53,8 @@ class ByteStream:
         return number
 
     def check_limit(self, number: int) -> None:
-        """Raises Refused where ``number`` bytes more are more than may come out of it."""
-        if self._limit and self.position + number > self._limit:
+        """Raises Refused where ``number`` bytes more are more than the limit, which it has to have."""
+        if self.position + number > self._limit:
             raise Refused(
                 f"{self._name} unpacks to more than size_limit ({self._limit} bytes)",
                 "Raise size_limit if the archive is what it should be.",

@@ -47,12 +47,16 @@ def warnings(wanted: t.Sequence[WantedMount], host_proc: int) -> list[str]:
 def _is_reached(path: str, host_proc: int) -> bool:
     with contextlib.suppress(OSError), host_view.opened(path) as fd:
         there = host_view.HostView(host_proc).path_of(fd)
-        return all(lets_others_in(each) for each in (*layout.ancestors(there), there))
+        return others_reach(there)
     return False  # it is missing, which the mount will say
 
 
-def lets_others_in(path: str) -> bool:
-    """Whether anybody but root can enter the directory. Raises OSError."""
+def others_reach(path: str) -> bool:
+    """Whether anybody but root can enter the directory and all above it. Raises OSError."""
+    return all(map(_lets_others_in, (*layout.ancestors(path), path)))
+
+
+def _lets_others_in(path: str) -> bool:
     found = os.stat(path)
     if found.st_uid != 0 or found.st_mode & stat.S_IXOTH:
         return True
