@@ -172,6 +172,20 @@ def test_a_finished_file_is_put_into_place(path: pathlib.Path) -> None:
         atomic.put(str(made), str(path))
 
 
+@pytest.mark.parametrize("there", ["", "empty", "full"])
+def test_a_finished_directory_is_put_into_place(there: str, path: pathlib.Path) -> None:
+    made = path.parent / "made"
+    made.mkdir()
+    (made / "new").write_text("whole")
+    if there:
+        path.mkdir()
+    if there == "full":
+        (path / "old").write_text("")
+    atomic.put_directory(str(made), str(path))
+    assert os.listdir(path) == ["new"]
+    assert (os.listdir(made) if made.exists() else []) == (["old"] if there == "full" else [])
+
+
 def test_a_link(path: pathlib.Path) -> None:
     os.mkfifo(f"{path}.new")
     for target in ("/first", "/second"):

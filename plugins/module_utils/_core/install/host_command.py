@@ -6,11 +6,14 @@
 
     /usr/local/lib/linux-namespaces/DIGEST/_core/    its sources, and compiled
     /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
+    /usr/local/lib/linux-namespaces/DIGEST/lock      held by who runs from it
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
     /etc/systemd/system/linux-namespaces.service     see boot_unit.py
 
 The command is written last and renamed into place: it always names a whole set of sources, and
-one look at it tells whether the host has those of this collection.
+one look at it tells whether the host has those of this collection. Who runs from a set holds the
+lock in it, shared, and imports from it to its end: another version takes its place in the command
+at once, and the set itself goes with the next run that finds nobody in it.
 
 What is installed is an argument: nsctl lies on a floor above. Whoever imports it to give it here
 makes Ansible send it to the host.
@@ -20,6 +23,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
@@ -36,7 +40,6 @@ from ..errors import Refused
 from ..host_paths import COMMAND, COMMAND_LOCK, UNITS, has_nsctl
 from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
-from ..syscalls import trees
 from . import boot_unit, ours, sources
 
 _LOCK_TIMEOUT = 60.0
@@ -46,9 +49,22 @@ _PYTHON = "/usr/bin/python3"
 COMMAND_TEXT = """\
 #!{python} -IS
 {mark}
+import fcntl
+import os
 import sys
 
-sys.path.insert(0, "{library}")
+library = "{library}"
+try:
+    # Until the end: a library stays for as long as somebody runs from it.
+    fcntl.flock(os.open(library + "/lock", os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
+    os.stat(library + "/lock")
+except PermissionError:  # a plain user, who gets no further than to the manual
+    pass
+except FileNotFoundError:  # another version has taken its place since this was read
+    with open(__file__, encoding="utf-8") as now:
+        if library not in now.read():
+            os.execv(__file__, [__file__, *sys.argv[1:]])
+sys.path.insert(0, library)
 from _core import nsctl
 
 sys.exit(nsctl.main(sys.argv[1:]))
@@ -113,15 +129,17 @@ def _installation(nsctl: types.ModuleType) -> list[Action]:
     command = ours.text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
     in_step = command == _command_text(interpreter, library) and os.path.exists(interpreter)
-    if in_step and os.path.isdir(library) and not _others(library) and not _others_can_write():
-        return []
+    if in_step and os.path.isdir(library) and not _others_can_write():
+        with _unused(library, spared=lambda _path: True) as unused:
+            if not unused:
+                return []
     return [Action("install nsctl", functools.partial(_install, nsctl, library))]
 
 
 def _removal() -> list[Action]:
-    if ours.is_ours(COMMAND) or os.path.isdir(LIBRARY):
-        return [Action("remove nsctl", _remove)]
-    return []
+    with _unused("", spared=lambda _path: False) as unused:
+        is_there = ours.is_ours(COMMAND) or unused or _is_empty(LIBRARY)
+    return [Action("remove nsctl", _remove)] if is_there else []
 
 
 def _command_text(python: str, library: str) -> str:
@@ -130,10 +148,15 @@ def _command_text(python: str, library: str) -> str:
 
 def _install(nsctl: types.ModuleType, library: str) -> None:
     python = _interpreter()
-    if _others_can_write():
-        shutil.rmtree(LIBRARY, ignore_errors=True)  # what it holds may be anybody's
-    if not os.path.isdir(library):
-        beside = f"{library}.new"
+    before = ours.text_of(COMMAND)
+    is_anybodys = _others_can_write()
+    if is_anybodys:
+        # From here on nobody else puts anything there; what is there goes when it is replaced.
+        atomic.make_directory(LIBRARY, mode=0o755)
+        os.chown(LIBRARY, 0, 0)
+        os.chmod(LIBRARY, 0o755)
+    if is_anybodys or not os.path.isdir(library):
+        beside = atomic.beside_of(library)
         shutil.rmtree(beside, ignore_errors=True)
         texts = sources.of(nsctl)
         for path, text in texts.items():
@@ -141,24 +164,28 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
             # Otherwise Python makes it, of whatever mode, where compiling fails.
             atomic.make_directory(f"{beside}/{os.path.dirname(path)}/__pycache__", mode=0o755)
         _write(f"{beside}/{compiled_copy.CONTENTS}", compiled_copy.contents_of(texts))
+        # Whoever could open it could hold up root, who waits for it.
+        _write(f"{beside}/{compiled_copy.LOCK}", "", mode=0o600)
         _compile(python, beside, library)
-        fd = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            trees.sync_filesystem(fd)  # a crash must not leave the name without the content
-        finally:
-            os.close(fd)
-        os.rename(beside, library)
+        atomic.put_directory(beside, library)
     atomic.make_directory(os.path.dirname(COMMAND), mode=0o755)
     atomic.write(COMMAND, _command_text(python, library), mode=0o755)
-    for path in _others(library):
-        shutil.rmtree(path)
+    # Whoever has just read the command imports from there.
+    _clear_away(library, spared=lambda path: path in before)
 
 
-def _write(path: str, text: str) -> None:
+def _clear_away(library: str, *, spared: t.Callable[[str], bool]) -> None:
+    """Remove all but ``library`` that nobody runs from; ``spared`` is as in _unused()."""
+    with _unused(library, spared=spared) as unused:
+        for path in unused:
+            shutil.rmtree(path)
+
+
+def _write(path: str, text: str, *, mode: int = 0o644) -> None:
     """Write a file of a directory that nobody uses yet, and that is synced as a whole."""
     atomic.make_directory(os.path.dirname(path), mode=0o755)
     with open(path, "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o644)
+        os.fchmod(stream.fileno(), mode)
         stream.write(text)
 
 
@@ -194,11 +221,42 @@ def _others_can_write() -> bool:
     return False
 
 
-def _others(library: str) -> list[str]:
-    """What else is there: earlier versions, and what killed runs have left."""
-    return [
-        path for path in (f"{LIBRARY}/{name}" for name in os.listdir(LIBRARY)) if path != library
-    ]
+@contextlib.contextmanager
+def _unused(library: str, *, spared: t.Callable[[str], bool]) -> t.Iterator[list[str]]:
+    """What else is there, earlier versions and what killed runs have left, that nobody runs from.
+
+    Nobody begins to in the block. Of what is of before there were locks nobody can tell: it is
+    ``spared`` or not.
+    """
+    try:
+        names = os.listdir(LIBRARY)
+    except FileNotFoundError:
+        names = []
+    with contextlib.ExitStack() as stack:
+        yield [
+            path
+            for path in (f"{LIBRARY}/{name}" for name in sorted(names))
+            if path != library and _is_unused(path, spared, stack)
+        ]
+
+
+def _is_unused(path: str, spared: t.Callable[[str], bool], stack: contextlib.ExitStack) -> bool:
+    # The lock of this very run is no reason: what it did not import yet it has in its archive.
+    fd = compiled_copy.held.get(path, -1)
+    if fd >= 0:
+        stack.callback(fcntl.flock, fd, fcntl.LOCK_SH)
+    else:
+        try:
+            fd = os.open(f"{path}/{compiled_copy.LOCK}", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            is_whole = os.path.exists(f"{path}/{compiled_copy.CONTENTS}")
+            return not (is_whole and not path.endswith(atomic.beside_of("")) and spared(path))
+        stack.callback(os.close, fd)
+    return lock.take(fd, deadline=time.monotonic())
+
+
+def _is_empty(directory: str) -> bool:
+    return os.path.isdir(directory) and not os.listdir(directory)
 
 
 def _lock() -> t.ContextManager[None]:
@@ -209,5 +267,5 @@ def _lock() -> t.ContextManager[None]:
 def _remove() -> None:
     if ours.is_ours(COMMAND):
         atomic.remove(COMMAND)
-    if os.path.isdir(LIBRARY):
-        shutil.rmtree(LIBRARY)
+    _clear_away("", spared=lambda _path: False)
+    atomic.remove_directory(LIBRARY)

@@ -13,6 +13,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.machinery
 import os
 import sys
@@ -24,9 +25,13 @@ from . import LIBRARY
 
 # In such a directory: the checksum and the path of each of its sources, a line each.
 CONTENTS = "contents"
+# There as well: who imports from it holds this lock, shared, so that it stays (install/host_command.py).
+LOCK = "lock"
 
 # The installed version of which the archive has every file; "" where there is none.
 in_step = ""
+# The open locks of those that this process imports from, by their directory.
+held: dict[str, int] = {}
 
 
 def checksum(data: bytes) -> int:
@@ -59,7 +64,8 @@ def take_the_place_of(package: str, archive: str) -> None:
             if entry.filename.startswith(base)
         }
     for directory, there in _installed():
-        if all(sent.get(path, there[path]) == there[path] for path in there):
+        is_same = all(sent.get(path, there[path]) == there[path] for path in there)
+        if is_same and _hold(directory):
             in_step = directory if there.keys() <= sent.keys() else ""
             sys.meta_path.insert(0, _Finder(package, f"{archive}/{base}", f"{directory}/_core"))
             return
@@ -85,6 +91,20 @@ class _Finder:
         if spec is not None and spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(self._archive + "/".join(words))
         return spec
+
+
+def _hold(directory: str) -> bool:
+    """Have the version stay until this process ends; False where it has just gone."""
+    path = f"{directory}/{LOCK}"
+    try:
+        held[directory] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(held[directory], fcntl.LOCK_SH)
+        os.stat(path)
+    except PermissionError:  # a plain user could hold it up for ever
+        return True
+    except FileNotFoundError:  # or it is of before there were locks
+        return os.path.exists(f"{directory}/{CONTENTS}") and directory not in held
+    return True
 
 
 def _installed() -> t.Iterator[tuple[str, dict[str, int]]]:

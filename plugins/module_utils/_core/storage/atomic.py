@@ -11,10 +11,11 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from ..syscalls import regular_files
+from ..syscalls import files, regular_files, trees
 
 
 def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None) -> None:
@@ -60,6 +61,26 @@ def put(made: str, path: str) -> None:
     finally:
         os.close(fd)
     os.rename(made, path)
+    _sync_above(path)
+
+
+def put_directory(made: str, path: str) -> None:
+    """Move the finished directory ``made``, with all that it holds, to the path.
+
+    One that is there goes beside, to the name ``made``; the path names one of both at every
+    instant. Raises OSError.
+    """
+    fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trees.sync_filesystem(fd)
+    finally:
+        os.close(fd)
+    try:
+        os.rename(made, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        trees.exchange(files.AT_FDCWD, made, files.AT_FDCWD, path)
     _sync_above(path)
 
 
