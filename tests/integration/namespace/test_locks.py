@@ -11,6 +11,7 @@ import time
 import typing as t
 
 import pytest
+from command import Nsctl
 from hoarder import AS_NOBODY, hoarding
 from named_namespaces import BASE, NewName
 from reach import let_everyone_reach
@@ -18,7 +19,13 @@ from results import Result, RunModule
 from trees import Roots, archives, failed, roots
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.install import host_command
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    lock as name_lock,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import workspace
+from ansible_collections.linux.namespaces.plugins.module_utils._core.storage import lock
 
 __all__ = ["archives", "roots"]
 
@@ -152,3 +159,52 @@ def test_the_lock_of_a_root_is_one_by_whatever_path(tmp_path: pathlib.Path) -> N
         os.close(fd)
     assert len(names) == 1
     assert t.cast("str", names.pop()).startswith("linux-namespaces.root-")
+
+
+def test_who_waits_is_told_who_has_it_whichever_lock_it_is(
+    new_name: NewName, tmp_path: pathlib.Path
+) -> None:
+    name = new_name()
+    above = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    of_root = f"{host_paths.LOCKS}/{workspace.lock_name(above, '.root.new')}"
+
+    def build() -> t.ContextManager[object]:
+        ask = workspace.Locks().ask
+        return workspace.held(above, ".root.new", ask=ask, patience=0.05, what_for="/srv/root")
+
+    waiting: dict[str, t.Callable[[], t.ContextManager[object]]] = {
+        host_paths.BASE_LOCK: lambda: name_lock.held(name, timeout=0.05),
+        host_paths.COMMAND_LOCK: host_command._lock,
+        of_root: build,
+    }
+    try:
+        for path, wait in waiting.items():
+            with (
+                lock.file(path, deadline=time.monotonic()),
+                pytest.MonkeyPatch.context() as patch,
+                pytest.raises(Refused) as refused,
+            ):
+                patch.setattr(host_command, "_LOCK_TIMEOUT", 0.05)
+                with wait():
+                    pass
+            assert f", pid {os.getpid()} since " in refused.value.reason
+            assert "another run " in refused.value.reason
+    finally:
+        os.close(above)
+    assert locks_left() == []
+
+
+def test_nsctl_says_that_it_waits_and_for_whom(
+    run_module: RunModule, new_name: NewName, nsctl: Nsctl
+) -> None:
+    name = new_name()
+    run_module("ns_namespace", {"name": name})
+    with name_lock.held(name, timeout=5):
+        process = nsctl.start("up", name, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert process.poll() is None
+    out, err = process.communicate(timeout=30)
+    assert said.startswith(f"nsctl up: waiting for the lock of namespace {name!r}: it is held by ")
+    assert f", pid {os.getpid()} since " in said
+    assert (process.returncode, out, err) == (0, f"{name}: up already\n", "")

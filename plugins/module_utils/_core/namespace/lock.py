@@ -56,8 +56,9 @@ def _take(name: str, deadline: float) -> int:
             # Under the guard as well: BASE stays where a lock lies in it.
             fd = lock.opened(path)
         try:
-            if not lock.take(fd, deadline=deadline):
-                raise lock.held_by_another(f"the lock of namespace {name!r}", path)
+            title = f"the lock of namespace {name!r}"
+            if not lock.take(fd, deadline=deadline, name=title):
+                raise lock.held_by_another(title, fd)
             if lock.is_at(fd, path):
                 return fd
         except BaseException:

@@ -98,6 +98,13 @@ def say_data(data: t.Any) -> None:
     say(*json.dumps(data, indent=2).replace("\x7f", "\\u007f").split("\n"))
 
 
+def remark(verb: str, text: str) -> None:
+    """Say on standard error what whoever waits for the verb may want to know."""
+    _write(sys.stderr, f"{printable(f'nsctl {verb}: {text}')}\n")
+    if sys.stderr is not None:
+        sys.stderr.flush()
+
+
 def complain(verb: str, text: str, code: int) -> int:
     """Say on standard error what is wrong; return ``code``."""
     title = f"nsctl {verb}".rstrip()

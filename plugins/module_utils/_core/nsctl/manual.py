@@ -261,7 +261,8 @@ DESCRIPTION
     is there already stays; what differs is mended. One that fails does not
     keep the others from coming up. Why it failed is printed, and kept for
     `nsctl list` and `nsctl show`. With --all or --timeout several are brought
-    up at the same time.
+    up at the same time. Where another run changes a namespace, nsctl waits for
+    up to a minute, and says for whom.
 
 OPTIONS
     --all      All that have a definition.

@@ -15,7 +15,8 @@ import typing as t
 from ..definition import file as definitions
 from ..errors import Refused, StepFailed, in_words
 from ..operations import namespace_removal, restore
-from . import FAILED, complain, parallel, say, say_data
+from ..storage import lock
+from . import FAILED, complain, parallel, remark, say, say_data
 from .arguments import Given, WrongUsage, parse, seconds
 
 _LOCK_TIMEOUT = 60.0
@@ -35,6 +36,7 @@ class Result(t.NamedTuple):
 
 def run(verb: str, words: t.Sequence[str]) -> int:
     """The verbs. Raises WrongUsage."""
+    lock.announce = functools.partial(remark, verb)
     if verb == "up":
         given = parse(words, switches=("all", "check", "json"), values=("timeout",))
         # A single name is waited for by somebody, who can end it.

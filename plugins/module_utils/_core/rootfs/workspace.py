@@ -13,6 +13,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 import typing as t
@@ -26,6 +27,13 @@ from . import removal
 
 class Busy(Refused):
     """Another run holds the directory."""
+
+
+def _busy(what_for: str, held_by: str) -> Busy:
+    return Busy(
+        f"another run is at work on {what_for}: {held_by}",
+        "Wait for it to end, or end it, and run again.",
+    )
 
 
 class Workspace(t.NamedTuple):
@@ -51,11 +59,12 @@ class Locks:
         """The same, where held() runs in this process."""
         return self.answers()[name](*arguments)
 
-    def _lock(self, name: str, patience: float, busy: Busy) -> bool:
+    def _lock(self, name: str, patience: float, what_for: str) -> bool:
         """Take the lock; False where the caller is a plain user, who has no place for it."""
         if os.geteuid() != 0:
             return False
         deadline = time.monotonic() + patience
+        busy = functools.partial(_busy, what_for)
         self._held.enter_context(lock.file(f"{LOCKS}/{name}", deadline=deadline, or_raise=busy))
         return True
 
@@ -69,10 +78,9 @@ def held(
     It is removed at the end. ``ask`` asks Locks. Raises Busy where another run holds it for longer
     than ``patience`` seconds, OSError.
     """
-    busy = Busy(f"another run is at work on {what_for}", "Wait for it to end, and run again.")
-    is_locked = ask("lock", lock_name(parent_fd, name), patience, busy)
+    is_locked = ask("lock", lock_name(parent_fd, name), patience, what_for)
     try:
-        taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, busy)
+        taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, what_for)
         try:
             yield taken
         finally:
@@ -92,7 +100,7 @@ def lock_name(parent_fd: int, name: str) -> str:
     )
 
 
-def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, busy: Busy) -> Workspace:
+def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for: str) -> Workspace:
     while True:
         try:
             with modes.exact():
@@ -108,7 +116,7 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, busy: Bus
         try:
             # What a plain user makes is his own, and nobody else can open it.
             if not is_locked and not lock.take(fd, deadline=deadline):
-                raise busy
+                raise _busy(what_for, lock.held_by(fd))
             if lock.is_at(fd, name, dir_fd=parent_fd):
                 if os.fstat(fd).st_uid == os.geteuid():
                     os.fchmod(fd, 0o700)
