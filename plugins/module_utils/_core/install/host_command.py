@@ -54,16 +54,22 @@ import os
 import sys
 
 library = "{library}"
-try:
-    # Until the end: a library stays for as long as somebody runs from it.
-    fcntl.flock(os.open(library + "/lock", os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
-    os.stat(library + "/lock")
-except PermissionError:  # a plain user, who gets no further than to the manual
-    pass
-except FileNotFoundError:  # another version has taken its place since this was read
-    with open(__file__, encoding="utf-8") as now:
-        if library not in now.read():
-            os.execv(__file__, [__file__, *sys.argv[1:]])
+lock = library + "/lock"
+while True:
+    try:
+        # Held to the end: a library stays for as long as somebody runs from it.
+        held = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        if os.path.samestat(os.fstat(held), os.stat(lock)):
+            break
+    except PermissionError:  # a plain user, who gets no further than to the manual
+        break
+    except FileNotFoundError:  # another version has taken its place since this was read
+        with open(__file__, encoding="utf-8") as now:
+            if library not in now.read():
+                os.execv(__file__, [__file__, *sys.argv[1:]])
+        if not os.path.exists(lock):
+            break
 sys.path.insert(0, library)
 from _core import nsctl
 
@@ -164,14 +170,25 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
             # Otherwise Python makes it, of whatever mode, where compiling fails.
             atomic.make_directory(f"{beside}/{os.path.dirname(path)}/__pycache__", mode=0o755)
         _write(f"{beside}/{compiled_copy.CONTENTS}", compiled_copy.contents_of(texts))
-        # Whoever could open it could hold up root, who waits for it.
-        _write(f"{beside}/{compiled_copy.LOCK}", "", mode=0o600)
+        _share_lock(library, beside)
         _compile(python, beside, library)
         atomic.put_directory(beside, library)
     atomic.make_directory(os.path.dirname(COMMAND), mode=0o755)
     atomic.write(COMMAND, _command_text(python, library), mode=0o755)
     # Whoever has just read the command imports from there.
     _clear_away(library, spared=lambda path: path in before)
+
+
+def _share_lock(library: str, beside: str) -> None:
+    """Have the lock of ``library`` in what takes its place: some may run from there."""
+    there, ours_too = f"{library}/{compiled_copy.LOCK}", f"{beside}/{compiled_copy.LOCK}"
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(there)
+        # Whoever could open it could hold up root, who waits for it.
+        if found.st_uid == 0 and found.st_mode == stat.S_IFREG | 0o600:
+            os.link(there, ours_too)
+            return
+    _write(ours_too, "", mode=0o600)
 
 
 def _clear_away(library: str, *, spared: t.Callable[[str], bool]) -> None:
@@ -232,15 +249,22 @@ def _unused(library: str, *, spared: t.Callable[[str], bool]) -> t.Iterator[list
         names = os.listdir(LIBRARY)
     except FileNotFoundError:
         names = []
+    taken: dict[int, bool] = {}
     with contextlib.ExitStack() as stack:
         yield [
             path
             for path in (f"{LIBRARY}/{name}" for name in sorted(names))
-            if path != library and _is_unused(path, spared, stack)
+            if path != library and _is_unused(path, spared, taken, stack)
         ]
 
 
-def _is_unused(path: str, spared: t.Callable[[str], bool], stack: contextlib.ExitStack) -> bool:
+def _is_unused(
+    path: str,
+    spared: t.Callable[[str], bool],
+    taken: dict[int, bool],
+    stack: contextlib.ExitStack,
+) -> bool:
+    """``taken`` are the locks that were tried, by inode: two directories may share one."""
     # The lock of this very run is no reason: what it did not import yet it has in its archive.
     fd = compiled_copy.held.get(path, -1)
     if fd >= 0:
@@ -252,7 +276,10 @@ def _is_unused(path: str, spared: t.Callable[[str], bool], stack: contextlib.Exi
             is_whole = os.path.exists(f"{path}/{compiled_copy.CONTENTS}")
             return not (is_whole and not path.endswith(atomic.beside_of("")) and spared(path))
         stack.callback(os.close, fd)
-    return lock.take(fd, deadline=time.monotonic())
+    number = os.fstat(fd).st_ino
+    if number not in taken:
+        taken[number] = lock.take(fd, deadline=time.monotonic())
+    return taken[number]
 
 
 def _is_empty(directory: str) -> bool:

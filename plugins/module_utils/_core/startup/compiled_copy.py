@@ -97,14 +97,14 @@ def _hold(directory: str) -> bool:
     """Have the version stay until this process ends; False where it has just gone."""
     path = f"{directory}/{LOCK}"
     try:
-        held[directory] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(held[directory], fcntl.LOCK_SH)
-        os.stat(path)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError:  # a plain user could hold it up for ever
         return True
-    except FileNotFoundError:  # or it is of before there were locks
-        return os.path.exists(f"{directory}/{CONTENTS}") and directory not in held
-    return True
+    except FileNotFoundError:  # of before there were locks, unless it has just gone
+        return os.path.exists(f"{directory}/{CONTENTS}")
+    held[directory] = fd
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return os.fstat(fd).st_nlink > 0
 
 
 def _installed() -> t.Iterator[tuple[str, dict[str, int]]]:
