@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from host_state import host_state
-from pivots import Web, mounted, new_root, root_of, web, with_tmpfs
+from pivots import Web, make_directory, mounted, new_root, root_of, web, with_tmpfs
 from processes_inside import inside
 from results import Converge, RunModule
 
@@ -87,3 +87,107 @@ def test_a_note_that_came_to_nothing(
     assert "usr" in root_of(name)
     converge("ns_pivot_root", pivot)
     assert root_of(name) == []
+
+
+KILL = "LINUX_NAMESPACES_KILL_BEFORE"
+
+
+def kept_old_root(
+    converge: Converge, name: str, new_root: pathlib.Path
+) -> tuple[dict[str, t.Any], str]:
+    """Pivot with the old root kept; the same pivot without it, and where it is."""
+    with_tmpfs(converge, name, new_root)
+    make_directory(name, f"{new_root}/old")
+    make_directory(name, f"{new_root}/older")
+    pivot = {"namespace": name, "new_root": str(new_root)}
+    converge("ns_pivot_root", {**pivot, "put_old": f"{new_root}/old"})
+    return pivot, "/old"
+
+
+def mount_own(name: str, path: str) -> None:
+    """Mount a file system of the user's own inside, with something in it."""
+
+    def mount() -> None:
+        mounts.mount("own", path, fstype="tmpfs")
+        pathlib.Path(path, "precious").touch()
+
+    inside(name, mount, ["mnt"])
+
+
+def own_is_there(name: str, path: str) -> bool:
+    return "precious" in inside(name, lambda: os.listdir(path), ["mnt"])
+
+
+@pytest.mark.parametrize("wanted", ["detached", "moved"])
+def test_what_is_mounted_at_the_place_of_the_old_root_since_stays(
+    wanted: str, converge: Converge, run_module: RunModule, web: Web, new_root: pathlib.Path
+) -> None:
+    """A run that was killed after its change had the next one take the user's own for the old root."""
+    name = web()
+    pivot, place = kept_old_root(converge, name, new_root)
+    if wanted == "moved":
+        pivot["put_old"] = f"{new_root}/older"
+    with pytest.raises(AssertionError, match="status -9"):
+        run_module("ns_pivot_root", pivot, env={KILL: "record the pivot"})
+    mount_own(name, place)
+    done = run_module("ns_pivot_root", pivot)
+    assert done["actions"] == [f"record the pivot to {new_root}"]
+    assert own_is_there(name, place)
+    assert converge("ns_pivot_root", pivot)["changed"] is False
+    assert ("usr" in inside(name, lambda: os.listdir("/older"), ["mnt"])) == (wanted == "moved")
+
+
+@pytest.mark.parametrize("option", [{}, {"put_old": "older"}])
+def test_an_old_root_beneath_the_users_own_is_said_to_be_there(
+    option: dict[str, str],
+    converge: Converge,
+    run_module: RunModule,
+    web: Web,
+    new_root: pathlib.Path,
+) -> None:
+    name = web()
+    pivot, place = kept_old_root(converge, name, new_root)
+    wanted = {**pivot, **{key: f"{new_root}/{value}" for key, value in option.items()}}
+    mount_own(name, place)
+    failed = run_module("ns_pivot_root", wanted)
+    assert f"beneath what was mounted on {place} since" in failed["reason"]
+    assert own_is_there(name, place)
+    inside(name, lambda: mounts.umount(place), ["mnt"])
+    assert run_module("ns_pivot_root", wanted)["changed"]
+    assert converge("ns_pivot_root", wanted)["changed"] is False
+
+
+@pytest.mark.parametrize("covered", [False, True])
+def test_a_note_of_an_earlier_version(
+    covered: bool, converge: Converge, run_module: RunModule, web: Web, new_root: pathlib.Path
+) -> None:
+    """It does not say what the root was: only what shows the root of the host is taken for it."""
+    name = web()
+    pivot, place = kept_old_root(converge, name, new_root)
+    path = pathlib.Path(host_paths.directory(name), "state.json")
+    state = json.loads(path.read_text())
+    assert state["pivoted"][0].pop("old")
+    path.write_text(json.dumps(state))
+    if covered:
+        mount_own(name, place)
+        failed = run_module("ns_pivot_root", pivot)
+        assert "nothing tells whether" in failed["reason"]
+        assert own_is_there(name, place)
+        inside(name, lambda: mounts.umount(place), ["mnt"])
+    assert run_module("ns_pivot_root", pivot)["actions"][0] == f"detach the old root from {place}"
+    assert mounted(name) == {"/": "tmpfs"}
+
+
+def test_what_covers_the_new_root_and_is_not_what_was_the_root_stays(
+    converge: Converge, run_module: RunModule, web: Web, new_root: pathlib.Path
+) -> None:
+    name = web()
+    with_tmpfs(converge, name, new_root)
+    make_directory(name, f"{new_root}/old")
+    half_pivoted(name, new_root)
+    state = pathlib.Path(host_paths.directory(name), "state.json")
+    noted = json.loads(state.read_text())
+    noted["pivoted"][0]["old"] = "1 1 0:0 /"  # another mount was the root
+    state.write_text(json.dumps(noted))
+    assert run_module("ns_mount_info", {"namespace": name})["mounts"]
+    assert "usr" in root_of(name)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..errors import Refused
+
 _Value = t.TypeVar("_Value")
 
 _NAMES = {
@@ -71,3 +73,12 @@ class Fields:
         """Raises ValueError where there are fields that nobody has taken: they would be lost."""
         if self._left:
             raise ValueError(f"{self._what} has {', '.join(sorted(self._left))}, which is unknown")
+
+
+def of_later_version(path: str, version: int, newest: int) -> Refused:
+    """That a later version of the collection has written the file; ``newest`` is what this one reads."""
+    return Refused(
+        f"{path} has version {version}, this collection reads version {newest}",
+        "A later version of linux.namespaces wrote it: use that one. State absent, and"
+        " ns_service with argv, do without it.",
+    )

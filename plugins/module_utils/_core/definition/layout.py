@@ -57,17 +57,24 @@ class PivotNote(t.NamedTuple):
     mount: int
     # Its id in mountinfo.
     listed: int
+    # What tells the mount that was the root before from all others: TargetView.identity_of(). Empty
+    # in notes of version 0.1.0.
+    old: str = ""
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
-        return self._asdict()
+        data = self._asdict()
+        if not self.old:
+            del data["old"]
+        return data
 
     @classmethod
     def from_data(cls, fields: Fields) -> PivotNote:
         """The note of a JSON form. Raises ValueError."""
         taken = fields.take("new_root", str), fields.take("mount", int), fields.take("listed", int)
+        old = fields.take("old", str, "")
         fields.done()
-        return cls(*taken)
+        return cls(*taken, old)
 
 
 class Layout(t.NamedTuple):

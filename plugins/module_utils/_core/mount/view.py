@@ -55,6 +55,8 @@ class TargetView:
         """Whether a pivot was killed half way: the old root still lies on the new one."""
         if not layout.noted or layout.noted[-1].mount == files.unique_mount_id(self.root):
             return False
+        if layout.noted[-1].old not in ("", self.identity_of(self.root)):
+            return False  # somebody has mounted it
         root = files.place_of(self.root).mount_id
         new_root = layout.noted[-1].listed
         return any(row.id == root and row.parent == new_root for row in self.mounts())
@@ -75,6 +77,16 @@ class TargetView:
     def mounts(self) -> list[table.Mount]:
         """The mount table, as read now."""
         return table.read("self/mountinfo", dir_fd=self.host_proc)
+
+    def identity_of(self, fd: int) -> str:
+        """What tells the mount that ``fd`` lies on from all others, also from later ones at its path.
+
+        Its number in the table comes first. Before Linux 6.8 a later mount may get its numbers: what
+        it shows is compared as well. Raises KernelError.
+        """
+        listed = files.place_of(fd).mount_id
+        shows = [f"{row.device} {row.root}" for row in self.mounts() if row.id == listed]
+        return " ".join([str(listed), str(files.unique_mount_id(fd)), *shows])
 
     def let_go(self, fd: int) -> None:
         """Detach everything mounted at ``fd``, the root of a mount, and below. Raises KernelError.

@@ -17,8 +17,8 @@ import typing as t
 from .. import actions
 from ..definition.layout import Layout, PivotNote, is_below
 from ..definition.steps import PivotStep
-from ..errors import Refused
-from ..mount import resolve
+from ..errors import KernelError, Refused
+from ..mount import resolve, table
 from ..mount.explain import pivot as explain
 from ..mount.view import TargetView
 from ..namespace.target import Handles, Target
@@ -89,6 +89,10 @@ class _Seen(t.NamedTuple):
     note: PivotNote | None = None
     # Where it was made: the place of an old root that was kept, as it is named now.
     old_root_at: str = ""
+    # What tells the old root from what is mounted there since; empty where that is not known.
+    old_root: str = ""
+    # Why it cannot be reached, or not be told; else empty.
+    hidden: str = ""
 
     @property
     def root(self) -> str:
@@ -164,11 +168,13 @@ def _change(request: PivotRequest, seen: _Seen, *, layout_now: Layout) -> str:
             "root, which is gone",
             "Remove the namespace and run the play again to have it kept.",
         )
+    if seen.old_root_at == (layout_now.now(request.put_old) if request.put_old else ""):
+        return ""
+    if seen.hidden:
+        raise Refused(seen.hidden, f"Unmount what is mounted on {seen.old_root_at} yourself first.")
     if not request.put_old:
-        return f"detach the old root from {seen.old_root_at}" if seen.old_root_at else ""
-    if seen.old_root_at != layout_now.now(request.put_old):
-        return f"move the old root to {request.put_old}"
-    return ""
+        return f"detach the old root from {seen.old_root_at}"
+    return f"move the old root to {request.put_old}"
 
 
 def _recorded_put_old(definition: Definition | None, new_root: str) -> str:
@@ -190,7 +196,7 @@ def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
     if request.new_root in view.layout.pivoted:
         if request.put_old:
             _check_put_old(view, request.put_old)
-        return _Seen(view.layout.pivoted, old_root_at=_old_root(view, kept))
+        return _with_old_root(view, _Seen(view.layout.pivoted), request.new_root, kept)
     if request.target.namespace is None and not view.exists(request.new_root):
         raise Refused(
             f"{request.new_root} does not exist in {request.target}",
@@ -214,7 +220,8 @@ def _look(view: TargetView, request: PivotRequest, kept: str) -> _Seen:
         if cause is not None:
             raise _foreseen(cause)
         listed = files.place_of(fd).mount_id
-        note = PivotNote(request.new_root, files.unique_mount_id(fd), listed)
+        old = view.identity_of(view.root)
+        note = PivotNote(request.new_root, files.unique_mount_id(fd), listed, old)
     return _Seen(view.layout.pivoted, note)
 
 
@@ -238,13 +245,64 @@ def _check_put_old(view: TargetView, put_old: str) -> None:
             )
 
 
-def _old_root(view: TargetView, kept: str) -> str:
-    """Where the old root is mounted now, or nothing when it is gone."""
-    if kept and view.exists(kept):
-        with view.opened(kept) as fd:
-            if files.place_of(fd).is_mount_root:
-                return view.layout.now(kept)
-    return ""
+def _with_old_root(view: TargetView, seen: _Seen, new_root: str, kept: str) -> _Seen:
+    """Where the old root of the pivot is mounted now, whatever else is mounted at its place since.
+
+    ``kept`` is where it was put.
+    """
+    noted = [note.old for note in view.layout.noted if note.new_root == new_root]
+    if not noted or not noted[-1]:
+        return _at_its_place(view, seen, kept)
+    number = int(noted[-1].partition(" ")[0])
+    for row in view.mounts():
+        if row.id == number and noted[-1].endswith(f" {row.device} {row.root}"):
+            seen = seen._replace(old_root_at=row.path, old_root=noted[-1])
+            if _opens(view, row.path, noted[-1]):
+                return seen
+            hidden = f"the old root lies beneath what was mounted on {row.path} since"
+            return seen._replace(hidden=hidden)
+    return seen
+
+
+def _at_its_place(view: TargetView, seen: _Seen, kept: str) -> _Seen:
+    """The same where the note is of version 0.1.0, which does not say what was the root."""
+    if not kept or not view.exists(kept):
+        return seen
+    with view.opened(kept) as fd:
+        place = files.place_of(fd)
+        if not place.is_mount_root:
+            return seen
+        shown = [(row.device, row.root) for row in view.mounts() if row.id == place.mount_id]
+    seen = seen._replace(old_root_at=view.layout.now(kept))
+    with contextlib.suppress(OSError):
+        rows = table.read("1/mountinfo", dir_fd=view.host_proc)
+        if shown == [(row.device, row.root) for row in rows if row.path == "/"][-1:]:
+            return seen
+    return seen._replace(
+        hidden=f"nothing tells whether what is mounted on {kept} is the old root: it was kept by an"
+        " earlier version"
+    )
+
+
+def _opens(view: TargetView, path: str, identity: str) -> bool:
+    """Whether the path leads to that very mount."""
+    try:
+        with resolve.opened_in(view.root, path) as fd:
+            return view.identity_of(fd) == identity
+    except KernelError:
+        return False
+
+
+@contextlib.contextmanager
+def _old_root(view: TargetView, seen: _Seen) -> t.Iterator[int]:
+    """The old root, open. Raises Refused where something was mounted on it just now."""
+    with resolve.opened_in(view.root, seen.old_root_at) as fd:
+        if seen.old_root and view.identity_of(fd) != seen.old_root:
+            raise Refused(
+                f"what is mounted on {seen.old_root_at} is not the old root any more",
+                "Somebody has just mounted it: unmount it, and run again.",
+            )
+        yield fd
 
 
 def _apply(view: TargetView, request: PivotRequest, seen: _Seen, name: str) -> None:
@@ -252,9 +310,10 @@ def _apply(view: TargetView, request: PivotRequest, seen: _Seen, name: str) -> N
         if seen.note is not None:
             _pivot(view, request)
         elif request.put_old:
-            _move_old(view, seen.old_root_at, request.put_old)
+            with _old_root(view, seen) as old_root, view.opened(request.put_old) as place:
+                detached.move_mount(old_root, place)
         else:
-            with resolve.opened_in(view.root, seen.old_root_at) as old_root:
+            with _old_root(view, seen) as old_root:
                 view.let_go(old_root)
 
     actions.run(
@@ -276,8 +335,3 @@ def _pivot(view: TargetView, request: PivotRequest) -> None:
         os.fchdir(new_root)
         calls.pivot_root(".", ".")
         view.let_go(view.root)
-
-
-def _move_old(view: TargetView, old_root_at: str, put_old: str) -> None:
-    with resolve.opened_in(view.root, old_root_at) as old_root, view.opened(put_old) as place:
-        detached.move_mount(old_root, place)
