@@ -20,6 +20,7 @@ from ..rootfs import digests, reach
 from ..rootfs.marker import Marker
 from ..rootfs.request import RootRequest, RootResult
 from ..rootfs.site import CLOSED, OPEN, Seen, Site
+from ..rootfs.sources import cache
 from ..rootfs.sources.source import Opened
 from . import session
 
@@ -57,6 +58,22 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
 
     Raises Refused before anything was changed, StepFailed for the step that failed.
     """
+    changed = True  # so also where it fails
+    try:
+        result = _run(request, check=check, progress=progress)
+        changed = bool(result.actions)
+        return result
+    finally:
+        # What was kept for a target without a definition is of use until the next such run.
+        is_named = request.target.namespace is not None
+        if not check and is_named and os.path.isdir(cache.DIRECTORY) and (changed or cache.left()):
+            # 12 ms to compile, for a host where nothing is kept.
+            from ..rootfs import record
+
+            record.clear_away()
+
+
+def _run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
     with session.opened(
         request.target,
         check=check,
@@ -81,25 +98,38 @@ def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
             result = _result(seen, source, wanted, check=check)
             if closing:
                 result.before += ", in reach of other users"
-            if closing or not _is_settled(seen, wanted):
+            lost = _lost(request, wanted) if opened.definition is not None else ""
+            if closing or lost or not _is_settled(seen, wanted):
                 # 13 ms to compile, which a root that is as it should be does not cost.
                 from ..rootfs import change
 
-                work = change.Work(request, site, seen, source, wanted, closing, check, progress)
+                work = change.Work(
+                    request, site, seen, source, wanted, closing, lost, check, progress
+                )
                 change.carry_out(work, result)
-        if opened.definition is not None:
-            result.persistent = opened.persistent and wanted is not None
-            # 7 ms to compile, with the definition, for a target that has none.
-            from ..rootfs import record
+            if opened.definition is not None:
+                result.persistent = opened.persistent and wanted is not None
+                # 7 ms to compile, with the definition, for a target that has none.
+                from ..rootfs import record
 
-            result.actions += record.update(
-                opened.definition,
-                request,
-                result.digest,
-                persistent=opened.persistent,
-                check=check,
-            )
+                result.actions += record.update(
+                    opened.definition,
+                    request,
+                    result.digest,
+                    persistent=opened.persistent,
+                    check=check,
+                )
         return result
+
+
+def _lost(request: RootRequest, wanted: Marker | None) -> str:
+    """The archive that is kept of the root, where it is lost at a first look; else empty."""
+    if wanted is None or not wanted.digest:
+        return ""
+    from ..rootfs import record
+
+    path = record.kept_of(request, wanted.digest)
+    return path if path and not cache.is_whole(path) else ""
 
 
 def _reached_by(request: RootRequest, seen: Seen) -> str:

@@ -38,6 +38,8 @@ class Work(t.NamedTuple):
     wanted: Marker | None
     # The directory above that is to be closed to other users; empty for none.
     closing: str
+    # The archive that is kept of the source and has been lost, at a first look; empty for none.
+    lost: str
     # Only say what would be done.
     check: bool
     progress: Progress
@@ -70,6 +72,18 @@ def _settle(work: Work, there: Marker, wanted: Marker, result: RootResult) -> No
             result.actions.append(step)
         old = old if work.check else site.look().old
     _sweep(work, old, result)
+    if work.lost and work.source is not None:
+        step = f"keep {work.request.source} anew as {work.lost}"
+        if not work.check:
+            actions.run(step, lambda: _keep_anew(work, work.source))
+        result.actions.append(step)
+
+
+def _keep_anew(work: Work, source: Opened | None) -> None:
+    if source is not None:
+        patience = work.request.lock_timeout
+        with source.content(on_host=False, patience=patience, progress=work.progress):
+            pass
 
 
 def _replace(work: Work, source: Opened, wanted: Marker, result: RootResult) -> None:

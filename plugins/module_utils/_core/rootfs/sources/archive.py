@@ -19,6 +19,7 @@ from ...errors import Refused
 from ...mount import host_view, resolve
 from ...syscalls import regular_files
 from .. import digests
+from . import cache
 from .source import Config, Content, Options
 
 if t.TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Archive:
     is_followed: t.ClassVar[bool] = False
 
     path: str
-    # Its digest where that is not of the file; else empty.
+    # That of what it was kept of (cache.py); else empty.
     known_digest: str = ""
 
     def __str__(self) -> str:
@@ -54,6 +55,8 @@ class Archive:
         if may_be_missing and not os.path.lexists(self.path):
             yield OpenedArchive(self, -1)  # an earlier task of the play would have made it
             return
+        if self.known_digest and not os.path.lexists(self.path):
+            raise cache.lost(self.path, "missing")
         with open_file(self.path) as fd:
             yield OpenedArchive(self, fd)
 
@@ -114,6 +117,8 @@ class OpenedArchive:
         progress: Progress,  # noqa: ARG002
     ) -> t.Iterator[Content]:
         """See Opened. The digest is taken by a thread, beside the unpacking."""
+        if self._archive.known_digest:
+            cache.check(self._fd, self._archive.path)
         given_up = threading.Event()
         failures: list[OSError] = []
 

@@ -93,7 +93,8 @@ class Bootstrap:
         """See Source. The tool may be missing too: an earlier task would have installed it."""
         if not may_be_missing:
             run_tool.needed("mmdebstrap", for_what="bootstrap")
-        yield OpenedBootstrap(self)
+        with contextlib.ExitStack() as stack:
+            yield OpenedBootstrap(self, stack)
 
 
 class OpenedBootstrap:
@@ -102,8 +103,10 @@ class OpenedBootstrap:
     missing = False
     facts_suffice = True
 
-    def __init__(self, wanted: Bootstrap) -> None:
+    def __init__(self, wanted: Bootstrap, stack: contextlib.ExitStack) -> None:
+        """``stack`` ends with it."""
         self._wanted = wanted
+        self._stack = stack
         self.facts: dict[str, t.Any] = {"source": str(wanted), "digest": self.digest()}
 
     def digest(self) -> str:
@@ -132,6 +135,7 @@ class OpenedBootstrap:
             self.digest(),
             patience=patience,
             make=lambda work, path: make(self._wanted, path, work, progress=progress),
+            until=self._stack,
         ) as content:
             yield content
 

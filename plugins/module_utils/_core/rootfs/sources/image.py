@@ -80,19 +80,23 @@ class Image:
         if may_be_missing and (
             not run_tool.is_there("skopeo") or (file and not os.path.exists(file))
         ):
-            yield OpenedImage(self, missing=True)
+            yield OpenedImage(self, contextlib.ExitStack(), missing=True)
             return
         run_tool.needed("skopeo", for_what="image")
         run_tool.needed("umoci", for_what="image")
-        yield OpenedImage(self, missing=False)
+        with contextlib.ExitStack() as stack:
+            yield OpenedImage(self, stack, missing=False)
 
 
 class OpenedImage:
     """An image; for a target that sees no path of the host's it is kept as an archive."""
 
-    def __init__(self, image: Image, *, missing: bool) -> None:
-        """``missing``: an earlier task of the play would have fetched it, or installed skopeo."""
+    def __init__(self, image: Image, stack: contextlib.ExitStack, *, missing: bool) -> None:
+        """``stack`` ends with it. ``missing``: an earlier task of the play would have fetched it, or
+        installed skopeo.
+        """
         self._image = image
+        self._stack = stack
         self._platform = (
             reference.platform_of(image.platform)
             if image.platform
@@ -162,6 +166,7 @@ class OpenedImage:
             self.digest(),
             patience=patience,
             make=lambda work, path: self._pack(work, path, progress),
+            until=self._stack,
         ) as content:
             yield content
 
