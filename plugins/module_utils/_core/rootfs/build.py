@@ -187,10 +187,10 @@ def take_away(site: Site, *, step: str) -> tuple[Location, ...]:
         with Spot(site.inside(), site.path) as spot:
             if spot.parent < 0 and spot.fd < 0:
                 return
-            with place.staged(spot, ask=ask, patience=site.patience):
+            with place.staged(spot, ask=ask, patience=site.patience) as stage:
                 spot.reopen()
                 if spot.is_mount:
-                    place.clear(spot)
+                    place.clear(spot, stage)
                 elif spot.fd >= 0:
                     place.take_away(spot)
 

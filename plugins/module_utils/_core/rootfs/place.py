@@ -121,20 +121,29 @@ def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
         os.rename(name, name, src_dir_fd=stage.root, dst_dir_fd=spot.fd)
     os.chown(spot.fd, status.st_uid, status.st_gid)
     os.chmod(spot.fd, stat.S_IMODE(status.st_mode))
-    # From here on the root counts as whole, and what is beside it no more.
-    marker.remove(stage.root)
     trees.sync_filesystem(spot.fd)
     made_of.write(spot.fd)
+    os.utime(spot.fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    # What is beside it counts no more: from here on the root is whole.
+    trees.sync_filesystem(spot.fd)
+    marker.remove(stage.root)
     removal.remove(spot.fd, WITHIN)
     os.utime(spot.fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    trees.sync_filesystem(spot.fd)
 
 
 def take_away(spot: Spot) -> None:
     """Take the root from its name: what was there is beside as an old one. Raises OSError."""
     os.rename(spot.name, spot.free_old_name(), src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
+    os.fsync(spot.parent)
 
 
-def clear(spot: Spot) -> None:
+def clear(spot: Spot, stage: Stage) -> None:
     """Empty a root that is a mount point. Raises KernelError, OSError."""
+    there = spot.marker_of(spot.fd)
+    if there is not None:
+        # So what is left of it, where this run ends early, does not pass for a whole root.
+        there.write(stage.root)
+        trees.sync_filesystem(spot.fd)
     removal.empty(spot.fd, except_for=(WITHIN, *ALWAYS_THERE))
     marker.remove(spot.fd)

@@ -27,6 +27,7 @@ def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = No
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     if dir_fd is None and _is_written(path, data, mode):
+        _sync_above(path)  # by a run that may have been killed before it came to that
         return
     beside = beside_of(path)
     _unlink(beside, dir_fd)  # what a killed run left, or somebody else put there
