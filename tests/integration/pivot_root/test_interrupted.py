@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from host_state import host_state
+from module_server import KILL_AT
 from pivots import Web, make_directory, mounted, new_root, root_of, web, with_tmpfs
 from processes_inside import inside
 from results import Converge, RunModule
@@ -191,3 +192,38 @@ def test_what_covers_the_new_root_and_is_not_what_was_the_root_stays(
     state.write_text(json.dumps(noted))
     assert run_module("ns_mount_info", {"namespace": name})["mounts"]
     assert "usr" in root_of(name)
+
+
+def test_killed_at_any_instant_with_the_users_own_at_the_place_since(
+    converge: Converge, run_module: RunModule, web: Web, new_root: pathlib.Path
+) -> None:
+    """Either it is said to lie on the old root, or it is all that is there."""
+    name = web()
+    pivot, place = kept_old_root(converge, name, new_root)
+    predicted = run_module("ns_pivot_root", pivot, check=True)
+    assert predicted["actions"][0] == f"detach the old root from {place}"
+    kept_again = {**pivot, "put_old": f"{new_root}/old"}
+    assert run_module("ns_pivot_root", kept_again)["actions"] == []
+    number, outcomes = 1, []
+    while True:
+        before = inside(name, lambda: sorted(os.listdir(place)), ["mnt"])
+        killed = False
+        try:
+            run_module("ns_pivot_root", pivot, env={KILL_AT: str(number)})
+        except AssertionError as error:
+            assert "status -9" in str(error)
+            killed = True
+        mount_own(name, place)
+        done = run_module("ns_pivot_root", pivot)
+        assert own_is_there(name, place), number
+        if done.get("failed"):
+            assert "beneath what was mounted" in done["reason"]
+            assert before
+        outcomes.append(bool(done.get("failed")))
+        inside(name, lambda: mounts.umount(place), ["mnt"])
+        if not killed or not outcomes[-1]:
+            break
+        number += 1
+    assert run_module("ns_pivot_root", pivot)["changed"] is False
+    assert mounted(name) == {"/": "tmpfs"}
+    assert len(outcomes) > 2, outcomes

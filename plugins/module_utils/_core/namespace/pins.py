@@ -141,19 +141,31 @@ def pin_file(name: str, kind: str, source: str) -> None:
 
 
 def unpin(name: str, kind: str) -> None:
-    """Take the pin away; the namespace lives on while a process is in it. Raises KernelError."""
+    """Take the pin away; the namespace lives on while a process is in it.
+
+    Raises KernelError, Refused where something else is mounted there.
+    """
     target = path_now(name, kind)
-    while True:
-        try:
-            mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
-        except KernelError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOENT):  # no longer a mount point
-                raise
-            break
+    while _is_on_nsfs(target):
+        mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
     try:
         os.unlink(target)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        raise Refused(
+            f"what is mounted on {target} is no namespace: somebody else has mounted it",
+            "Unmount it, and run again.",
+        ) from error
+
+
+def _is_on_nsfs(path: str) -> bool:
+    try:
+        return os.stat(path).st_dev == os.stat("/proc/self/ns/mnt").st_dev
+    except FileNotFoundError:
+        return False
 
 
 def discard(name: str) -> None:
@@ -180,15 +192,24 @@ def discard_logs(name: str) -> None:
 
 
 def _remove_tree(top: str) -> None:
-    for above, folders, filenames in os.walk(top, topdown=False):
-        for filename in filenames:
-            os.unlink(f"{above}/{filename}")
-        for folder in folders:
-            os.rmdir(f"{above}/{folder}")
+    # Not loaded by who enters.
+    from ..storage import removal
+
     try:
-        os.rmdir(top)
+        above = os.open(os.path.dirname(top), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        pass
+        return
+    try:
+        removal.remove(above, os.path.basename(top))
+    except KernelError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        raise Refused(
+            f"somebody has mounted something on {top} or below it, which so stays",
+            "Unmount it, and run again.",
+        ) from error
+    finally:
+        os.close(above)
 
 
 def forget_in_copy(*, shared: bool) -> None:

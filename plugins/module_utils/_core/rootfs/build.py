@@ -17,7 +17,8 @@ import typing as t
 
 from .. import actions
 from ..namespace import enter
-from . import ask_parent, brought_along, owners, place, removal, workspace
+from ..storage import removal
+from . import ask_parent, brought_along, owners, place, workspace
 from .marker import Marker
 from .owners import Owners
 from .progress import Progress

@@ -14,6 +14,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -146,6 +147,34 @@ class Marker(t.NamedTuple):
                 if error.errno not in _NO_ATTRIBUTES:
                     raise
         atomic.write(FILE, self.digest.encode() + b"\n" + packed, mode=0o600, dir_fd=fd)
+
+
+def mark_as_old(fd: int) -> None:
+    """Have the open directory, which has lost its name, known as ours: it goes when nobody uses it.
+
+    It has a marker, or was somebody's own that was to be replaced. Raises OSError.
+    """
+    if is_marked(fd):
+        return
+    for prefix in PREFIXES:
+        try:
+            os.setxattr(fd, f"{prefix}digest", b"old")  # which is none
+            return
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
+    atomic.write(FILE, "old\n", mode=0o600, dir_fd=fd)
+
+
+def is_marked(fd: int) -> bool:
+    """Whether the open directory has a marker of whatever kind, or that of an old root."""
+    for prefix in PREFIXES:
+        with contextlib.suppress(OSError):
+            os.getxattr(fd, f"{prefix}digest")
+            return True
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_ISREG(os.stat(FILE, dir_fd=fd, follow_symlinks=False).st_mode)
+    return False
 
 
 def _takes_trusted(fd: int) -> bool:

@@ -17,8 +17,9 @@ import stat
 import typing as t
 
 from ..errors import KernelError
+from ..storage import removal
 from ..syscalls import trees
-from . import ask_parent, marker, removal, workspace
+from . import ask_parent, marker, workspace
 from .marker import Marker
 from .site import ALWAYS_THERE, DIRECTORY, ROOT, WITHIN, Spot
 
@@ -106,11 +107,21 @@ def put(spot: Spot, stage: Stage, made_of: Marker) -> None:
         except KernelError as refused:
             if refused.errno not in (errno.EINVAL, errno.ENOSYS):
                 raise
+            _mark_as_old(spot.name, spot.parent)
             os.rename(spot.name, old_name, src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
             os.rename(ROOT, spot.name, **names)
         else:
+            _mark_as_old(ROOT, stage.work)
             os.rename(ROOT, old_name, **names)
     os.fsync(spot.parent)
+
+
+def _mark_as_old(name: str, above: int) -> None:
+    fd = os.open(name, DIRECTORY, dir_fd=above)
+    try:
+        marker.mark_as_old(fd)
+    finally:
+        os.close(fd)
 
 
 def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
@@ -134,6 +145,7 @@ def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
 
 def take_away(spot: Spot) -> None:
     """Take the root from its name: what was there is beside as an old one. Raises OSError."""
+    _mark_as_old(spot.name, spot.parent)
     os.rename(spot.name, spot.free_old_name(), src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
     os.fsync(spot.parent)
 

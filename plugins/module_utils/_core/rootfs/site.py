@@ -177,15 +177,28 @@ class Spot:
 
     def old_names(self) -> list[str]:
         """The names of the roots that were replaced before and are still beside."""
+        return [name for name in self._named_like_old() if self._is_old(name)]
+
+    def _named_like_old(self) -> list[str]:
         if self.parent < 0 or self.is_mount:
             return []
         pattern = re.compile(rf"\.{re.escape(self.name)}\.old-([0-9]+)\Z")
-        found = [name for name in os.listdir(self.parent) if pattern.match(name)]
-        return sorted(found)
+        return sorted(name for name in os.listdir(self.parent) if pattern.match(name))
+
+    def _is_old(self, name: str) -> bool:
+        """Whether it is one of ours, and not somebody's own of that name."""
+        try:
+            fd = os.open(name, DIRECTORY, dir_fd=self.parent)
+        except OSError:
+            return False
+        try:
+            return marker.is_marked(fd)
+        finally:
+            os.close(fd)
 
     def free_old_name(self) -> str:
         """A name for one more of them."""
-        taken = self.old_names()
+        taken = self._named_like_old()
         number = 1
         while f".{self.name}.old-{number}" in taken:
             number += 1

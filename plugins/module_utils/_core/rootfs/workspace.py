@@ -21,8 +21,7 @@ import zlib
 
 from ..errors import Refused
 from ..host_paths import LOCKS
-from ..storage import lock, modes
-from . import removal
+from ..storage import lock, modes, removal
 
 
 class Busy(Refused):

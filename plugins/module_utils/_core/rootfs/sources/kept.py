@@ -17,8 +17,8 @@ import time
 import typing as t
 
 from ...errors import Refused
-from ...storage import atomic, lock
-from .. import removal, workspace
+from ...storage import atomic, lock, removal
+from .. import workspace
 from . import archive, cache
 from .source import Content
 

@@ -14,8 +14,8 @@ import errno
 import os
 
 from ..errors import KernelError
-from ..storage import modes
 from ..syscalls import files
+from . import modes
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
