@@ -75,10 +75,16 @@ class Fields:
             raise ValueError(f"{self._what} has {', '.join(sorted(self._left))}, which is unknown")
 
 
-def of_later_version(path: str, version: int, newest: int) -> Refused:
-    """That a later version of the collection has written the file; ``newest`` is what this one reads."""
-    return Refused(
+def check_version(path: str, found: t.Mapping[str, t.Any], newest: int) -> None:
+    """Raises Refused where a later version of the collection wrote the file, which so is not damaged.
+
+    ``newest`` is the version of its form that this one reads.
+    """
+    version = found.get("version")
+    if not isinstance(version, int) or version <= newest:
+        return
+    raise Refused(
         f"{path} has version {version}, this collection reads version {newest}",
-        "A later version of linux.namespaces wrote it: use that one. State absent, and"
-        " ns_service with argv, do without it.",
+        "A later version of linux.namespaces wrote it: use that one, or remove the namespace with"
+        " state: absent.",
     )

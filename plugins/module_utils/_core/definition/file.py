@@ -21,7 +21,7 @@ from .. import host_paths
 from ..errors import Refused
 from ..storage import atomic, json_file
 from . import steps
-from .data import Fields, of_later_version
+from .data import Fields, check_version
 from .layout import PivotNote
 from .model import Definition
 from .properties import Properties
@@ -141,8 +141,7 @@ def _read(path: str) -> _Content | None:
         version = found.get("version")
         if version == VERSION:
             return _content_of(found)
-        if isinstance(version, int) and version > VERSION:
-            raise of_later_version(path, version, VERSION)
+        check_version(path, found, VERSION)
     except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
