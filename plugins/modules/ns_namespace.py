@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Keeps kernel namespaces alive under a name, as C(ip netns) does for network namespaces, but of all eight kinds.
   - A named namespace is one or more namespaces of different kinds. They live without a process in them, by pins below
-    V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps.
+    V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps. It has a cgroup of its
+    own, with systemd that of a scope, and outlives whoever runs the play.
   - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a
     reboot.
   - Named namespaces are root's. To pin one takes C(CAP_SYS_ADMIN) in the user namespace that owns the host's mount
@@ -111,8 +112,8 @@ options:
     default: false
   force:
     description:
-      - Kill the processes that live in a namespace which is to be removed. Without it such a namespace is not removed,
-        and the processes are listed.
+      - Kill the processes that live in a namespace which is to be removed, also those that keep forking. Without it
+        such a namespace is not removed, and the processes are listed.
     type: bool
     default: false
 extends_documentation_fragment:

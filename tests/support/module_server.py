@@ -75,6 +75,11 @@ class Server:
         self._process = subprocess.Popen(argv, pass_fds=[listener.fileno()], env=environment)
         listener.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process, of which each run is a child."""
+        return self._process.pid
+
     def run(
         self, name: str, arguments: dict[str, t.Any], *, env: dict[str, str], user: int | None
     ) -> dict[str, t.Any]:

@@ -11,6 +11,7 @@ from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
+    cgroups,
     pid_holder,
     pins,
 )
@@ -24,6 +25,7 @@ def reboot() -> None:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
             assert wait_until(lambda name=name: pid_holder.pid_of(name) is None)  # type: ignore[misc]
+        cgroups.end(name)
         network = pathlib.Path("/run/netns") / name
         if network.exists():
             mounts.umount(str(network), flags=mounts.MNT_DETACH)

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from command import Nsctl
 from named_namespaces import (
     NewName,
     holder_of,
@@ -20,7 +21,7 @@ from named_namespaces import (
     present,
 )
 from processes_inside import inside
-from results import Converge
+from results import Converge, RunModule
 from waiting import has_ended, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import (
@@ -128,3 +129,29 @@ def test_a_holder_that_stays_python_cannot_be_opened_from_inside() -> None:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_who_enters_and_who_looks_is_told_that_the_holder_is_dead(
+    run_module: RunModule, new_name: NewName, nsctl: Nsctl
+) -> None:
+    name = new_name()
+    assert run_module("ns_namespace", {"name": name, "kinds": ["pid", "uts"]})["changed"]
+    pid = holder_of(name)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: pid_holder.pid_of(name) is None)
+    dead = f"he holder of the pid namespace of '{name}', process {pid}, has ended"
+    remedy = f"`nsctl up {name}` makes a new one"
+    said = nsctl("exec", name, "--", "true", code=125).stderr
+    assert dead in said
+    assert remedy in said
+    ran = run_module("ns_setns_run", {"namespace": name, "argv": ["true"]})
+    assert dead in ran["msg"]
+    assert remedy in ran["msg"]
+    assert ran["errno"] == "ENOMEM"
+    (listed,) = nsctl.data("list", name)
+    assert listed["state"] == "partial"
+    assert dead in listed["reason"]
+    assert dead in nsctl("show", name, code=None).stdout
+    nsctl("up", name)
+    nsctl("exec", name, "--", "true")
+    assert nsctl.data("list", name)[0]["state"] == "up"

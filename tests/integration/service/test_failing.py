@@ -307,7 +307,10 @@ def test_a_namespace_whose_init_has_ended(make_web: t.Callable[..., Web]) -> Non
     assert wait_until(lambda: has_ended(holder))
     failure = web.task("plain")
     assert failure["errno"] == "ENOMEM"
-    assert "the init of the pid namespace has ended" in failure["reason"]
+    assert (
+        f"the holder of the pid namespace of '{web.name}', process {holder}," in failure["reason"]
+    )
+    assert f"`nsctl up {web.name}`" in failure["hint"]
 
 
 # --- without its namespace

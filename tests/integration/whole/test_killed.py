@@ -14,6 +14,7 @@ import tarfile
 import typing as t
 
 import pytest
+from cgroups_seen import without_lot
 from host_state import host_state
 from module_server import KILL_AT
 from results import Result, RunModule
@@ -134,7 +135,7 @@ class Play:
             for above, folders, names in os.walk(top):
                 if above == str(self._home):
                     folders[:] = set(folders) - {"upper", "work"}  # what is written in the root
-                found += [f"{above}/{name}" for name in (*folders, *names)]
+                found += [f"{above}/{without_lot(name)}" for name in (*folders, *names)]
         return sorted(found)
 
     def processes(self) -> list[int]:

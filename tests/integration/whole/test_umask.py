@@ -10,6 +10,7 @@ import shutil
 import stat
 import typing as t
 
+from cgroups_seen import without_lot
 from host_state import host_state
 from layered_images import Images, images
 from module_server import Server
@@ -62,7 +63,7 @@ class Life:
             for path in found:
                 if path.exists() and not path.is_symlink() and path.suffix != ".log":
                     name = str(path).replace(str(self.home), "HOME").replace(self.inside, "INSIDE")
-                    self.modes[name] = oct(path.stat().st_mode)
+                    self.modes[without_lot(name)] = oct(path.stat().st_mode)
 
     @property
     def inside(self) -> str:

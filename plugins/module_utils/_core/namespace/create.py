@@ -19,7 +19,7 @@ from .. import actions, kinds
 from ..errors import StepFailed
 from ..process.become_root import become_root
 from ..syscalls import mounts
-from . import holder_process, pid_holder, pins, settings
+from . import cgroups, holder_process, pid_holder, pins, settings
 from .hold import hold
 from .target import Handles, Target
 
@@ -96,6 +96,7 @@ def _create(
             if kind not in making.kinds:
                 continue
             if kind == "pid":
+                cgroups.give(name, cgroups.HOLDER, child)
                 pid_holder.note(name, child)
             actions.run(
                 _pin_step(kind), functools.partial(pins.pin, name, kind, child), explain=_explain

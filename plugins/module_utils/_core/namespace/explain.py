@@ -21,7 +21,7 @@ from .. import kinds
 from ..errors import KernelError
 from ..process import capabilities, proc
 from ..syscalls import files, namespaces
-from . import nsfs
+from . import nsfs, pid_holder
 from .target import Handles
 
 if t.TYPE_CHECKING:
@@ -47,7 +47,10 @@ def birth(error: OSError, *, joins: Handles | None, creates: t.Collection[str]) 
     joins_pid = joins is not None and "pid" in joins.kinds
     if error.errno == errno.EINVAL and joins_pid and "pid" in creates:
         return _TWO_PID_NAMESPACES
-    if error.errno == errno.ENOMEM and joins_pid:
+    if error.errno == errno.ENOMEM and joins is not None and joins_pid:
+        dead = pid_holder.death(joins.id_of("pid"))
+        if dead is not None:
+            return dead.reason, dead.hint
         return (
             "the init of the pid namespace has ended, and nothing can be born there any more",
             "Create the namespace anew, with linux.namespaces.ns_namespace.",

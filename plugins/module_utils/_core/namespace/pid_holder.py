@@ -14,12 +14,16 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import signal
+import time
 
 from .. import host_paths
-from ..process import watch
+from ..errors import Refused
+from ..process import kill, watch
 from ..storage import atomic, json_file
+from . import cgroups, pins
 
 _PATIENCE = 10.0
+_PAUSE = 0.002
 
 
 def _path(name: str) -> str:
@@ -45,10 +49,34 @@ def pid_of(name: str) -> int | None:
     return process.pid if process is not None and watch.is_alive(process) else None
 
 
+def death(number: int) -> Refused | None:
+    """Why nothing can be born in the pid namespace with that id, where it is that its holder is dead.
+
+    To whoever tries the kernel says ENOMEM (pid_namespaces(7)).
+    """
+    for name in pins.names():
+        if pins.pinned(name).get("pid") == number and pid_of(name) is None:
+            process = _noted(name)
+            who = f", process {process.pid}," if process is not None else ""
+            return Refused(
+                f"the holder of the pid namespace of {name!r}{who} has ended, and nothing can be born"
+                " in it any more",
+                f"`nsctl up {name}` makes a new one, and so does its play.",
+            )
+    return None
+
+
 def end(name: str) -> None:
-    """End the holder, and with it the pid namespace and everything in it. Raises KernelError."""
+    """End the holder, and with it the pid namespace and everything in it.
+
+    The kernel lets nothing be born there from then on, and kills all (pid_namespaces(7)). Raises
+    KernelError, OSError, and Refused where something does not end.
+    """
     process = _noted(name)
     if process is not None and watch.send(process, signal.SIGKILL):
         # Until then it keeps its other namespaces, and what is mounted in them.
-        watch.wait_for_end(process, timeout=_PATIENCE)
+        deadline = time.monotonic() + _PATIENCE
+        while not kill.has_ended(process.pid) and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+    cgroups.end(name, cgroups.HOLDER)
     atomic.remove(_path(name))

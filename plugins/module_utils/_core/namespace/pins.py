@@ -9,6 +9,7 @@
         .closed/web/                what is below instead of in web/ while it is not whole (gate.py)
         web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
         web/state.json              what is true until the reboot (definition/file.py)
+        web/cgroups/                the cgroups of what is left running (cgroups.py)
         web/services/nginx.json     what supervisor "none" started (definition/service_note.py)
     /var/log/linux-namespaces/web/  what such services write
 

@@ -97,18 +97,36 @@ def start(
     def body() -> int:
         return _become(verb, program, passed, None, create, inside, host_proc)
 
-    if "pid" in handles.kinds and hands_over:
-        from . import hand_over
+    try:
+        if "pid" in handles.kinds and hands_over:
+            from . import hand_over
 
-        _check_no_terminal(terminals)
-        return hand_over.run(handles, body)
-    if terminals:
-        from . import terminal
+            _check_no_terminal(terminals)
+            return hand_over.run(handles, body)
+        if terminals:
+            from . import terminal
 
-        return terminal.run(terminals, handles, body, lambda error: _complain(verb, error))
-    from . import wait_for_child
+            return terminal.run(
+                terminals,
+                handles,
+                body,
+                lambda error: _complain(verb, _explained(error, handles)),
+            )
+        from . import wait_for_child
 
-    return wait_for_child.run(handles, body)
+        return wait_for_child.run(handles, body)
+    except KernelError as error:
+        raise _explained(error, handles) from error
+
+
+def _explained(error: Exception, handles: Handles) -> Exception:
+    is_full = isinstance(error, KernelError) and error.errno == errno.ENOMEM
+    if not is_full or "pid" not in handles.kinds:
+        return error
+    # Not loaded by who can enter.
+    from ..namespace import pid_holder
+
+    return pid_holder.death(handles.id_of("pid")) or error
 
 
 def _target(given: Given) -> tuple[Target, list[str]]:

@@ -86,7 +86,8 @@ def summary(name: str) -> dict[str, t.Any]:
         return {**found, "state": FAILED, "reason": reason}
     if state == UP and gate.is_closed(name):
         return {**found, "state": PARTIAL, "reason": gate.refusal(name).reason}
-    return {**found, "state": state, "reason": ""}
+    dead = pid_holder.death(found["kinds"]["pid"]["id"]) if "pid" in found["kinds"] else None
+    return {**found, "state": state, "reason": "" if dead is None else dead.reason}
 
 
 def _is_mended(definition: Definition) -> bool:

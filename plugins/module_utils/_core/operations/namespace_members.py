@@ -14,8 +14,8 @@ import typing as t
 
 from .. import host_paths, kinds
 from ..errors import KernelError, Refused
-from ..namespace import nsfs, pid_holder, pins
-from ..process import proc, watch
+from ..namespace import cgroups, nsfs, pid_holder, pins
+from ..process import kill, proc, watch
 from ..syscalls import namespaces
 
 if t.TYPE_CHECKING:
@@ -25,10 +25,11 @@ if t.TYPE_CHECKING:
 def of(name: str) -> list[proc.ProcessFacts]:
     """The processes that live in one of its namespaces, but for its holder, and its services.
 
-    A service may have namespaces of its own, of all the kinds that the named one has: then only
-    its note tells, and where that is damaged nobody does.
+    A service may have namespaces of its own, of all the kinds that the named one has: then its
+    cgroup and its note tell, and where there is none and that is damaged nobody does.
     """
-    found = {facts.pid: facts for facts in [*_inside(name), *_services(name)]}
+    every = [*_inside(name), *_in_cgroups(name), *_services(name)]
+    found = {facts.pid: facts for facts in every}
     return [found[pid] for pid in sorted(found)]
 
 
@@ -64,33 +65,61 @@ def _services(name: str) -> t.Iterator[proc.ProcessFacts]:
     for note in _notes(name):
         if isinstance(note, Refused):
             continue
-        left = watch.session_of(note.process, lives_in=note.lives_in)
-        for process in [note.process, *left]:
-            facts = proc.process_facts(process.pid)
-            if facts is not None and facts.start == process.start and facts.state not in "ZX":
+        for pid in proc.all_pids():
+            if _is_of(note, pid) and (facts := _living(pid)) is not None:
                 yield facts
 
 
-def _inside(name: str) -> list[proc.ProcessFacts]:
-    pinned = pins.pinned(name)
-    own = proc.ids_of_process("self", pinned)
-    wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
-    if not wanted:
-        return []
-    nested = [_Nested(kind, wanted[kind]) for kind in kinds.NESTED if kind in wanted]
+def _is_of(note: Note, pid: int) -> bool:
+    """Whether the process is the program of a service, or in its session."""
+    if pid == note.process.pid:
+        return watch.is_alive(note.process)
+    return watch.is_in_session_of(note.process, pid, lives_in=note.lives_in)
+
+
+def _in_cgroups(name: str) -> list[proc.ProcessFacts]:
     holder_pid = pid_holder.pid_of(name)
-    found = []
-    for pid in proc.all_pids():
-        ids = proc.ids_of_process(pid, wanted)
-        lives_inside = any(ids.get(kind) == number for kind, number in wanted.items())
-        if pid == holder_pid or not (
-            lives_inside or any(each.holds(pid, ids.get(each.kind)) for each in nested)
-        ):
-            continue
-        facts = proc.process_facts(pid)
-        if facts is not None and facts.state not in "ZX":
-            found.append(facts)
-    return found
+    found = [_living(pid) for pid in cgroups.processes_of(name) if pid != holder_pid]
+    return [facts for facts in found if facts is not None]
+
+
+def _living(pid: int) -> proc.ProcessFacts | None:
+    facts = proc.process_facts(pid)
+    return None if facts is None or facts.state in "ZX" else facts
+
+
+def _inside(name: str) -> list[proc.ProcessFacts]:
+    members = _Members(name)
+    holder_pid = pid_holder.pid_of(name)
+    pids = proc.all_pids() if members.can_be else []
+    # The youngest first: those that keep forking are gone by the time that they are reached late.
+    pids.sort(reverse=True)
+    found = [_living(pid) for pid in pids if pid != holder_pid and members.have(pid)]
+    return [facts for facts in found if facts is not None]
+
+
+class _Members:
+    """Which processes live in one of its namespaces, or in one below."""
+
+    def __init__(self, name: str) -> None:
+        pinned = pins.pinned(name)
+        own = proc.ids_of_process("self", pinned)
+        self._wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
+        self._nested = [
+            _Nested(kind, self._wanted[kind]) for kind in kinds.NESTED if kind in self._wanted
+        ]
+
+    @property
+    def can_be(self) -> bool:
+        """Whether there are namespaces to live in."""
+        return bool(self._wanted)
+
+    def have(self, pid: int) -> bool:
+        """Whether the process is one of them."""
+        ids = proc.ids_of_process(pid, self._wanted)
+        if any(ids.get(kind) == number for kind, number in self._wanted.items()):
+            return True
+        return any(each.holds(pid, ids.get(each.kind)) for each in self._nested)
 
 
 class _Nested:
@@ -128,11 +157,19 @@ class _Nested:
 
 
 def kill_all(name: str, *, patience: float = 10.0) -> None:
-    """Kill until none is left: what is killed may have children that are not.
+    """Kill all of them, and with a pid namespace its holder. Call it with the lock held.
 
-    Raises KernelError, and Refused when some are left after ``patience`` seconds.
+    Raises KernelError, OSError, and Refused when some are left after ``patience`` seconds.
     """
-    watch.kill(lambda: [watch.Running(each.pid, each.start) for each in of(name)], timeout=patience)
+    # What is in it ends with its init, whatever it forks; so does what is in a cgroup of ours.
+    pid_holder.end(name)
+    cgroups.end(name, timeout=patience)
+    members = _Members(name)
+    notes = [note for note in _notes(name) if not isinstance(note, Refused)]
+    kill.all_of(
+        lambda pid: members.have(pid) or any(_is_of(note, pid) for note in notes),
+        timeout=patience,
+    )
 
 
 def as_data(processes: t.Iterable[proc.ProcessFacts]) -> list[dict[str, t.Any]]:

@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import typing as t
@@ -20,6 +21,7 @@ from ..definition import service_file
 from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import pins
+from ..process import kill
 from ..rootfs.sources import cache
 from . import namespace_members, namespace_state
 from .namespace_state import NamespaceResult
@@ -39,9 +41,12 @@ def absent(
     if not is_kept and (check or not os.path.isdir(host_paths.BASE)):
         _clear_cache(check=check)
         return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
-    with namespace_state.locked(
-        name, check=check, timeout=lock_timeout
-    ):  # which also clears away what is left
+    with (
+        _ready_to_kill(force),
+        namespace_state.locked(  # which also clears away what is left
+            name, check=check, timeout=lock_timeout
+        ),
+    ):
         definition, damage = namespace_state.loaded_or_not(name)
         before = namespace_state.described(name, definition)
         changes = []
@@ -71,7 +76,7 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     host_paths.checked_name(name)
     if not host_paths.is_kept(name):
         return []
-    with namespace_state.locked(name, check=check, timeout=timeout):
+    with _ready_to_kill(force), namespace_state.locked(name, check=check, timeout=timeout):
         if pins.pinned(name) and not definitions.has_record(name):
             raise Refused(
                 f"namespace {name!r} is not persistent: there is no definition to bring it back",
@@ -80,6 +85,11 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
         check_notes(name)
         changes = removal(name, force=force, keep_definition=True)
         return run_all(changes, check=check)
+
+
+def _ready_to_kill(force: bool) -> t.ContextManager[None]:
+    """Who is to end processes that want all of the CPU is not to wait for it with them."""
+    return kill.before_all_others() if force else contextlib.nullcontext()
 
 
 def check_notes(name: str) -> None:

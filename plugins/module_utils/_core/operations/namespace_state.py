@@ -17,7 +17,7 @@ from .. import host_paths
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..errors import Refused
-from ..namespace import lock, network, pid_holder, pins
+from ..namespace import cgroups, lock, network, pid_holder, pins
 from ..namespace.target import Target
 from . import namespace_members
 
@@ -98,6 +98,7 @@ def take_down(name: str) -> None:
     """Remove what a reboot would; last of all what is missing of it. Raises KernelError, OSError."""
     network.unpublish(name)
     pid_holder.end(name)
+    cgroups.end(name)
     pins.discard(name)
 
 

@@ -17,9 +17,9 @@ import signal
 import time
 import typing as t
 
-from ..errors import KernelError, Refused
+from ..errors import KernelError
 from ..syscalls import processes
-from . import proc
+from . import kill, proc
 
 _PAUSE = 0.01
 
@@ -99,26 +99,23 @@ def wait_for_end(process: Running, *, timeout: float) -> bool:
         return ends_within(timeout)
 
 
-def session_of(process: Running, *, lives_in: t.Mapping[str, int]) -> list[Running]:
-    """The living processes of the session that ``process`` led, itself left out.
+def is_in_session_of(process: Running, pid: int, *, lives_in: t.Mapping[str, int]) -> bool:
+    """Whether the process ``pid`` lives in the session that ``process`` led, and is another one.
 
     What a program starts stays in its session unless it takes pains to leave it (setsid(2)).
-    Only those count that live in the namespaces with the ids ``lives_in``, by kind.
+    Only those count that live in the namespaces with the ids ``lives_in``, by kind: a foreign
+    session may have got the number since, once all of this one had ended.
     """
-    found = []
-    for pid in proc.all_pids():
-        facts = proc.process_facts(pid)
-        if facts is None or facts.session != process.pid or facts.state in "ZX":
-            continue
-        # A later session with the same number was started by a later leader.
-        leader = proc.process_facts(process.pid)
-        if leader is not None and leader.start != process.start:
-            return []
-        if pid == process.pid or facts.start < process.start:
-            continue
-        if proc.ids_of_process(pid, lives_in) == lives_in:
-            found.append(Running(pid, facts.start))
-    return found
+    facts = proc.process_facts(pid)
+    if facts is None or facts.session != process.pid or facts.state in "ZX":
+        return False
+    # A later session with the same number was started by a later leader.
+    leader = proc.process_facts(process.pid)
+    if leader is not None and leader.start != process.start:
+        return False
+    if pid == process.pid or facts.start < process.start:
+        return False
+    return proc.ids_of_process(pid, lives_in) == lives_in
 
 
 def stop(process: Running, *, number: int, timeout: float) -> None:
@@ -132,25 +129,9 @@ def stop(process: Running, *, number: int, timeout: float) -> None:
         # A stopped process acts on no signal but this one and SIGKILL (signal(7)).
         send(process, signal.SIGCONT)
         if not wait_for_end(process, timeout=timeout):
-            kill(lambda: [process] if is_alive(process) else [], timeout=timeout)
-
-
-def kill(living: t.Callable[[], list[Running]], *, timeout: float) -> None:
-    """Kill what ``living`` lists, again and again until it lists nothing.
-
-    Raises KernelError, and Refused where some are left after ``timeout`` seconds.
-    """
-    deadline = time.monotonic() + timeout
-    while left := living():
-        for process in left:
             send(process, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            listed = ", ".join(str(process.pid) for process in left)
-            raise Refused(
-                f"processes do not end after SIGKILL: {listed}",
-                "They wait for a device, most likely.",
-            )
-        time.sleep(_PAUSE)
+            if not wait_for_end(process, timeout=timeout):
+                raise kill.survival([process.pid])
 
 
 def _heeds(process: Running, number: int) -> bool:

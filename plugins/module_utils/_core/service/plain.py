@@ -29,9 +29,9 @@ from ..definition.service_note import Note
 from ..errors import Refused
 from ..launch import credential_files, start
 from ..launch.setup import Surroundings
-from ..namespace import id_map
+from ..namespace import cgroups, id_map
 from ..namespace.target import Handles, Target
-from ..process import pipes, proc, watch
+from ..process import kill, pipes, proc, watch
 from ..process.program import Program
 from ..process.watch import Running
 from ..storage import atomic
@@ -76,7 +76,7 @@ class Plain:
             pid=note.process.pid if note is not None and runs else None,
             runs=runs,
             # Workers may have outlived their master, which was killed: they hold its port.
-            lives=note is not None and (runs or bool(_left_behind(note))),
+            lives=note is not None and (runs or _has_left_behind(note)),
             is_outdated=note is not None and not self._wanted().runs_as(note.spec),
             leaves=note is not None or os.path.exists(self._log),
             facts={
@@ -113,6 +113,7 @@ class Plain:
             if "user" in spec.kinds:
                 id_map.parse("root", id_map.Caller.of_this_process()).write(pid)
             lives_in.update(proc.ids_of_process(pid, {*handles.kinds, *spec.kinds}))
+            cgroups.give(spec.namespace, spec.name, pid)
             service_note.write(Note(spec, watch.identify(pid), lives_in))
 
         with self._streams() as streams, _open(spec) as handles:
@@ -175,10 +176,13 @@ class Plain:
         asked = self._request.spec
         name = asked.stop_signal or note.spec.stop_signal or DEFAULT_SIGNAL_TO_STOP
         watch.stop(note.process, number=signal_number(name), timeout=asked.stop_timeout)
-        watch.kill(lambda: _left_behind(note), timeout=asked.stop_timeout)
+        cgroups.end(note.spec.namespace, note.spec.name, timeout=asked.stop_timeout)
+        kill.all_of(lambda pid: _is_left_behind(note, pid), timeout=asked.stop_timeout)
         _clear(note.spec)
 
     def _clear(self) -> None:
+        asked = self._request.spec
+        cgroups.end(asked.namespace, asked.name, timeout=asked.stop_timeout)
         if self._note is not None:
             _clear(self._note.spec)
 
@@ -194,7 +198,12 @@ class Plain:
         """Run a program in the namespaces of ``process``, to its end. Raises Refused."""
         asked = self._request.spec
         with self._streams() as streams, Target(pid=process.pid).open() as handles:
-            pid = start.start(program, streams=streams, joins=handles).pid
+            pid = start.start(
+                program,
+                streams=streams,
+                joins=handles,
+                prepare=lambda pid: cgroups.join(asked.namespace, asked.name, pid),
+            ).pid
         helper = watch.identify(pid)
         if watch.wait_for_end(helper, timeout=asked.ready.timeout):
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -230,13 +239,15 @@ def _clear(spec: ServiceSpec) -> None:
         credential_files.clear(spec.namespace, spec.credentials_directory)
 
 
-def _left_behind(note: Note) -> list[Running]:
-    """What the program has left in its session.
+def _is_left_behind(note: Note, pid: int) -> bool:
+    """Whether the process is one that the program has left in its session."""
+    return watch.is_in_session_of(note.process, pid, lives_in=note.lives_in)
 
-    A foreign session may have got the number since, once all of the program had ended: its
-    processes live in other namespaces.
-    """
-    return watch.session_of(note.process, lives_in=note.lives_in)
+
+def _has_left_behind(note: Note) -> bool:
+    if cgroups.processes_of(note.spec.namespace, note.spec.name):
+        return True
+    return any(_is_left_behind(note, pid) for pid in proc.all_pids())
 
 
 def _surroundings(kinds: t.Collection[str]) -> Surroundings:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Removing a namespace with force: all that lives in it ends, whatever it forks."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import fork_bombs
+import pytest
+from command import Nsctl
+from named_namespaces import NewName
+from results import RunModule
+from waiting import wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
+
+BOMBS = 200
+# In seconds: what a removal may take beside that many.
+BOUND = 20.0
+
+
+def youngest() -> list[int]:
+    return sorted(proc.all_pids(), reverse=True)
+
+
+@pytest.mark.parametrize("form", fork_bombs.FORMS)
+@pytest.mark.parametrize("kinds", [["mnt"], ["mnt", "pid"]], ids="+".join)
+@pytest.mark.parametrize("by", ["absent", "down"])
+def test_those_that_keep_forking(
+    by: str, kinds: list[str], form: str, run_module: RunModule, new_name: NewName, nsctl: Nsctl
+) -> None:
+    name = new_name()
+    created = run_module("ns_namespace", {"name": name, "kinds": kinds})
+    assert created["changed"], created
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    assert (
+        nsctl.start("exec", name, "--", *fork_bombs.words(BOMBS, form, name), **silent).wait() == 0
+    )
+    assert wait_until(lambda: any(fork_bombs.has_mark(pid, name) for pid in youngest()))
+    begin = time.monotonic()
+    if by == "down":
+        nsctl("down", "--force", name)
+    else:
+        done = run_module("ns_namespace", {"name": name, "state": "absent", "force": True})
+        assert done["actions"][0].startswith("kill "), done
+    assert time.monotonic() - begin < BOUND
+    assert fork_bombs.ended(name) == []
