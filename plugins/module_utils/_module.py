@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._core import redact
 from ._core.errors import KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
-from ._core.namespace import pins
+from ._core.namespace import host_mounts, pins
 from ._core.namespace.target import Target
 from ._core.printable import printable, printable_lines
 
@@ -165,24 +165,27 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
 def failures_reported(module: Module) -> t.Iterator[None]:
     """Turn every failure below into the one form that a user sees; never a traceback.
 
-    What no option can mean is refused first: see _check_values().
+    What no option can mean is refused first: see _check_values(). What is done is done with the
+    mounts of the host, whatever this run has for its own.
     """
+    note = ""
     try:
         for option, value in module.params.items():
             if option not in _OF_BYTES:
                 _check_values(option, value)
-        yield
+        with host_mounts.Joined() as joined:
+            note = host_mounts.NOTE if joined.was_elsewhere else ""
+            yield
     except Refused as error:
+        hint = f"{error.hint} {note}".strip()
         module.fail_json(
-            msg=sentence(error.reason, error.hint),
-            reason=error.reason,
-            hint=error.hint,
-            **error.facts,
+            msg=sentence(error.reason, hint), reason=error.reason, hint=hint, **error.facts
         )
     except StepFailed as error:
+        error.hint = f"{error.hint} {note}".strip()
         module.fail_json(**failure_of_step(error))
     except OSError as error:
-        module.fail_json(**failure_of(error))
+        module.fail_json(**failure_of(error, hint=note))
     except Exception as error:
         module.fail_json(
             msg=f"This is a defect of linux.namespaces: {type(error).__name__}: {error}",

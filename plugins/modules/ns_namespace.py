@@ -14,6 +14,10 @@ description:
   - A named namespace is one or more namespaces of different kinds. They live without a process in them, by pins below
     V(/run/linux-namespaces). A pid namespace cannot, so it has a holder, a process that sleeps. It has a cgroup of its
     own, with systemd that of a scope, and outlives whoever runs the play.
+  - A run that has mounts of its own, as in a unit of systemd with C(PrivateTmp) or C(ProtectSystem), works with those
+    of the host, as each module of the collection and C(nsctl) do. Paths of the host that a task names are looked up
+    there, so a file that only such a run sees, in its private V(/tmp), is not found. A run with a V(/run) of its own
+    is one on another host.
   - What a named namespace should be is recorded on the host, in V(/etc/linux-namespaces), and made again after a
     reboot.
   - Named namespaces are root's. To pin one takes C(CAP_SYS_ADMIN) in the user namespace that owns the host's mount

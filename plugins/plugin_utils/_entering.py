@@ -37,6 +37,14 @@ _ENVIRONMENT = tuple(f"{name}={value}" for name, value in environment_of().items
 _NSFS_MAGIC = "6e736673"  # statfs(2), as stat(1) prints it
 _OPTIONS = {kind: "--mount" if kind == "mnt" else f"--{kind}" for kind in kinds.NAMES}
 
+# $h is what has a command run with the mounts of the host: see namespace/host_mounts.py.
+_OTHER_MOUNTS = (
+    "h=; m=$(readlink /proc/1/ns/mnt) && r=$(stat -c %d:%i /proc/1/root/run 2>/dev/null)"
+    ' && [ "$r" = "$(stat -c %d:%i /run)" ] && { [ "$m" = "$(readlink /proc/self/ns/mnt)" ]'
+    ' && [ "$(stat -c %d:%i /)" = "$(stat -c %d:%i /proc/1/root/)" ]'
+    ' || h="nsenter --mount=/proc/1/ns/mnt --"; };'
+)
+
 _NOT_STARTED = (125, 126, 127)  # of nsctl: not entered, no such program, not executable
 _COMPLAINT = re.compile(r"^(?:nsctl exec|linux\.namespaces): (.+?)\r?$", re.MULTILINE)
 # What the way in may have said, and a command inside as well.
@@ -106,7 +114,8 @@ class Way(t.NamedTuple):
         no_setsid = _fail("here is neither nsctl nor nsenter with setsid")
         nsenter = (
             f"command -v setsid >/dev/null || {no_setsid}; "
-            f'(exec setsid /bin/sh -c {shlex.quote(self._through_nsenter())} sh "$1"); exit $?'
+            f"{_OTHER_MOUNTS} "
+            f'(exec setsid $h /bin/sh -c {shlex.quote(self._through_nsenter())} sh "$1"); exit $?'
         )
         script += (
             f'if [ -x {COMMAND} ]; then {as_root}{shlex.join(nsctl)} -- /bin/sh -c "$1"; '

@@ -23,8 +23,11 @@ os.nice(19)
 for _ in range(number):
     if os.fork() == 0:
         while True:
-            if os.fork():
-                os._exit(0)
+            try:
+                if os.fork():
+                    os._exit(0)
+            except OSError: # a limit
+                continue
             if form == "sessions":
                 os.setsid()
 os._exit(0)

@@ -13,7 +13,7 @@ from named_namespaces import NewName
 from results import RunModule
 from waiting import wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill, proc
 
 BOMBS = 200
 # In seconds: what a removal may take beside that many.
@@ -37,7 +37,8 @@ def test_those_that_keep_forking(
     assert (
         nsctl.start("exec", name, "--", *fork_bombs.words(BOMBS, form, name), **silent).wait() == 0
     )
-    assert wait_until(lambda: any(fork_bombs.has_mark(pid, name) for pid in youngest()))
+    with kill.before_all_others():
+        assert wait_until(lambda: any(fork_bombs.has_mark(pid, name) for pid in youngest()))
     begin = time.monotonic()
     if by == "down":
         nsctl("down", "--force", name)

@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import re
+import sys
 import types
 import typing as t
+import zipimport
 
 # `from ..a import b, c`, also over several lines.
 _IMPORT = re.compile(r"from (\.+)([\w.]*) import (\([^)]*\)|[^\n]+)")
@@ -81,8 +83,13 @@ def imports_of(path: str, text: str) -> list[str]:
 
 
 def _read(path: str) -> str | None:
+    # Not by its __file__: it may be reached by another way since (namespace/host_mounts.py).
+    (place, *_more) = sys.modules[_CORE].__path__
+    archive: t.Any = pkgutil.get_importer(place)
     try:
-        data = pkgutil.get_data(_CORE, path)
+        if isinstance(archive, zipimport.zipimporter):
+            return archive.get_data(f"{place}/{path}").decode("utf-8")
+        with open(f"{place}/{path}", encoding="utf-8") as file:
+            return file.read()
     except OSError:
         return None
-    return None if data is None else data.decode("utf-8")

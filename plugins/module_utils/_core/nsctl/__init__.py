@@ -47,7 +47,13 @@ def main(words: t.Sequence[str]) -> int:
     from .arguments import WrongUsage
 
     try:
-        code = run(verb, words[1:])
+        if verb in _ENTERING:
+            code = run(verb, words[1:])
+        else:
+            from ..namespace.host_mounts import Joined
+
+            with Joined():
+                code = run(verb, words[1:])
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

@@ -18,6 +18,7 @@ import os
 from .. import actions, kinds
 from ..errors import KernelError, Refused, StepFailed, in_words
 from ..host_paths import DEFAULT_PATH
+from ..namespace import host_mounts
 from ..namespace.target import Handles, Target
 from ..process import import_guard, proc
 from ..process.execute import become
@@ -58,8 +59,10 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         raise WrongUsage("name a program")
     passed = sockets_passed() if "keep-fds" in given.switches else 0
     program = program_of(given, argv or [_default_shell()], passed).checked()
-    # Not to be closed: becoming the program closes them, and so does our end.
-    handles = target.open(_list_of(given, "kinds"), closed_too="incomplete" in given.switches)
+    # Not to be closed: becoming the program closes them, and so does our end. What is not joined
+    # stays as it is, also mounts of the caller's own.
+    with host_mounts.Joined():
+        handles = target.open(_list_of(given, "kinds"), closed_too="incomplete" in given.switches)
     _check_elsewhere(target, handles)
     return start(
         verb,

@@ -20,7 +20,7 @@ from ..definition.service import (
 )
 from ..errors import Refused
 from ..launch import credential_files
-from ..namespace import pins
+from ..namespace import host_mounts, pins
 from ..namespace.target import Target
 from ..process import accounts, watch
 from ..process.execute import identity_of
@@ -80,7 +80,8 @@ def _start(verb: str, spec: ServiceSpec) -> int:
         return program
 
     # With all of them, also those of which it gets new ones: they are made from there.
-    handles = Target(namespace=spec.namespace).open()
+    with host_mounts.Joined():  # a drop-in of the unit may give it mounts of its own
+        handles = Target(namespace=spec.namespace).open()
     spec.check_place_of_credentials(handles.kinds)
     return exec_enter.start(
         verb,

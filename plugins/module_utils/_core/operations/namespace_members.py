@@ -85,7 +85,7 @@ def _in_cgroups(name: str) -> list[proc.ProcessFacts]:
 
 def _living(pid: int) -> proc.ProcessFacts | None:
     facts = proc.process_facts(pid)
-    return None if facts is None or facts.state in "ZX" else facts
+    return None if facts is None or kill.has_ended(pid) else facts
 
 
 def _inside(name: str) -> list[proc.ProcessFacts]:

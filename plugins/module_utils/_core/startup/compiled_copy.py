@@ -78,6 +78,7 @@ class _Finder:
         self._prefix = f"{package}."
         self._archive = archive
         self._directory = directory
+        self._way = ""
 
     def find_spec(
         self, name: str, _path: t.Any = None, _target: t.Any = None
@@ -86,11 +87,15 @@ class _Finder:
         if not name.startswith(self._prefix):
             return None
         *packages, _last = words = name[len(self._prefix) :].split(".")
-        above = "/".join([self._directory, *packages])
+        above = self._way + "/".join([self._directory, *packages])
         spec = importlib.machinery.PathFinder.find_spec(name, [above])
         if spec is not None and spec.submodule_search_locations is not None:
-            spec.submodule_search_locations.append(self._archive + "/".join(words))
+            spec.submodule_search_locations.append(self._way + self._archive + "/".join(words))
         return spec
+
+    def reach_by(self, way: str) -> None:
+        """Look below the directory ``way`` from now on, which was the root until now."""
+        self._way = way
 
 
 def _hold(directory: str) -> bool:
