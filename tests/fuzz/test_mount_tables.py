@@ -58,7 +58,7 @@ def test_what_is_mounted_on_what(text: str) -> None:
         indexed = table.Table(mounts)
         for mount in mounts:
             assert len(indexed.stacked_under(mount)) <= len(mounts)
-            assert len(indexed.descendants(mount)) <= len(mounts)
+            assert len(indexed.descendants(mount.id)) <= len(mounts)
 
 
 @fuzz(200, text=st.text(max_size=40))

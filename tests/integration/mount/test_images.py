@@ -19,6 +19,7 @@ from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
 Args = dict[str, t.Any]
+Kernel = dict[str, str]
 
 
 @pytest.fixture
@@ -99,6 +100,56 @@ def test_another_image_replaces_it(
     assert wait_until(lambda: users_of(one) == [])
     converge("ns_mount", {**args, "state": "unmounted", "opts": ""})
     assert wait_until(lambda: users_of(two) == [])
+
+
+def test_from_read_only_to_writable_and_back(
+    kernel: Kernel, converge: Converge, target: Unshared, here: pathlib.Path
+) -> None:
+    image = make_image("ext4", here)
+    place = here / "mnt"
+    args = {"pid": target.pid, "path": str(place), "src": str(image), "fstype": "ext4"}
+    for round_ in range(3):
+        converge("ns_mount", {**args, "opts": "loop,ro"}, env=kernel)
+        assert "ro" in words_on(target, place)
+        assert target.run("sh", "-c", f"echo no >'{place}/no' || echo refused") == "refused\n"
+        changed = converge("ns_mount", {**args, "opts": "loop,noatime"}, env=kernel)
+        if not round_:
+            reason = "(differs: its loop device can only be read)"
+            assert changed["actions"] == [f"replace with ext4 on {place} {reason}"]
+        assert {"rw", "noatime"} <= words_on(target, place)
+        target.run("sh", "-c", f"echo {round_} >>'{place}/7'")
+        assert wait_until(lambda: len(users_of(image)) == 1)
+    assert target.run("cat", f"{place}/7") == "0\n1\n2\n"
+    converge("ns_mount", {**args, "state": "unmounted", "src": "", "fstype": ""}, env=kernel)
+    assert wait_until(lambda: users_of(image) == [])
+
+
+def test_a_device_that_somebody_else_has_attached_stays_his(
+    converge: Converge, run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    image = make_image("ext4", here)
+    place = here / "mnt"
+    words = ["losetup", "--find", "--show", "--read-only", str(image)]
+    device = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        target.run("mount", "-o", "ro", device, str(place))
+        before = (users_of(image), target.mounted_on(str(place)))
+        args = {"pid": target.pid, "path": str(place), "src": str(image), "fstype": "ext4"}
+        for check in (True, False):
+            result = run_module("ns_mount", {**args, "opts": "loop"}, check=check)
+            is_failure(
+                result, f"{device}, which is mounted on {place}, can only be read", "ro to opts"
+            )
+        # Named itself, it is what it is as well.
+        result = run_module("ns_mount", {**args, "src": device})
+        is_failure(result, f"{device} can only be read", "Add ro to opts")
+        assert (users_of(image), target.mounted_on(str(place))) == before
+        assert not converge("ns_mount", {**args, "opts": "loop,ro"})["changed"]
+        target.run("umount", str(place))
+        result = run_module("ns_mount", {**args, "src": device})
+        is_failure(result, f"{device} can only be read", "Add ro to opts")
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def is_failure(result: Result, reason: str, hint: str) -> None:

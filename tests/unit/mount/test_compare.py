@@ -14,6 +14,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount impor
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compare import (
     Differences,
     Identity,
+    LoopDevice,
     Observed,
     Source,
     differences,
@@ -377,3 +378,25 @@ def test_propagation(word: str, peers: str, differs: bool) -> None:
 )
 def test_needs_host(want: WantedMount, expected: bool) -> None:
     assert want.needs_host is expected
+
+
+@pytest.mark.parametrize(
+    ("opts", "device", "expected"),
+    [
+        ("loop", LoopDevice("7:1", "/dev/loop1", read_only=True, autoclear=True),
+         Differences(replace=("its loop device can only be read",))),
+        ("loop,ro", LoopDevice("7:1", "/dev/loop1", read_only=True, autoclear=True), SAME),
+        ("loop", LoopDevice("7:1", "/dev/loop1", read_only=False, autoclear=True),
+         Differences(attributes=0, reconfigure=(("rw", None),))),
+        ("loop", LoopDevice("7:2", "/dev/loop2", read_only=True, autoclear=True),
+         Differences(replace=("src",))),
+    ],
+)  # fmt: skip
+def test_an_image_that_was_mounted_to_be_read(
+    opts: str, device: LoopDevice, expected: Differences
+) -> None:
+    wanted = WantedMount("/mnt", "/image", "ext4", tuple(opts.split(",")))
+    there = mount("ro,relatime", "ro", fstype="ext4", src="/dev/loop1", device="7:1")
+    seen = Observed(exists=True, mount=there)
+    source = Source(FILE, devices=(device,))
+    assert differences(wanted, seen, source=source) == expected

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import typing as t
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,4 +147,28 @@ def test_a_table_that_goes_round() -> None:
     table = mount_table.Table(mount_table.parse("\n".join(lines)))
     for mount in table.mounts:
         assert len(table.stacked_under(mount)) == 1
-        assert len(table.descendants(mount)) == 1
+        assert len(table.descendants(mount.id)) == 1
+
+
+def test_a_number_that_stands_twice_is_read_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "7 1 0:1 / /a rw - tmpfs x rw\n"
+    file = tmp_path / "mountinfo"
+    file.write_text(line * 2)
+    read_once, readings = mount_table._read_once, []
+
+    def reading(*where: t.Any) -> list[mount_table.Mount]:
+        found = read_once(*where)
+        readings.append(len(found))
+        if len(readings) == 3:
+            file.write_text(line)
+        return found
+
+    monkeypatch.setattr(mount_table, "_read_once", reading)
+    assert len(mount_table.read(str(file))) == 1
+    assert readings == [2, 2, 2, 1]
+    # It is not looked at for ever.
+    file.write_text(line * 2)
+    assert len(mount_table.read(str(file))) == 2
+    assert len(readings) < 30

@@ -100,4 +100,4 @@ def test_a_mount_may_be_listed_before_the_one_it_stands_on() -> None:
     mounts = table(OLD_ON_YOUNG)
     assert {mount.id for mount in drift.reachable(mounts)} == {11, 30, 31, 32}
     index = observe.Table(mounts)
-    assert [mount.id for mount in index.descendants(index.by_id[11])] == [32, 31, 30]
+    assert [mount.id for mount in index.descendants(11)] == [32, 31, 30]

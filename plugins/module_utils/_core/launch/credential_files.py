@@ -22,6 +22,7 @@ from ..errors import KernelError, Refused
 from ..mount import table
 from ..namespace import enter
 from ..namespace.target import Handles, Target
+from ..patience import Patience
 from ..process.accounts import Identity
 from ..storage import modes
 from ..syscalls import detached, files, mounts
@@ -168,6 +169,7 @@ def _entered(above: int, name: str, path: str, *, make: bool) -> int:
 
 def _take_away(above: int, name: str, host_proc: int) -> None:
     """Unmount what we have mounted there, and empty it: others may have a copy of the mount."""
+    patience = Patience(name)
     while True:
         try:
             place = os.open(
@@ -177,7 +179,7 @@ def _take_away(above: int, name: str, host_proc: int) -> None:
             return
         try:
             found = _mount_of(place, host_proc)
-            if (found.fstype, found.src) != (_FSTYPE, _SOURCE):
+            if found is None or (found.fstype, found.src) != (_FSTYPE, _SOURCE):
                 return
             with contextlib.suppress(KernelError):  # a copy in a user namespace of its own
                 detached.reconfigure(place, [("rw", None)])
@@ -187,7 +189,12 @@ def _take_away(above: int, name: str, host_proc: int) -> None:
             os.close(place)
         # By its name in an open directory: a descriptor of the mount would make it busy.
         os.fchdir(above)
-        mounts.umount(name, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        try:
+            mounts.umount(name, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        except KernelError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):  # another run has taken it away
+                raise
+        patience.look_again()
 
 
 def _names_in(directory: int) -> list[str]:
@@ -198,17 +205,17 @@ def _names_in(directory: int) -> list[str]:
         os.close(fd)
 
 
-def _mount_of(fd: int, host_proc: int) -> table.Mount:
-    """The mount that an open file lies on."""
+def _mount_of(fd: int, host_proc: int) -> table.Mount | None:
+    """The mount that an open file lies on; None where it was taken away since."""
     number = files.place_of(fd).mount_id
     rows = table.read("self/mountinfo", dir_fd=host_proc, only=f"{number} ")
-    return next(row for row in rows if row.id == number)
+    return next((row for row in rows if row.id == number), None)
 
 
 def _check_unshared(place: int, path: str, host_proc: int) -> None:
     """What is mounted on a shared mount appears wherever else that is."""
     found = _mount_of(place, host_proc)
-    if "shared" in found.propagation.split(","):
+    if found is not None and "shared" in found.propagation.split(","):
         raise Refused(
             f"there is no place for the credentials: the mount {found.path} is shared with other "
             f"mount namespaces, where {path} would appear as well",

@@ -17,12 +17,13 @@ import os
 import typing as t
 
 from ..errors import KernelError
+from ..patience import Patience
 from ..syscalls import detached, files
 from ..syscalls import mounts as calls
-from . import build, make_path, observe, options, resolve
+from . import build, make_path, observe, options, resolve, unmount
 from .compare import Source
 from .table import Mount, Table
-from .view import TargetView
+from .view import Found, TargetView
 from .wanted import WantedMount
 
 
@@ -52,48 +53,44 @@ class Mounter:
     def replace(self, wanted: WantedMount) -> None:
         """Mount it in place of what is mounted on its path. Raises KernelError, Refused."""
         with self._new(wanted) as tree:
-            with self._view.opened(wanted.path) as top:
+            with self._view.found(wanted.path) as top:
                 # A locked one came with the user namespace, and can only be covered.
-                locked = self._is_locked(top)
+                locked = self._is_locked(top.fd)
                 beneath = not locked and self._slide_beneath(tree, top)
             if not beneath:
                 if not locked:
-                    self._detach_all(wanted.path)
+                    unmount.detach_all(self._view, wanted.path)
                 self._move(tree, wanted.path)
 
     def unstack(self, path: str) -> None:
         """Leave the topmost of the mounts on the path alone there. Raises KernelError, Refused."""
+        patience = Patience(path)
         while True:
-            table = Table(self._view.mounts())
-            with self._view.opened(path) as fd:
-                top = table.by_id[files.place_of(fd).mount_id]
-                lower = table.stacked_under(top)
-                if not lower:
-                    break
+            with self._view.found(path) as found:
+                top = found.mount
+                lower = found.table.stacked_under(top) if top is not None else []
+                if top is None or not lower:
+                    return
                 same = (lower[0].device, lower[0].root) == (top.device, top.root)
-                if same and lower[0].flags == top.flags:
-                    calls.umount(self._view.name(fd), flags=calls.MNT_DETACH)
-                    continue
-                # What lies beneath is something else: lift the topmost off, clear, put it back.
-                tree = detached.open_tree(fd, "", recursive=True)
-            try:
-                self._detach_all(path)
-                self._move(tree, path)
-            finally:
-                os.close(tree)
-            break
+                if not same or lower[0].flags != top.flags:
+                    # What lies beneath is something else: lift the topmost off, clear, put it back.
+                    tree = detached.open_tree(found.fd, "", recursive=True)
+                    break
+                try:
+                    calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
+                except KernelError as error:
+                    if error.errno != errno.EINVAL or self._is_there(found):
+                        raise
+            patience.look_again()
+        try:
+            unmount.detach_all(self._view, path)
+            self._move(tree, path)
+        finally:
+            os.close(tree)
 
     def unmount(self, path: str) -> None:
         """Unmount everything on the path and below, the last first. Raises KernelError, Refused."""
-        while True:
-            table = Table(self._view.mounts())
-            with self._view.opened(path) as fd:
-                place = files.place_of(fd)
-                if not place.is_mount_root:
-                    return
-                top = table.by_id[place.mount_id]
-            for mount in [*reversed(table.descendants(top)), top]:
-                self._unmount_one(mount)
+        unmount.with_what_is_below(self._view, path)
 
     def reconfigure(self, path: str, words: t.Sequence[tuple[str, str | None]]) -> None:
         """Change options of the file system mounted there. Raises KernelError, Refused."""
@@ -139,7 +136,7 @@ class Mounter:
             detached.move_mount(tree, target)
 
     def _source(self, fd: int) -> Source:
-        return observe.source_of(fd, Table(self._view.mounts()).by_id)
+        return observe.source_of(fd, {}, read=self._view.mounts)
 
     def _make_place(self, wanted: WantedMount, tree: int) -> None:
         mode = wanted.options.make_path
@@ -165,40 +162,27 @@ class Mounter:
             return error.errno == errno.EINVAL
         return False
 
-    def _slide_beneath(self, tree: int, top: int) -> bool:
+    def _is_there(self, found: Found) -> bool:
+        """Whether the mount is there still; its number is nobody else's while it is open."""
+        return any(row.id == found.place.mount_id for row in self._view.mounts())
+
+    def _slide_beneath(self, tree: int, top: Found) -> bool:
         """Put ``tree`` under the mount ``top`` and take that away: the path is never empty."""
-        mount_id = files.place_of(top).mount_id
-        table = Table(self._view.mounts())
-        if mount_id not in table.by_id or table.stacked_under(table.by_id[mount_id]):
+        if top.mount is None or top.table.stacked_under(top.mount):
             return False
         try:
-            detached.move_mount(tree, top, beneath=True)
+            detached.move_mount(tree, top.fd, beneath=True)
         except KernelError as error:
             # EINVAL: before Linux 6.5, or a place where it is not possible.
             if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
                 return False
             raise
-        calls.umount(self._view.name(top), flags=calls.MNT_DETACH)
-        return True
-
-    def _detach_all(self, path: str) -> None:
-        while True:
-            with self._view.opened(path) as fd:
-                if not files.place_of(fd).is_mount_root:
-                    return
-                calls.umount(self._view.name(fd), flags=calls.MNT_DETACH)
-
-    def _unmount_one(self, mount: Mount) -> None:
-        # By its name in an open directory: an open descriptor of the mount itself would make
-        # it busy. The name is the kernel's own and holds no link.
-        above, _slash, name = mount.path.rpartition("/")
-        with resolve.opened_in(self._view.root, above) as directory:
-            os.fchdir(directory)
-            try:
-                calls.umount(name, flags=calls.UMOUNT_NOFOLLOW)
-            except KernelError as error:
-                error.arguments.update(mount_path=mount.path, mount_id=mount.id)
+        try:
+            calls.umount(self._view.name(top.fd), flags=calls.MNT_DETACH)
+        except KernelError as error:
+            if error.errno != errno.EINVAL or self._is_there(top):
                 raise
+        return True
 
     def _settle(self, wanted: WantedMount, tree: build.Tree) -> None:
         """What can only be set on an attached mount: ``tree`` is still a descriptor of it."""
@@ -227,12 +211,19 @@ class Mounter:
         except KernelError as error:
             if error.errno != errno.ENOSYS:
                 raise
-            table = Table(self._view.mounts())
-            mount = table.by_id[files.place_of(fd).mount_id]
-            for each in table.descendants(mount):
+            for each in Table(self._view.mounts()).descendants(files.place_of(fd).mount_id):
                 expected = wanted.options.applied_to(options.attributes_of(each.flags))
-                with resolve.opened_in(self._view.root, each.path) as each_fd:
-                    self._set_attributes(each_fd, expected)
+                self._set_attributes_of(each, expected)
+
+    def _set_attributes_of(self, mount: Mount, expected: int) -> None:
+        """The same by its row in a table; nothing where it is gone, or covered by another one."""
+        try:
+            with resolve.opened_in(self._view.root, mount.path) as fd:
+                if files.place_of(fd).mount_id == mount.id:
+                    self._set_attributes(fd, expected)
+        except KernelError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
 
     def _set_propagation(self, fd: int, word: str) -> None:
         name, recursive = options.propagation_of(word)

@@ -53,6 +53,17 @@ class Identity(t.NamedTuple):
     inode: int
 
 
+class LoopDevice(t.NamedTuple):
+    """A loop device that shows an image."""
+
+    # "major:minor", as in mount tables.
+    number: str
+    path: str
+    read_only: bool
+    # Whether it ends with its mount. One that does not, somebody has attached, and keeps.
+    autoclear: bool
+
+
 class Source(t.NamedTuple):
     """What is known of what a bind, an image or an overlay is made of, before it is mounted."""
 
@@ -63,8 +74,8 @@ class Source(t.NamedTuple):
     is_directory: bool = True
     # Whether the ids of the mount that it lies on are mapped.
     is_idmapped: bool = False
-    # The loop devices that show the image, as "major:minor".
-    devices: tuple[str, ...] = ()
+    # Those that show the image.
+    devices: tuple[LoopDevice, ...] = ()
     # The names that the kernel may have for each directory of an overlay, by its path in opts.
     names: dict[str, list[str]] | None = None
 
@@ -165,6 +176,8 @@ def differences(
             reasons.append("fstype")
         elif not _has_source(mount, wanted, source):
             reasons.append("src")
+        elif device_to_replace(mount, wanted, source) is not None:
+            reasons.append("its loop device can only be read")
         else:
             reconfigure = _changed_options(wanted.fstype, asked, mount, recorded, source)
             fixed = _NEEDS_NEW.get(wanted.fstype, set())
@@ -203,8 +216,27 @@ def differences(
 
 def _has_source(mount: Mount, wanted: WantedMount, source: Source | None) -> bool:
     if wanted.options.loop:
-        return source is not None and mount.device in source.devices
+        return _device_of(mount, source) is not None
     return mount.src == (wanted.src or "none")
+
+
+def _device_of(mount: Mount, source: Source | None) -> LoopDevice | None:
+    """The loop device of the image ``source`` that the mount is of."""
+    devices = source.devices if source is not None else ()
+    return next((each for each in devices if each.number == mount.device), None)
+
+
+def device_to_replace(
+    mount: Mount, wanted: WantedMount, source: Source | None
+) -> LoopDevice | None:
+    """The loop device that keeps the mount from being written to, where that is wanted.
+
+    What was attached to be read stays so: no call makes the device writable (loop(4)).
+    """
+    if not wanted.options.loop or wanted.options.read_only:
+        return None
+    device = _device_of(mount, source)
+    return device if device is not None and device.read_only else None
 
 
 def _id_map_differs(

@@ -16,6 +16,7 @@ import typing as t
 
 from ..errors import KernelError
 from ..syscalls import loop_devices, regular_files
+from .compare import LoopDevice
 
 _TRIES = 64
 _DEVICES = "/sys/block"
@@ -62,19 +63,22 @@ def _configured(backing: int, image: str, *, read_only: bool) -> tuple[str, int]
     raise AssertionError("unreachable")
 
 
-def devices_of(fd: int) -> list[str]:
-    """The loop devices that show the open file ``fd``, each as "major:minor"."""
+def devices_of(fd: int) -> list[LoopDevice]:
+    """The loop devices that show the open file ``fd``."""
     status = os.fstat(fd)
     found = []
     for name in sorted(os.listdir(_DEVICES)):
         if not os.path.exists(f"{_DEVICES}/{name}/loop/backing_file"):
             continue
         with contextlib.suppress(OSError):  # it has gone since
-            device = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            path = f"/dev/{name}"
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if loop_devices.backing_of(device) == (status.st_dev, status.st_ino):
-                    number = os.fstat(device).st_rdev
-                    found.append(f"{os.major(number)}:{os.minor(number)}")
+                shows = loop_devices.status_of(device)
+                if shows.backing == (status.st_dev, status.st_ino):
+                    rdev = os.fstat(device).st_rdev
+                    number = f"{os.major(rdev)}:{os.minor(rdev)}"
+                    found.append(LoopDevice(number, path, shows.read_only, shows.autoclear))
             finally:
                 os.close(device)
     return found

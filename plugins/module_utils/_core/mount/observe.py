@@ -12,13 +12,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import typing as t
 
 from .. import kinds
 from ..errors import KernelError, Refused
 from ..syscalls import files, statmount
-from . import host_view, options, resolve
+from . import host_view, options, resolve, table
 from .compare import Identity, Observed, Source
 from .table import Mount, Table
 from .view import TargetView
@@ -40,24 +39,23 @@ def observe(
     """What is at the place of ``wanted`` now; ``there`` is the target's mount table.
 
     ``host_devices`` are the file systems of the host, ``own_kinds`` the kinds of namespace that
-    the target has of its own. Raises KernelError, Refused.
+    the target has of its own. Raises KernelError, Refused; Changing where others mount there as fast
+    as it is looked at.
     """
     try:
-        with view.opened(wanted.path) as fd:
-            status = os.fstat(fd)
-            is_directory = stat.S_ISDIR(status.st_mode)
-            place = files.place_of(fd)
-            name = view.path_of(fd)
-            if not place.is_mount_root or place.mount_id not in there.by_id:
+        with view.found(wanted.path, there) as found:
+            _fd, place, mount, there = found
+            is_directory = resolve.is_directory(found.fd)
+            name = view.path_of(found.fd)
+            if not place.is_mount_root or mount is None:
                 return Observed(exists=True, is_directory=is_directory, name=name)
             # In a user namespace of its own the kernel would tell only what is mapped there.
             tells = wanted.options.idmap and "user" not in own_kinds
-            id_map = statmount.id_map_of(fd) if tells else None
+            id_map = statmount.id_map_of(found.fd) if tells else None
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Observed(exists=False)
         raise
-    mount = there.by_id[place.mount_id]
     lower = there.stacked_under(mount)
     if "user" in own_kinds:
         # What came with a user namespace is locked: it stays at the bottom for ever.
@@ -69,7 +67,7 @@ def observe(
         mount=mount,
         identity=Identity(place.device, place.inode),
         stacked=len(lower),
-        children=tuple(there.descendants(mount)) if _looks_below(wanted) else (),
+        children=tuple(there.descendants(mount.id)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
         name=name,
@@ -110,10 +108,22 @@ def source_on_host(path: str) -> t.Iterator[int]:
         os.close(fd)
 
 
-def source_of(fd: int, table: t.Mapping[int, Mount]) -> Source:
-    """What a bind of the open file ``fd`` would show; ``table`` is of the namespace it is in."""
+def source_of(
+    fd: int,
+    by_id: t.Mapping[int, Mount],
+    *,
+    read: t.Callable[[], t.Sequence[Mount]] = table.read,
+) -> Source:
+    """What a bind of the open file ``fd`` would show.
+
+    ``by_id`` is the mount table of the namespace that it is in; ``read`` reads that anew, where the
+    file lies on a mount that came since: one that is mounted when it is looked at does (autofs).
+    Raises KernelError, OSError.
+    """
     place = files.place_of(fd)
-    mount = table.get(place.mount_id)
+    mount = by_id.get(place.mount_id)
+    if mount is None:
+        mount = next((row for row in read() if row.id == place.mount_id), None)
     return Source(
         identity=Identity(place.device, place.inode),
         attributes=options.attributes_of(mount.flags) if mount else 0,

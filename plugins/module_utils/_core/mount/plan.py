@@ -25,7 +25,7 @@ from .changes import (
     Unmount,
     Unstack,
 )
-from .compare import Observed, Source, differences
+from .compare import Observed, Source, device_to_replace, differences
 from .wanted import WantedMount
 
 
@@ -96,6 +96,7 @@ def _plan_one(
         return [Attach(wanted)]
     found = differences(wanted, seen, source=source, recorded=recorded)
     if found.replace:
+        _check_device(wanted, seen, source)
         if is_root:
             raise Refused(
                 f"{path} is the root of the namespace and differs in {', '.join(found.replace)}",
@@ -114,6 +115,17 @@ def _plan_one(
     if found.propagation:
         actions.append(SetPropagation(wanted, found))
     return actions
+
+
+def _check_device(wanted: WantedMount, seen: Observed, source: Source | None) -> None:
+    device = device_to_replace(seen.mount, wanted, source) if seen.mount is not None else None
+    if device is not None and not device.autoclear:
+        raise Refused(
+            f"{device.path}, which is mounted on {wanted.path}, can only be read: somebody else has "
+            f"attached {wanted.src} to it so, and keeps it",
+            f"Add ro to opts. Or unmount it and detach it (losetup --detach {device.path}), and run "
+            "this again.",
+        )
 
 
 def _check_name(path: str, name: str, names: dict[str, str]) -> None:

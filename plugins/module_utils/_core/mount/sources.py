@@ -74,7 +74,7 @@ def inside(view: TargetView, wanted: WantedMount, by_id: t.Mapping[int, Mount]) 
     if not wanted.options.bind:
         return _of_overlay(view, wanted)
     with contextlib.suppress(KernelError, Refused), view.opened(wanted.src) as fd:
-        return observe.source_of(fd, by_id)
+        return observe.source_of(fd, by_id, read=view.mounts)
     return None
 
 

@@ -4,7 +4,13 @@
 
 """Reading the mount table: the text of /proc/PID/mountinfo as records (proc_pid_mountinfo(5)).
 
-Pure: takes text, so that a fixture is a text file.
+The kernel hands it out by 4 KiB at a time, whatever is asked for (seq_file), and others may mount and
+unmount in between. What is there all the time is in it exactly once: the kernel goes on after the
+mount that it came to, by its number that is never given again from Linux 6.8 on, and by a mark in its
+list since 5.8. What comes and goes meanwhile may be in it or not; a row is true of the moment at which
+it was read. So nobody is to rely on finding a mount by what was seen before: see TargetView.found().
+
+Parsing is pure: it takes text, so that a fixture is a text file.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -16,6 +22,9 @@ import re
 import typing as t
 
 from .. import redact
+
+# Of a table in which a number stands twice: 3 of 3,000 readings beside a process that only mounts.
+_READINGS = 10
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -95,8 +104,18 @@ def read(
 ) -> list[Mount]:
     """The mounts in a file of /proc, which may be named from an open directory.
 
-    With ``only``, those whose line has this text. Raises OSError.
+    With ``only``, those whose line has this text. The number of a mount that was taken away while it
+    was read may stand there once more, of one that came since; what is on either could not be told
+    apart, so that it is read again. Raises OSError.
     """
+    for _attempt in range(_READINGS):
+        found = _read_once(path, dir_fd, only)
+        if len({mount.id for mount in found}) == len(found):
+            break
+    return found
+
+
+def _read_once(path: str, dir_fd: int | None, only: str) -> list[Mount]:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
     # A mount point may have a carriage return in its name, which the kernel does not escape.
     with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
@@ -135,7 +154,7 @@ def _parse_line(line: str) -> Mount:
 class Table:
     """A mount table, indexed.
 
-    A table that changes while it is read may go round in a circle: ids are given again.
+    One that changed while it was read may go round in a circle: a mount that was moved meanwhile.
     """
 
     def __init__(self, mounts: t.Sequence[Mount]) -> None:
@@ -159,20 +178,20 @@ class Table:
             lower = self.by_id.get(lower.parent)
         return found
 
-    def descendants(self, mount: Mount) -> list[Mount]:
-        """What is mounted below ``mount``, a mount after the one it stands on.
+    def descendants(self, mount_id: int) -> list[Mount]:
+        """What is mounted below the mount with this id, a mount after the one it stands on.
 
         The table lists them by age: a mount can be older than the one that it was moved onto.
         """
         found: list[Mount] = []
-        seen = {mount.id}
-        waiting = collections.deque([mount])
+        seen = {mount_id}
+        waiting = collections.deque([mount_id])
         while waiting:
-            for upper in self._on.get(waiting.popleft().id, []):
+            for upper in self._on.get(waiting.popleft(), []):
                 if upper.id not in seen:
                     seen.add(upper.id)
                     found.append(upper)
-                    waiting.append(upper)
+                    waiting.append(upper.id)
         return found
 
 

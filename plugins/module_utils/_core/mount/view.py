@@ -19,9 +19,11 @@ import typing as t
 from .. import kinds
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused
+from ..patience import Patience
 from ..storage import root_mark
 from ..syscalls import files, mounts, namespaces
 from . import host_view, resolve, table
+from .table import Mount, Table
 
 # What ends a way as it does for the kernel, which then says it.
 _NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
@@ -34,6 +36,17 @@ def open_host_proc() -> int:
 
 def _open_root() -> int:
     return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class Found(t.NamedTuple):
+    """What a path names, and where that lies. It is open."""
+
+    fd: int
+    place: files.Place
+    # The mount that it lies on; None where the table has no row of it, as in a chroot.
+    mount: Mount | None
+    # The mount table, read since it was opened or found to have that mount.
+    table: Table
 
 
 class TargetView:
@@ -152,6 +165,37 @@ class TargetView:
             yield fd
         finally:
             os.close(fd)
+
+    @contextlib.contextmanager
+    def found(self, path: str, there: Table | None = None) -> t.Iterator[Found]:
+        """What ``path`` names now, with its mount as a table has it: ``there``, or one read now.
+
+        While it is open nothing else gets the number of its mount, so that a table read since then has
+        this mount by that number, or it was taken away meanwhile. Raises KernelError, Refused,
+        Changing.
+        """
+        patience = Patience(path)
+        while True:
+            with self.opened(path) as fd:
+                place = files.place_of(fd)
+                mount = there.by_id.get(place.mount_id) if there is not None else None
+                if there is None or mount is None or not self._is_row_of(mount, place, fd):
+                    there = Table(self.mounts())
+                    mount = there.by_id.get(place.mount_id)
+                if mount is not None or self._is_still_at(path, place):
+                    yield Found(fd, place, mount, there)
+                    return
+            there = None
+            patience.look_again()
+
+    def _is_row_of(self, mount: Mount, place: files.Place, fd: int) -> bool:
+        # The number in an older table may be that of a mount that is gone.
+        return not place.is_mount_root or mount.path == self.path_of(fd)
+
+    def _is_still_at(self, path: str, place: files.Place) -> bool:
+        with contextlib.suppress(KernelError), self.opened(path) as fd:
+            return files.place_of(fd) == place
+        return False
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` names something. Raises KernelError, Refused."""

@@ -24,6 +24,7 @@ import os
 from .. import kinds
 from ..errors import KernelError, Refused
 from ..host_paths import BASE, CLOSED, LOGS, checked_name, directory, is_name, kept_in, services
+from ..patience import Patience
 from ..storage import atomic
 from ..syscalls import mounts
 from . import gate
@@ -144,11 +145,18 @@ def pin_file(name: str, kind: str, source: str) -> None:
 def unpin(name: str, kind: str) -> None:
     """Take the pin away; the namespace lives on while a process is in it.
 
-    Raises KernelError, Refused where something else is mounted there.
+    Raises KernelError, Refused where something else is mounted there; Changing where somebody mounts
+    on its file as fast as we unmount.
     """
     target = path_now(name, kind)
+    patience = Patience(target)
     while _is_on_nsfs(target):
-        mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        try:
+            mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
+        except KernelError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):  # another has just unmounted it
+                raise
+        patience.look_again()
     try:
         os.unlink(target)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ from ..mount.table import Mount, Table
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount, surplus_below
 from ..namespace.target import Target
-from ..syscalls import files
+from ..patience import Changing
 from . import session
 from .session import Session
 
@@ -286,8 +286,8 @@ def _look(
             )
         except KernelError as error:
             raise _Unseen(error, index) from error
-        except Refused:
-            if not places:
+        except Refused as error:
+            if not places or isinstance(error, Changing):
                 raise
             place = Observed(exists=True)  # below a mount that this very list makes
         places.append(place)
@@ -302,14 +302,15 @@ def _surplus(view: TargetView, there: Table, request: MountRequest) -> list[str]
     if not request.exclusive_below:
         return []
     try:
-        with view.opened(request.exclusive_below) as fd:
-            top = there.by_id[files.place_of(fd).mount_id]
+        with view.found(request.exclusive_below, there) as found:
+            # What a later mount hides has a path below it too, but cannot be reached any more.
+            reachable = [mount.path for mount in found.table.descendants(found.place.mount_id)]
+    except Changing:
+        raise
     except (KernelError, Refused) as error:
         if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
             return []  # this very list makes it, or nobody does
         raise
-    # What a later mount hides has a path below it too, but cannot be reached any more.
-    reachable = [mount.path for mount in there.descendants(top)]
     return surplus_below(reachable, request.exclusive_below, request.wanted, view.layout)
 
 

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import struct
+import typing as t
 
 from ..errors import KernelError
 from .call import to_bytes
@@ -60,16 +61,31 @@ def configure(device: int, backing: int, *, name: str, read_only: bool) -> None:
         raise _failed("LOOP_CONFIGURE", error, image=name) from error
 
 
-def backing_of(device: int) -> tuple[int, int]:
-    """The device and the inode of the file that the loop device shows. Raises KernelError."""
+class Status(t.NamedTuple):
+    """What a loop device shows, and how."""
+
+    # The device and the inode of the file.
+    backing: tuple[int, int]
+    read_only: bool
+    # Whether it ends with its last user; one without stays until it is detached (losetup(8)).
+    autoclear: bool
+
+
+def status_of(device: int) -> Status:
+    """What the loop device shows. Raises KernelError: ENXIO where that is nothing."""
     buffer = bytearray(_INFO.size)
     try:
         fcntl.ioctl(device, _LOOP_GET_STATUS64, buffer)
     except OSError as error:
         raise _failed("LOOP_GET_STATUS64", error) from error
-    number, inode = _INFO.unpack(buffer)[:2]
+    fields = _INFO.unpack(buffer)
+    flags = fields[8]
     # As huge_encode_dev() of the kernel: the C library's makedev() for numbers of this size.
-    return number, inode
+    return Status(
+        backing=(fields[0], fields[1]),
+        read_only=bool(flags & _LO_FLAGS_READ_ONLY),
+        autoclear=bool(flags & _LO_FLAGS_AUTOCLEAR),
+    )
 
 
 def _failed(name: str, error: OSError, **shown: str) -> KernelError:
