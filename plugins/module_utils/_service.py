@@ -13,7 +13,7 @@ import resource
 import typing as t
 
 from . import _module
-from ._core.definition.service import SECRETS, Ready, Reload, ServiceSpec
+from ._core.definition.service import SECRETS, Ready, Reload, RestartPolicy, ServiceSpec
 from ._core.errors import Refused
 from ._core.host_paths import DEFAULT_PATH
 from ._core.process import program
@@ -37,6 +37,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
         stop_signal=params["stop_signal"] or "",
         stop_timeout=params["stop_timeout"],
         ready=_ready_of(params),
+        restart_policy=_restart_policy_of(params),
         secret_environment=_secrets_of(params, "secret_environment"),
         credentials=_secrets_of(params, "credentials"),
     )
@@ -100,3 +101,10 @@ def _reload_of(params: t.Mapping[str, t.Any]) -> Reload | None:
 def _ready_of(params: t.Mapping[str, t.Any]) -> Ready:
     given = params["ready"] or {}
     return Ready(**{name: value for name, value in given.items() if value is not None})
+
+
+def _restart_policy_of(params: t.Mapping[str, t.Any]) -> RestartPolicy | None:
+    given = params["restart_policy"]
+    if given is None:
+        return None
+    return RestartPolicy(**{name: value for name, value in given.items() if value is not None})

@@ -45,7 +45,7 @@ options:
     description:
       - What keeps the program running.
       - V(systemd) writes a unit, V(/etc/systemd/system/linux-namespaces:NAMESPACE:NAME.service), and drives it. The
-        program is started again when it fails, and its output goes to the journal.
+        program is started again when it fails, as O(restart_policy) says, and its output goes to the journal.
       - What the program is and its environment are in V(/etc/linux-namespaces/services/NAMESPACE:NAME.json), which only
         root can read. Nothing of it is in the unit, nor in the environment of anything that runs on the host.
       - V(none) starts it and lets go of it. It is not started again by itself when it ends. Its output goes to a file.
@@ -152,6 +152,41 @@ options:
       - How long it may take to end, in seconds. Then it is killed.
     type: float
     default: 10
+  restart_policy:
+    description:
+      - When a program that ended by itself is started again, how soon, and how often. Only systemd can do that.
+      - Without it a program that failed is started again for as long as it takes, with growing delays.
+    type: dict
+    suboptions:
+      condition:
+        description:
+          - With V(on-failure) a program that ended with another exit status than 0, or by any signal. Which signal that
+            was makes no difference, as it would for systemd alone.
+          - With V(always) one that ended in whatever way, with V(never) none. One that a task or C(systemctl stop) has
+            stopped is not started again in any case.
+        type: str
+        choices: [on-failure, always, never]
+        default: on-failure
+      delay:
+        description: How long to wait before it is started again, in seconds.
+        type: float
+        default: 0.25
+      max_delay:
+        description:
+          - What O(restart_policy.delay) grows to, in seconds, with each restart since somebody else than
+            systemd started the service. It gets there with the 40th. Before systemd 254 it does not grow.
+        type: float
+        default: 10
+      limit:
+        description:
+          - After so many starts within O(restart_policy.interval), the first one included, it is given up until a task,
+            or somebody else, starts it. With V(0) it is never given up.
+        type: int
+        default: 0
+      interval:
+        description: The time in which starts are counted for O(restart_policy.limit), in seconds.
+        type: float
+        default: 60
   ready:
     description:
       - How the program is known to be up. A task that starts it fails with its last output when it is not up in time.
@@ -216,6 +251,13 @@ EXAMPLES = r"""
     secret_environment: {DB_PASSWORD: "{{ vault_db_password }}"}
     credentials: {tls.key: "{{ vault_tls_key }}"}
 
+- name: Run one that may end as it likes, but not more often than ten times in a minute
+  linux.namespaces.ns_service:
+    namespace: web
+    name: shop
+    argv: [/bin/sleep, "30"]
+    restart_policy: {condition: always, delay: 1, limit: 10, interval: 60}
+
 - name: Forget that one
   linux.namespaces.ns_service:
     namespace: web
@@ -277,6 +319,31 @@ service:
       returned: with systemd
       type: str
       sample: /etc/systemd/system/linux-namespaces:web:nginx.service
+    restarts:
+      description: How often it was started again by itself, since a task or somebody else started it.
+      returned: with systemd
+      type: int
+      sample: 2
+    ended:
+      description:
+        - Why the program ended last, also where it was stopped. V(null) where it has not since the namespace is up.
+      returned: with systemd
+      type: dict
+      sample: {result: signal, exit_status: null, signal: KILL}
+      contains:
+        result:
+          description:
+            - systemd's word for it, such as V(success), V(exit-code), V(signal), V(core-dump) and V(timeout).
+          type: str
+          sample: signal
+        exit_status:
+          description: With which status it ended, V(null) where a signal ended it.
+          type: int
+          sample: 3
+        signal:
+          description: Which signal ended it, without C(SIG), else V(null).
+          type: str
+          sample: KILL
     argv:
       description: The program and its arguments.
       returned: without systemd, unless it is absent
@@ -294,6 +361,9 @@ import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _service
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
+    RESTART_CONDITIONS,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import supervisor
@@ -322,6 +392,20 @@ ARGUMENTS: dict[str, t.Any] = {
     },
     "stop_signal": {"type": "str"},
     "stop_timeout": {"type": "float", "default": 10},
+    "restart_policy": {
+        "type": "dict",
+        "options": {
+            "condition": {
+                "type": "str",
+                "choices": list(RESTART_CONDITIONS),
+                "default": "on-failure",
+            },
+            "delay": {"type": "float", "default": 0.25},
+            "max_delay": {"type": "float", "default": 10},
+            "limit": {"type": "int", "default": 0},
+            "interval": {"type": "float", "default": 60},
+        },
+    },
     "ready": {
         "type": "dict",
         "options": {

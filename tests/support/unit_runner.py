@@ -87,6 +87,49 @@ def watch(unit: Unit) -> None:
     more = {}
     if unit.setting("Type") == "notify" or unit.setting("NotifyAccess"):
         more["NOTIFY_SOCKET"] = str(unit.notify)
+    stops: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+    restarts = 0
+    while True:
+        status = run_once(unit, told, more, stops, restarts)
+        unit.run("ExecStopPost", **end_of(status, is_clean=bool(stops)))
+        if stops or not is_to_restart(unit, status):
+            break
+        restarts += 1
+        unit.note(watcher=os.getpid(), waits=True, restarts=restarts)
+        deadline = time.monotonic() + float(unit.setting("RestartSec"))
+        while not stops and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if stops:
+            status = 0
+            break
+    unit.note(failed=bool(status) and not stops, restarts=restarts)
+
+
+def end_of(status: int, *, is_clean: bool) -> dict[str, str]:
+    """What the last command is told: systemd.exec(5), $SERVICE_RESULT."""
+    if status < 0:
+        name = signal.Signals(-status).name[3:]
+        is_clean = is_clean or name in ("HUP", "INT", "TERM", "PIPE")
+        found = {"EXIT_CODE": "killed", "EXIT_STATUS": name}
+        return {"SERVICE_RESULT": "success" if is_clean else "signal", **found}
+    found = {"EXIT_CODE": "exited", "EXIT_STATUS": str(status)}
+    return {"SERVICE_RESULT": "exit-code" if status else "success", **found}
+
+
+def is_to_restart(unit: Unit, status: int) -> bool:
+    ended_by = signal.Signals(-status).name if status < 0 else ""
+    if ended_by and ended_by in unit.setting("RestartForceExitStatus").split():
+        return True
+    clean = ("", "SIGHUP", "SIGINT", "SIGTERM", "SIGPIPE")
+    failed = status > 0 or ended_by not in clean
+    return {"no": False, "on-failure": failed, "always": True}[unit.setting("Restart")]
+
+
+def run_once(
+    unit: Unit, told: socket.socket, more: dict[str, str], stops: list[int], restarts: int
+) -> int:
+    """Run the program to its end; how it ended."""
     with unit.log.open("ab") as log:
         main = subprocess.Popen(
             shlex.split(unit.setting("ExecStart").replace("$$", "$").replace("%%", "%")),
@@ -95,11 +138,9 @@ def watch(unit: Unit) -> None:
             stdout=log,
             stderr=log,
         ).pid
-    stops: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
     ready, stopping, status = unit.setting("Type") != "notify", False, None
     while status is None:
-        unit.note(watcher=os.getpid(), main=main, ready=ready)
+        unit.note(watcher=os.getpid(), main=main, ready=ready, restarts=restarts)
         if stops and not stopping:
             stopping = True
             os.kill(main, signal.Signals[unit.setting("KillSignal")])
@@ -123,8 +164,7 @@ def watch(unit: Unit) -> None:
                 break
             if ended == main:
                 status = os.waitstatus_to_exitcode(how)
-    unit.run("ExecStopPost")
-    unit.note(failed=bool(status) and not stopping)
+    return status
 
 
 def alive(pid: int) -> bool:
@@ -140,8 +180,10 @@ def wait(is_so: t.Callable[[], bool]) -> None:
 
 
 def main(verb: str, name: str, directory: str) -> int:
-    if verb == "show" and not (UNITS / name).exists():
-        return 0
+    if verb == "show":
+        print("RestartSteps=0")
+        if not (UNITS / name).exists():
+            return 0
     unit = Unit(name, pathlib.Path(directory))
     facts = unit.facts()
     watcher = facts.get("watcher", 0)
@@ -150,7 +192,9 @@ def main(verb: str, name: str, directory: str) -> int:
         print(
             f"ActiveState={'active' if runs else 'failed' if facts.get('failed') else 'inactive'}"
         )
-        print(f"SubState={'running' if runs else 'dead'}\nMainPID={facts.get('main', 0)}")
+        state = "auto-restart" if facts.get("waits") else "running" if runs else "dead"
+        print(f"SubState={state}\nMainPID={facts.get('main', 0)}")
+        print(f"NRestarts={facts.get('restarts', 0)}")
     elif verb == "start":
         unit.note()
         if os.fork() == 0:
@@ -160,8 +204,8 @@ def main(verb: str, name: str, directory: str) -> int:
                     os.dup2(null.fileno(), fd)
             watch(unit)
             os._exit(0)
-        wait(lambda: unit.facts().get("ready", "failed" in unit.facts()))
-        return int("watcher" not in unit.facts())
+        wait(lambda: unit.facts().get("ready", {"failed", "waits"} & {*unit.facts()}))
+        return int("main" not in unit.facts())
     elif verb == "stop" and watcher:
         os.kill(watcher, signal.SIGTERM)
         wait(lambda: not alive(watcher))

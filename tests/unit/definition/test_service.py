@@ -15,6 +15,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
     Ready,
     Reload,
+    RestartPolicy,
     ServiceSpec,
     signal_name,
 )
@@ -48,6 +49,14 @@ READIES = st.builds(
     notify=st.booleans(),
     timeout=SECONDS,
 )
+POLICIES = st.builds(
+    RestartPolicy,
+    condition=TEXTS,
+    delay=SECONDS,
+    max_delay=SECONDS,
+    limit=st.integers(0, 1 << 31),
+    interval=SECONDS,
+)
 SPECS = st.builds(
     ServiceSpec,
     namespace=TEXTS,
@@ -58,6 +67,7 @@ SPECS = st.builds(
     stop_signal=TEXTS,
     stop_timeout=SECONDS,
     ready=READIES,
+    restart_policy=st.one_of(st.none(), POLICIES),
     secret_environment=st.dictionaries(TEXTS, TEXTS, max_size=2),
     credentials=st.dictionaries(TEXTS, TEXTS, max_size=2),
 )

@@ -19,6 +19,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import host
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
     Ready,
     Reload,
+    RestartPolicy,
     ServiceSpec,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
@@ -62,12 +63,16 @@ def test_a_unit_that_says_little() -> None:
         "[Unit]\n"
         "Description=idle in namespace web\n"
         "After=linux-namespaces.service network.target\n"
+        "StartLimitIntervalSec=0\n"
         "\n"
         "[Service]\n"
         "Type=exec\n"
         "ExecStart=/usr/local/sbin/nsctl service web idle\n"
+        "ExecStopPost=-/usr/local/sbin/nsctl service --clear web idle\n"
         "SyslogIdentifier=idle\n"
         "Restart=on-failure\n"
+        "RestartForceExitStatus=SIGHUP SIGINT SIGTERM SIGPIPE\n"
+        "RestartSec=0.25\n"
         "KillSignal=SIGTERM\n"
         "TimeoutStopSec=10\n"
         "KillMode=mixed\n"
@@ -93,6 +98,8 @@ def test_a_unit_that_says_all() -> None:
         "UMask=0027\n"
         "SyslogIdentifier=idle\n"
         "Restart=on-failure\n"
+        "RestartForceExitStatus=SIGHUP SIGINT SIGTERM SIGPIPE\n"
+        "RestartSec=0.25\n"
         "KillSignal=SIGQUIT\n"
         "TimeoutStopSec=2.5\n"
         "KillMode=mixed\n"
@@ -102,6 +109,40 @@ def test_a_unit_that_says_all() -> None:
     )
     assert systemd_unit.is_child(text)
     assert not systemd_unit.is_child(systemd_unit.text(ALL, is_child=False))
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (RestartPolicy(), ["RestartSec=0.25", "RestartSteps=40", "RestartMaxDelaySec=10"]),
+        (RestartPolicy(max_delay=0.25), ["RestartSec=0.25"]),
+        (RestartPolicy(delay=20), ["RestartSec=20"]),
+        (RestartPolicy("never"), []),
+        (
+            RestartPolicy("always", delay=1e-6, max_delay=1e9),
+            ["RestartSec=0.000001", "RestartSteps=40", "RestartMaxDelaySec=1000000000"],
+        ),
+    ],
+)
+def test_delays_grow_where_systemd_can(policy: RestartPolicy, expected: list[str]) -> None:
+    spec = dataclasses.replace(LITTLE, restart_policy=policy)
+    for can_grow in (True, False):
+        lines = systemd_unit.text(spec, is_child=False, can_grow=can_grow).splitlines()
+        words = ("RestartSec=", "RestartSteps=", "RestartMaxDelaySec=")
+        assert [line for line in lines if line.startswith(words)] == expected[
+            : 3 if can_grow else 1
+        ]
+    word = {"on-failure": "on-failure", "always": "always", "never": "no"}[policy.condition]
+    assert f"Restart={word}" in lines
+    assert ("RestartForceExitStatus=SIGHUP SIGINT SIGTERM SIGPIPE" in lines) == (
+        policy.condition == "on-failure"
+    )
+
+
+def test_a_limit_of_starts() -> None:
+    spec = dataclasses.replace(LITTLE, restart_policy=RestartPolicy(limit=3, interval=7.5))
+    head = systemd_unit.text(spec, is_child=False).partition("[Service]")[0]
+    assert head.endswith("\nStartLimitIntervalSec=7.5\nStartLimitBurst=3\n\n")
 
 
 TEXTS = st.text(max_size=20)
@@ -144,6 +185,14 @@ def test_a_unit_knows_nothing_of_the_program(
         {"stop_timeout": float("nan")},
         {"stop_timeout": -1.0},
         {"ready": Ready(notify=True, timeout=float("inf"))},
+        {"restart_policy": RestartPolicy("on-failure\nUser=root")},
+        {"restart_policy": RestartPolicy(delay=0.0)},
+        {"restart_policy": RestartPolicy(delay=float("nan"))},
+        {"restart_policy": RestartPolicy(max_delay=float("inf"))},
+        {"restart_policy": RestartPolicy(interval=-1.0)},
+        {"restart_policy": RestartPolicy(interval=0.0)},
+        {"restart_policy": RestartPolicy(limit=-1)},
+        {"restart_policy": RestartPolicy(limit=1 << 32)},
         {"program": Program(("x",), limits={"nofile\nExecStart": (1, 1)})},
         {"program": Program(("x",), limits={"_infinity": (1, 1)})},
     ],

@@ -29,6 +29,10 @@ _LONGEST_CREDENTIAL_NAME = 255
 _MOST_BYTES = 1 << 20
 # systemd.time(7) has no word for more; and "inf" and "nan" are numbers as well.
 _LONGEST_TIME = 1e9
+# When a program that has ended is started again.
+RESTART_CONDITIONS = ("on-failure", "always", "never")
+# systemd reads it as an unsigned number of 32 bits.
+_MOST_STARTS = (1 << 32) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +97,64 @@ class Ready:
 
 
 @dataclasses.dataclass(frozen=True)
+class RestartPolicy:
+    """When a program that has ended by itself is started again, how soon, and how often."""
+
+    # One of RESTART_CONDITIONS. What a signal ended has failed, be it a friendly one: a task that
+    # stops a service does not come by here.
+    condition: str = "on-failure"
+    # Before the program is started again, in seconds. systemd is up to a quarter of a second late
+    # and our own commands take a fifth: a program that is killed each second is up in between.
+    delay: float = 0.25
+    # What the delay grows to while the program fails again and again, in seconds. systemd counts
+    # all restarts since the service was started, so it also is what a rare crash may cost.
+    max_delay: float = 10.0
+    # After so many starts within ``interval`` seconds it is given up; 0 for never.
+    limit: int = 0
+    interval: float = 60.0
+
+    def checked(self) -> RestartPolicy:
+        """This, when it makes sense by itself. Raises Refused."""
+        if self.condition not in RESTART_CONDITIONS:
+            words = ", ".join(RESTART_CONDITIONS)
+            raise Refused(f"condition of restart_policy is one of {words}, not {self.condition!r}")
+        for option in ("delay", "max_delay", "interval"):
+            _check_seconds(f"{option} of restart_policy", getattr(self, option))
+        if not self.delay or not self.interval:
+            raise Refused(
+                f"{'interval' if self.delay else 'delay'} of restart_policy must be more than 0 seconds",
+                "A program that cannot start would have its host do nothing else.",
+            )
+        if not 0 <= self.limit <= _MOST_STARTS:
+            raise Refused(f"limit of restart_policy must be a number of starts, not {self.limit}")
+        return self
+
+    def to_data(self) -> dict[str, t.Any]:
+        """The JSON form."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_data(cls, data: t.Any) -> RestartPolicy:
+        """That of a JSON form. Raises ValueError."""
+        fields = Fields(data, "restart_policy")
+        found = cls(
+            condition=fields.take("condition", str, cls.condition),
+            delay=fields.take("delay", float, cls.delay),
+            max_delay=fields.take("max_delay", float, cls.max_delay),
+            limit=fields.take("limit", int, cls.limit),
+            interval=fields.take("interval", float, cls.interval),
+        )
+        fields.done()
+        return found
+
+
+def _check_seconds(option: str, seconds: float) -> None:
+    """Raises Refused for what is no length of time."""
+    if not 0 <= seconds <= _LONGEST_TIME or math.isnan(seconds):
+        raise Refused(f"{option} must be a number of seconds, not {seconds}")
+
+
+@dataclasses.dataclass(frozen=True)
 class ServiceSpec:
     """A service. The options of ns_service have the same names."""
 
@@ -110,6 +172,8 @@ class ServiceSpec:
     # How long it may take to end before it is killed, in seconds.
     stop_timeout: float = 10.0
     ready: Ready = Ready()
+    # None: as RestartPolicy() says.
+    restart_policy: RestartPolicy | None = None
     # Variables of the program beside those in program.environment, and before them.
     secret_environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     # The contents of files by their names: see credentials_directory.
@@ -123,12 +187,10 @@ class ServiceSpec:
         host_paths.checked_name(self.namespace)
         host_paths.checked_name(self.name)
         self._check_secrets()
-        for option, seconds in (
-            ("stop_timeout", self.stop_timeout),
-            ("timeout of ready", self.ready.timeout),
-        ):
-            if not 0 <= seconds <= _LONGEST_TIME or math.isnan(seconds):
-                raise Refused(f"{option} must be a number of seconds, not {seconds}")
+        _check_seconds("stop_timeout", self.stop_timeout)
+        _check_seconds("timeout of ready", self.ready.timeout)
+        if self.restart_policy is not None:
+            self.restart_policy.checked()
         for name in (self.stop_signal, self.reload.signal if self.reload is not None else ""):
             if name:
                 signal_name(name)
@@ -201,6 +263,8 @@ class ServiceSpec:
             data["reload"] = self.reload.to_data()
         if self.stop_signal:
             data["stop_signal"] = self.stop_signal
+        if self.restart_policy is not None:
+            data["restart_policy"] = self.restart_policy.to_data()
         return {**data, "stop_timeout": self.stop_timeout, "ready": self.ready.to_data()}
 
     @classmethod
@@ -208,6 +272,7 @@ class ServiceSpec:
         """The service of a JSON form. Raises ValueError."""
         fields = Fields(data, "the service")
         reload_by = fields.maybe("reload", dict)
+        policy = fields.maybe("restart_policy", dict)
         found = cls(
             namespace=fields.take("namespace", str),
             name=fields.take("name", str),
@@ -217,6 +282,7 @@ class ServiceSpec:
             stop_signal=fields.take("stop_signal", str, ""),
             stop_timeout=fields.take("stop_timeout", float, cls.stop_timeout),
             ready=Ready.from_data(fields.take("ready", dict, {})),
+            restart_policy=None if policy is None else RestartPolicy.from_data(policy),
             **{name: fields.table(name, str) for name in SECRETS},
         )
         fields.done()

@@ -53,6 +53,8 @@ FILES
            The pin: a namespace file, for nsenter(1) and setns(2) as well.
     /run/linux-namespaces/NAME/state.json
            What is true until the reboot.
+    /run/linux-namespaces/NAME/services/SERVICE.ended
+           Why the program of a service ended last.
     /run/linux-namespaces/NAME/failed
            Why the last `nsctl up` failed.
     /etc/systemd/system/linux-namespaces.service
@@ -242,7 +244,8 @@ OPTIONS
     --reload   Run the program of the service that reloads it, in the
                namespaces of its main process ($MAINPID), or send that the
                signal.
-    --clear    Take the credentials of the service away.
+    --clear    Take the credentials of the service away, and note why its
+               program ended ($SERVICE_RESULT), for ns_service to tell.
 
 EXIT STATUS
     The program's own; 125, 126 and 127 as said in `nsctl --help`.

@@ -9,9 +9,10 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from ..definition import service_file
+from ..definition import service_end, service_file
 from ..definition.service import (
     DEFAULT_SIGNAL_TO_RELOAD,
     ServiceSpec,
@@ -54,7 +55,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     namespace, name = given.operands
     path = service_file.path_of(namespace, name)
     if "clear" in given.switches:
-        credential_files.clear(namespace, credentials_directory(namespace, name))
+        _end(namespace, name)
         return 0
     spec = service_file.read(namespace, name)
     if spec is None:
@@ -63,6 +64,15 @@ def run(verb: str, words: t.Sequence[str]) -> int:
             "Have it started by linux.namespaces.ns_service, with argv.",
         )
     return _reload(verb, spec) if "reload" in given.switches else _start(verb, spec)
+
+
+def _end(namespace: str, name: str) -> None:
+    """Clear away after the program, and note what systemd says of its end."""
+    end = service_end.told(os.environ)
+    if end is not None:
+        with contextlib.suppress(OSError):  # the namespace is down
+            service_end.write(namespace, name, end)
+    credential_files.clear(namespace, credentials_directory(namespace, name))
 
 
 def _start(verb: str, spec: ServiceSpec) -> int:

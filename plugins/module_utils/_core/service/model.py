@@ -49,7 +49,8 @@ class ServiceRequest:
     def spec_over(self, known: ServiceSpec | None) -> ServiceSpec:
         """The service as it is to be, when it was ``known`` until now.
 
-        A task without argv changes how the program is reloaded and stopped, where it says so.
+        A task without argv changes how the program is reloaded, stopped and restarted, where it
+        says so.
         Raises Refused where there is no program.
         """
         if self.gives_program:
@@ -60,6 +61,7 @@ class ServiceRequest:
             known,
             reload=self.spec.reload or known.reload,
             stop_signal=self.spec.stop_signal or known.stop_signal,
+            restart_policy=self.spec.restart_policy or known.restart_policy,
         )
 
     def spec_or_none(self, known: ServiceSpec | None) -> ServiceSpec | None:

@@ -66,6 +66,10 @@ class Plain:
             raise Refused("without systemd nothing can be enabled", "Leave enabled out.")
         if self._request.spec.ready.notify:
             raise Refused("without systemd there is nobody to notify", "Use ready: {port: ...}.")
+        if self._request.spec.restart_policy is not None:
+            raise Refused(
+                "without systemd nobody starts a service again", "Leave restart_policy out."
+            )
 
     def look(self) -> Observed:
         spec = self._request.spec

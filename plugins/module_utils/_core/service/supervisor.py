@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import types
 import typing as t
 
@@ -79,7 +80,15 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     """
     request = request.checked()
     pins.check_rights()
-    supervisor = chosen(request.supervisor, SUPERVISORS)(request)
+    kind = chosen(request.supervisor, SUPERVISORS)
+    others = {
+        name: other(dataclasses.replace(request, state="absent"))
+        for name, other in SUPERVISORS.items()
+        if other is not kind
+    }
+    if request.is_to_run:
+        request = _with_program_of(others.values(), request, kind(request))
+    supervisor = kind(request)
     supervisor.check()
     if request.is_to_run:
         wanted = request.spec_over(supervisor.look().spec)  # says that argv is needed
@@ -94,16 +103,21 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
         done += host_command.present(nsctl, check=check)
         if not check:
             boot_unit.wait()
-    with _locked(request, supervisor, check=check):
-        before = supervisor.look()
-        done += run_all(plan(request, supervisor, before), check=check)
-        if supervisor.needs_nsctl and request.state == "absent" and not check:
+    with _locked(request, supervisor, others, check=check):
+        seen = supervisor.look()
+        before = _known([seen, *(each.look() for each in others.values())])
+        changes = [*_plan_of_others(request, kind, others), *plan(request, supervisor, seen)]
+        done += run_all(changes, check=check)
+        if not is_to_be_there and not check and changes:
             done += host_command.absent(check=False)
-    after = supervisor.look() if done and not check else before
+    after = before
+    if done and not check:
+        after = _known([supervisor.look(), *(each.look() for each in others.values())])
     state, spec, more = after.state, after.spec, after.shown
     if done and check:
         state = "started" if request.is_to_run else request.state
-        spec, more = supervisor.predicted()
+        if state != "stopped" or before is seen:
+            spec, more = supervisor.predicted()
     return ServiceResult(
         done,
         _shown(before.state, before.shown, fields_shown(before.spec)),
@@ -120,13 +134,60 @@ def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Superviso
 
 
 def _locked(
-    request: ServiceRequest, supervisor: Supervisor, *, check: bool
+    request: ServiceRequest,
+    supervisor: Supervisor,
+    others: t.Mapping[str, Supervisor],
+    *,
+    check: bool,
 ) -> t.ContextManager[None]:
     """The lock of the namespace; without a namespace only where something is left to remove."""
     name = request.spec.namespace
-    if check or not (pins.pinned(name) or plan(request, supervisor, supervisor.look())):
+    if check or not (
+        pins.pinned(name)
+        or plan(request, supervisor, supervisor.look())
+        or _plan_of_others(request, type(supervisor), others)
+    ):
         return contextlib.nullcontext()
     return lock.held(name, timeout=request.lock_timeout)
+
+
+def _with_program_of(
+    others: t.Iterable[Supervisor], request: ServiceRequest, supervisor: Supervisor
+) -> ServiceRequest:
+    """The request, with the program that another supervisor has, where nobody else says what it is."""
+    if request.gives_program or supervisor.look().spec is not None:
+        return request
+    for each in others:
+        spec = each.look().spec
+        if spec is not None:
+            return dataclasses.replace(request, spec=request.spec_over(spec), gives_program=True)
+    return request
+
+
+def _plan_of_others(
+    request: ServiceRequest, kind: type[Supervisor], others: t.Mapping[str, Supervisor]
+) -> list[Action]:
+    """What is to be done with what other supervisors have of the service, before all else.
+
+    One that is stopped stays theirs: it is moved when it is started.
+    """
+    title, planned = f"service {request.spec.name}", []
+    own = next(name for name, each in SUPERVISORS.items() if each is kind)
+    for name, other in others.items():
+        seen = other.look()
+        if seen.lives:
+            planned.append(Action(f"stop {title}", other.stop))
+        if request.state == "absent" and seen.leaves:
+            planned.append(Action(f"remove {title}", other.remove))
+        if request.is_to_run and (seen.is_known or seen.lives):
+            step = f"move {title} from supervisor {name} to {own}"
+            planned.append(Action(step, other.remove))
+    return planned
+
+
+def _known(seen: t.Sequence[Observed]) -> Observed:
+    """The first that is known, else the first."""
+    return next((each for each in seen if each.is_known), seen[0])
 
 
 def plan(request: ServiceRequest, supervisor: Supervisor, seen: Observed) -> list[Action]:

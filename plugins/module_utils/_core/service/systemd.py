@@ -21,7 +21,7 @@ import typing as t
 
 from .. import host_paths, kinds
 from ..actions import Action
-from ..definition import service_file
+from ..definition import service_end, service_file
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD, ServiceSpec
 from ..errors import Refused
 from ..install import systemctl
@@ -69,9 +69,14 @@ class _Unit(t.NamedTuple):
     restarts: int
     # Why it ended: success, or such as exit-code and timeout.
     result: str
+    # This systemd knows delays of restarts that grow.
+    can_grow: bool
 
 
-_NONE = _Unit(None, False, False, False, False, 0, 0, "")
+_NONE = _Unit(None, False, False, False, False, 0, 0, "", False)
+_PROPERTIES = (
+    "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result,RestartSteps"
+)
 _NOTHING = _Kept(None, None, False)
 
 
@@ -120,6 +125,8 @@ class Systemd:
                 "enabled": seen.enabled,
                 "unit": self._path,
                 "log": f"journalctl --unit {self._name}",
+                "restarts": seen.restarts,
+                "ended": service_end.read(*self._names),
             },
             spec=kept.spec,
             shown=_shown(seen.enabled, seen.text),
@@ -218,14 +225,20 @@ class Systemd:
         pinned = pins.pinned(wanted.namespace)
         # Of a namespace that is down it cannot be told, so that stays as it is.
         is_child = "pid" in pinned if pinned else systemd_unit.is_child(self._seen.text or "")
-        return systemd_unit.text(wanted, is_child=is_child)
+        return systemd_unit.text(wanted, is_child=is_child, can_grow=self._seen.can_grow)
 
     def _has_unit(self, wanted: ServiceSpec) -> bool:
         return self._text(wanted) == self._seen.text
 
     def _runs_as(self, wanted: ServiceSpec) -> bool:
         known = self._kept.spec
-        return known is not None and wanted.runs_as(known) and self._has_unit(wanted)
+        if known is None or not wanted.runs_as(known):
+            return False
+        # When it is started again is heeded once systemd has read it.
+        return any(
+            self._has_unit(dataclasses.replace(wanted, restart_policy=policy))
+            for policy in (wanted.restart_policy, known.restart_policy)
+        )
 
     def _is_to_be_kept(self, wanted: ServiceSpec) -> bool:
         """Whether the file of the service is to be written."""
@@ -243,8 +256,11 @@ class Systemd:
                 text: str | None = unit.read()
         except FileNotFoundError:
             text = None
-        names = "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result"
-        shown = systemctl.run("show", "--property", names, self._name)
+        shown = ""
+        # Elsewhere it has left files at most, as in the image of a host; and for another supervisor
+        # nothing but a unit is looked for.
+        if systemctl.runs_here() and (text is not None or self._request.supervisor != "none"):
+            shown = systemctl.run("show", "--property", _PROPERTIES, self._name)
         facts = dict(line.partition("=")[::2] for line in shown.splitlines())
         lives = facts.get("ActiveState") in _STARTED
         return _Unit(
@@ -256,6 +272,7 @@ class Systemd:
             pid=int(facts.get("MainPID") or 0),
             restarts=int(facts.get("NRestarts") or 0),
             result=facts.get("Result", ""),
+            can_grow="RestartSteps" in facts,
         )
 
     def _write(self, text: str) -> None:
@@ -303,6 +320,7 @@ def _remove(namespace: str, name: str) -> None:
             systemctl.run("disable", unit)
     atomic.remove(_path(unit))
     service_file.remove(namespace, name)
+    service_end.remove(namespace, name)
     if asks:
         systemctl.run("daemon-reload")
         with contextlib.suppress(SystemctlFailed):  # nothing is remembered of it

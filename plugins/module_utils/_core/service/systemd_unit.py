@@ -13,29 +13,39 @@ import resource
 import typing as t
 
 from ..definition import service_file
-from ..definition.service import DEFAULT_SIGNAL_TO_STOP, ServiceSpec, signal_name
+from ..definition.service import DEFAULT_SIGNAL_TO_STOP, RestartPolicy, ServiceSpec, signal_name
 from ..host_paths import COMMAND
 from ..install import boot_unit
 
 _Value = t.TypeVar("_Value")
+_CONDITIONS = {"on-failure": "on-failure", "always": "always", "never": "no"}
+# What systemd takes for a clean end (systemd.service(5), SuccessExitStatus=): whoever means to end
+# a service stops its unit.
+_CLEAN_SIGNALS = "SIGHUP SIGINT SIGTERM SIGPIPE"
+# In how many restarts the delay grows from the shortest to the longest: the ninth, of a program
+# that is killed each second, has to come within the second, and two minutes of failures are long
+# enough to know better.
+_STEPS = 40
 # So that nsctl can tell which process is the program.
 _OF_CHILD = "NotifyAccess=main"
 
 
-def text(spec: ServiceSpec, *, is_child: bool) -> str:
+def text(spec: ServiceSpec, *, is_child: bool, can_grow: bool = False) -> str:
     """The file. What systemd does well is left to it: restarting, limits, logs, order.
 
     Nothing in it can be more than a name, a number or a known word: all else of the program is in
     the file of the service, where nobody but root can read it, and nothing on the host runs with
-    it. ``is_child`` says that the program is a child of nsctl, as in a pid namespace.
+    it. ``is_child`` says that the program is a child of nsctl, as in a pid namespace; ``can_grow``
+    that this systemd knows delays that grow (254 and later).
     """
-    program = spec.program
+    program, policy = spec.program, spec.restart_policy or RestartPolicy()
     lines = [
         "# Written by linux.namespaces.ns_service; what is changed here is lost.",
         f"# What it runs is in {service_file.path_of(spec.namespace, spec.name)}.",
         "[Unit]",
         f"Description={spec.name} in namespace {spec.namespace}",
         f"After={boot_unit.NAME} network.target",
+        *_start_limit(policy),
         "",
         "[Service]",
         *_type(spec),
@@ -43,11 +53,11 @@ def text(spec: ServiceSpec, *, is_child: bool) -> str:
         f"ExecStart={_command(spec)}",
         *([f"ExecReload={_command(spec, '--reload')}"] if spec.reload is not None else []),
         # Also where it was killed: a failure is none of the service.
-        *([f"ExecStopPost=-{_command(spec, '--clear')}"] if spec.credentials else []),
+        f"ExecStopPost=-{_command(spec, '--clear')}",
         *[f"{_limit_name(name)}={_limit(limits)}" for name, limits in _sorted(program.limits)],
         *([f"UMask={program.umask:04o}"] if program.umask is not None else []),
         f"SyslogIdentifier={spec.name}",
-        "Restart=on-failure",
+        *_restart(policy, can_grow=can_grow),
         f"KillSignal={signal_name(spec.stop_signal or DEFAULT_SIGNAL_TO_STOP)}",
         f"TimeoutStopSec={_seconds(spec.stop_timeout)}",
         # The main process gets the signal, and what is left of the others is killed after it.
@@ -83,6 +93,24 @@ def _type(spec: ServiceSpec) -> list[str]:
     if spec.ready.notify:
         return ["Type=notify", f"TimeoutStartSec={_seconds(spec.ready.timeout)}"]
     return ["Type=exec"]
+
+
+def _start_limit(policy: RestartPolicy) -> list[str]:
+    lines = [f"StartLimitIntervalSec={_seconds(policy.interval if policy.limit else 0)}"]
+    return [*lines, f"StartLimitBurst={policy.limit}"] if policy.limit else lines
+
+
+def _restart(policy: RestartPolicy, *, can_grow: bool) -> list[str]:
+    lines = [f"Restart={_CONDITIONS[policy.condition]}"]
+    if policy.condition == "never":
+        return lines
+    if policy.condition == "on-failure":
+        lines.append(f"RestartForceExitStatus={_CLEAN_SIGNALS}")
+    lines.append(f"RestartSec={_seconds(policy.delay)}")
+    if can_grow and policy.max_delay > policy.delay:
+        longest = f"RestartMaxDelaySec={_seconds(policy.max_delay)}"
+        lines += [f"RestartSteps={_STEPS}", longest]
+    return lines
 
 
 def _command(spec: ServiceSpec, *options: str) -> str:
