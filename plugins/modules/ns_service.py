@@ -48,7 +48,8 @@ options:
         program is started again when it fails, as O(restart_policy) says, and its output goes to the journal.
       - What the program is and its environment are in V(/etc/linux-namespaces/services/NAMESPACE:NAME.json), which only
         root can read. Nothing of it is in the unit, nor in the environment of anything that runs on the host.
-      - V(none) starts it and lets go of it. It is not started again by itself when it ends. Its output goes to a file.
+      - V(none) starts it and lets go of it. It is not started again by itself when it ends. Its output goes to a file
+        of at most 10 MiB, of which four earlier parts are kept (RV(service.log)).
       - With V(none) it has a cgroup of its own, where one can be made, and with systemd that of a scope. So it outlives
         whoever runs the play, and all that it has started ends with it.
       - V(auto) is V(systemd) on hosts that it manages, else V(none).

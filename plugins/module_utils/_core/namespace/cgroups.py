@@ -5,6 +5,7 @@
 """The cgroups of what a named namespace leaves running: its holder, services of supervisor "none".
 
     /run/linux-namespaces/web/cgroups/nginx@4d0c...    that of service nginx
+    /run/linux-namespaces/web/cgroups/nginx:log@7b...  that of what writes down its output
     /run/linux-namespaces/web/cgroups/@91fa...         that of the holder
 
 The files are empty, and written before there is the cgroup linux-namespaces-4d0c..., so that
@@ -22,6 +23,7 @@ from ..process import cgroup
 from ..storage import atomic
 
 HOLDER = ""
+_LOG = ":log"
 _PATIENCE = 10.0
 # How long a cgroup may take to be let go of after its last process, in seconds.
 _LETTING_GO = 2.0
@@ -45,15 +47,21 @@ def _noted(name: str, owner: str | None) -> dict[str, str]:
     }
 
 
+def log_of(service: str) -> str:
+    """The owner that stands for what writes down the output of a service. It lives in no namespace."""
+    return f"{service}{_LOG}"
+
+
 def give(name: str, owner: str, pid: int) -> None:
     """Move the process into a new cgroup of that owner. Call it with the lock held. Raises OSError.
 
-    ``owner`` is a service, or HOLDER. Those that it had are to be gone: see end().
+    ``owner`` is a service, log_of() one, or HOLDER. Those that it had are to be gone: see end().
     """
     lot = os.urandom(8).hex()
     atomic.make_directory(_directory(name), mode=0o700)
     atomic.write(f"{_directory(name)}/{owner}@{lot}", "", mode=0o600)
-    whose = f"service {owner}" if owner else "the holder"
+    service = owner[: -len(_LOG)] if owner.endswith(_LOG) else owner
+    whose = f"{'the log of ' * (service != owner)}service {service}" if owner else "the holder"
     cgroup.make(f"linux-namespaces-{lot}", pid, title=f"{whose} of namespace {name}")
 
 
@@ -64,8 +72,13 @@ def join(name: str, owner: str, pid: int) -> None:
 
 
 def processes_of(name: str, owner: str | None = None) -> list[int]:
-    """The pids of all that live in the cgroups of that owner, or with None in any."""
-    return [pid for each in _noted(name, owner).values() for pid in cgroup.processes_in(each)]
+    """The pids of all that live in the cgroups of that owner, or with None in any but those of logs."""
+    return [
+        pid
+        for path, each in _noted(name, owner).items()
+        if owner is not None or f"{_LOG}@" not in path
+        for pid in cgroup.processes_in(each)
+    ]
 
 
 def end(name: str, owner: str | None = None, *, timeout: float = _PATIENCE) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..printable import printable
+from ..printable import printable, printable_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ def _verb(name: str) -> _Run | None:
         from . import show
 
         return show.run
+    if name == "logs":
+        from . import logs
+
+        return logs.run
     if name in ("up", "down"):
         from . import up_down
 
@@ -94,6 +98,11 @@ def _verb(name: str) -> _Run | None:
 def say(*lines: str) -> None:
     """Write lines to standard output. What is in them is data: a line is one in any case."""
     _write(sys.stdout, "\n".join([*map(printable, lines), ""]))
+
+
+def say_text(text: str) -> None:
+    """Write a text of several lines to standard output, without what could steer a terminal."""
+    _write(sys.stdout, printable_lines(text))
 
 
 def say_data(data: t.Any) -> None:

@@ -22,6 +22,7 @@ SYNOPSIS
     nsctl enter NAME [OPTION...] [-- PROGRAM [ARGUMENT...]]
     nsctl exec NAME [OPTION...] [--] PROGRAM [ARGUMENT...]
     nsctl service [--reload | --clear] NAME SERVICE
+    nsctl logs [--follow] [--lines NUMBER] NAME SERVICE
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
     nsctl down [--check] [--force] [--json] NAME... | --all
     nsctl VERB --help
@@ -55,6 +56,8 @@ FILES
            What is true until the reboot.
     /run/linux-namespaces/NAME/services/SERVICE.ended
            Why the program of a service ended last.
+    /var/log/linux-namespaces/NAME/SERVICE.log, .log.1 to .log.4
+           What a service without systemd has written, up to 10 MiB each.
     /run/linux-namespaces/NAME/failed
            Why the last `nsctl up` failed.
     /etc/systemd/system/linux-namespaces.service
@@ -251,6 +254,30 @@ EXIT STATUS
     The program's own; 125, 126 and 127 as said in `nsctl --help`.
 """
 
+_LOGS = """\
+NAME
+    nsctl logs - what a service has written
+
+SYNOPSIS
+    nsctl logs [--follow] [--lines NUMBER] NAME SERVICE
+
+DESCRIPTION
+    Prints what SERVICE in the namespace NAME has written to its standard output
+    and standard error, the oldest first: from the journal where systemd
+    keeps the service running, by journalctl(1), else from its files. These
+    hold up to 50 MiB in five parts; what is older is gone. Characters that
+    could steer a terminal are escaped.
+
+OPTIONS
+    --follow   Go on with what it writes from then on, until interrupted.
+    --lines NUMBER
+               Begin with the last lines alone. By default with the first.
+
+EXIT STATUS
+    0 when printed, 1 when there is nothing, 2 for wrong usage; with the journal
+    that of journalctl(1).
+"""
+
 _UP = """\
 NAME
     nsctl up - make named namespaces what their definitions say
@@ -308,6 +335,7 @@ _TEXTS = {
     "exec": _EXEC,
     "enter": _ENTER,
     "service": _SERVICE,
+    "logs": _LOGS,
     "up": _UP,
     "down": _DOWN,
 }

@@ -4,7 +4,7 @@
 
 """The supervisor `none`, for hosts and containers without systemd: start a program, let go of it.
 
-What is known of it is in a note (definition/service_note.py), and what it writes in a file.
+What is known of it is in a note (definition/service_note.py), and what it writes in a file (log_file.py).
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -16,7 +16,6 @@ import os
 import signal
 import typing as t
 
-from .. import host_paths
 from ..actions import Action
 from ..definition import service_note
 from ..definition.service import (
@@ -29,22 +28,17 @@ from ..definition.service_note import Note
 from ..errors import Refused
 from ..launch import credential_files, start
 from ..launch.setup import Surroundings
+from ..launch.start import Started
 from ..namespace import cgroups, id_map
 from ..namespace.target import Handles, Target
 from ..process import kill, pipes, proc, watch
 from ..process.program import Program
 from ..process.watch import Running
-from ..storage import atomic
-from . import ready
+from . import log_file, ready
 from .model import Observed, ServiceRequest
 
-_LAST_LINES = 20
-_LAST_BYTES = 65536
-
-
-def log_path(namespace: str, name: str) -> str:
-    """Where the output of a service goes."""
-    return f"{host_paths.LOGS}/{namespace}/{name}.log"
+# How long what a program has written may take to be in its log, in seconds.
+_WRITING = 5.0
 
 
 class Plain:
@@ -54,7 +48,7 @@ class Plain:
 
     def __init__(self, request: ServiceRequest) -> None:
         self._request = request
-        self._log = log_path(request.spec.namespace, request.spec.name)
+        self._log = log_file.path_of(request.spec.namespace, request.spec.name)
         self._note: Note | None = None
 
     @staticmethod
@@ -82,7 +76,7 @@ class Plain:
             # Workers may have outlived their master, which was killed: they hold its port.
             lives=note is not None and (runs or _has_left_behind(note)),
             is_outdated=note is not None and not self._wanted().runs_as(note.spec),
-            leaves=note is not None or os.path.exists(self._log),
+            leaves=note is not None or bool(log_file.parts_of(self._log)),
             facts={
                 "log": self._log,
                 **({} if note is None else {"argv": list(note.spec.program.argv)}),
@@ -120,13 +114,12 @@ class Plain:
             cgroups.give(spec.namespace, spec.name, pid)
             service_note.write(Note(spec, watch.identify(pid), lives_in))
 
-        with self._streams() as streams, _open(spec) as handles:
+        with self._log_of(cgroups.give) as log, _open(spec) as handles:
             spec.check_place_of_credentials(handles.kinds)
-            begin = os.fstat(streams.stdout).st_size
             try:
-                started = start.start(
+                started = self._started(
                     spec.program_with_secrets(),
-                    streams=streams,
+                    log,
                     joins=handles,
                     creates=spec.kinds,
                     surroundings=_surroundings(spec.kinds),
@@ -140,13 +133,17 @@ class Plain:
             try:
                 if ready.is_up(self._request.spec.ready, process):
                     return
+                is_late = watch.is_alive(process)
+                if not is_late:
+                    log.finish()
                 raise ready.failed(
                     spec.name,
-                    is_late=watch.is_alive(process),
-                    lines=_tail(self._log, begin),
+                    is_late=is_late,
+                    lines=log.last_lines(),
                     hint=f"Its output is in {self._log}.",
                 )
             except BaseException:
+                log.close()
                 self._end(Note(spec, process, lives_in))
                 raise
 
@@ -165,11 +162,7 @@ class Plain:
     def remove(self) -> None:
         self._clear()
         service_note.remove(self._request.spec.namespace, self._request.spec.name)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._log)
-        with contextlib.suppress(OSError):  # until the last log has gone
-            os.rmdir(os.path.dirname(self._log))
-            os.rmdir(host_paths.LOGS)
+        log_file.remove(self._log)
 
     def _wanted(self) -> ServiceSpec:
         """The service as it is to be. Raises Refused where nobody says what the program is."""
@@ -182,11 +175,22 @@ class Plain:
         watch.stop(note.process, number=signal_number(name), timeout=asked.stop_timeout)
         cgroups.end(note.spec.namespace, note.spec.name, timeout=asked.stop_timeout)
         kill.all_of(lambda pid: _is_left_behind(note, pid), timeout=asked.stop_timeout)
+        self._end_log()
         _clear(note.spec)
+
+    def _end_log(self) -> None:
+        """Wait until all that was written is in the log."""
+        asked = self._request.spec
+        owner = cgroups.log_of(asked.name)
+        for pid in cgroups.processes_of(asked.namespace, owner):
+            with contextlib.suppress(ProcessLookupError):
+                watch.wait_for_end(watch.identify(pid), timeout=_WRITING)
+        cgroups.end(asked.namespace, owner, timeout=_WRITING)
 
     def _clear(self) -> None:
         asked = self._request.spec
         cgroups.end(asked.namespace, asked.name, timeout=asked.stop_timeout)
+        self._end_log()
         if self._note is not None:
             _clear(self._note.spec)
 
@@ -201,10 +205,10 @@ class Plain:
     def _run_beside(self, process: Running, program: Program) -> None:
         """Run a program in the namespaces of ``process``, to its end. Raises Refused."""
         asked = self._request.spec
-        with self._streams() as streams, Target(pid=process.pid).open() as handles:
-            pid = start.start(
+        with self._log_of(cgroups.join) as log, Target(pid=process.pid).open() as handles:
+            pid = self._started(
                 program,
-                streams=streams,
+                log,
                 joins=handles,
                 prepare=lambda pid: cgroups.join(asked.namespace, asked.name, pid),
             ).pid
@@ -221,20 +225,20 @@ class Plain:
             )
 
     @contextlib.contextmanager
-    def _streams(self) -> t.Iterator[pipes.Streams]:
-        """Nothing to read, and the log to write to."""
-        directory = os.path.dirname(self._log)
-        atomic.make_directory(directory, mode=0o750)
-        atomic.close(os.path.dirname(directory), mode=0o755)  # it may be of an earlier version
-        with contextlib.ExitStack() as stack:
-            null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, null)
-            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            output = os.open(self._log, flags, 0o600)
-            stack.callback(os.close, output)
-            os.fchmod(output, 0o640)
-            os.chmod(directory, 0o750)  # version 0.1.0 left it open
-            yield pipes.Streams(null, output, output)
+    def _log_of(self, place: t.Callable[[str, str, int], None]) -> t.Iterator[log_file.Written]:
+        """The log to write to; what writes it down gets its cgroup by ``place``."""
+        asked = self._request.spec
+        with log_file.Written(self._log) as log:
+            place(asked.namespace, cgroups.log_of(asked.name), log.writer)
+            yield log
+
+    def _started(self, program: Program, log: log_file.Written, **how: t.Any) -> Started:
+        """Start the program, which has nothing to read, and writes to the log."""
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return start.start(program, streams=pipes.Streams(null, log.fd, log.fd), **how)
+        finally:
+            os.close(null)
 
 
 def _clear(spec: ServiceSpec) -> None:
@@ -271,11 +275,3 @@ def _open(spec: ServiceSpec) -> Handles:
     handles = Target(namespace=spec.namespace).open()
     own = {"pid", "user"} & set(spec.kinds)
     return handles.only([kind for kind in handles.kinds if kind not in own])
-
-
-def _tail(path: str, begin: int) -> str:
-    """The last lines that were written to the log since the size ``begin``."""
-    with open(path, "rb") as log:
-        log.seek(max(begin, log.seek(0, os.SEEK_END) - _LAST_BYTES))
-        text = log.read().decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-_LAST_LINES:])
