@@ -117,7 +117,7 @@ def test_a_unit_that_does_not_start(
 ) -> None:
     stub_systemd.answer("start", REFUSING)
     # journalctl is asked for what the unit has written.
-    stub_systemd.answer("--output=cat", "echo first line; echo it ends")
+    stub_systemd.write("echo first line; echo it ends")
     failure = web.task(supervisor="systemd", env=stub_systemd.env)
     hint = f"journalctl --unit {unit.name}"
     assert_failed(failure, "start service idle", "service idle ended: first line; it ends", hint)

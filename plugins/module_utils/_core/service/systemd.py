@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import subprocess
 import time
 import typing as t
 
@@ -31,10 +30,9 @@ from ..printable import in_sentence
 from ..process import watch
 from ..process.watch import Running
 from ..storage import atomic
-from . import ready, systemd_unit
+from . import journal, ready, systemd_unit
 from .model import Observed, ServiceRequest
 
-_LAST_LINES = "20"
 _PAUSE = 0.02
 _STARTED = ("active", "reloading", "activating")
 
@@ -163,7 +161,7 @@ class Systemd:
         with contextlib.suppress(SystemctlFailed):  # it is not loaded
             # Otherwise one that failed too often a moment ago is not started.
             systemctl.run("reset-failed", self._name)
-        began = time.time()
+        began = time.monotonic()
         with contextlib.suppress(SystemctlFailed):  # what became of it is looked at
             systemctl.run("start", self._name)
         try:
@@ -172,7 +170,7 @@ class Systemd:
                 return
             seen = self._unit()
             is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
-            lines = self._written_since(began)
+            lines = journal.written_since(self._name, began)
             raise ready.failed(asked.name, is_late=is_late, lines=lines, hint=self._hint)
         except BaseException:
             # Otherwise systemd starts it again and again, and the next task takes it for up.
@@ -189,11 +187,11 @@ class Systemd:
             signal = f"--signal={DEFAULT_SIGNAL_TO_RELOAD}"
             systemctl.run("kill", "--kill-who=main", signal, self._name)
             return
-        began = time.time()
+        began = time.monotonic()
         try:
             systemctl.run("reload", self._name)
         except SystemctlFailed as error:
-            lines = self._written_since(began)
+            lines = journal.written_since(self._name, began)
             raise Refused(
                 f"service {self._request.spec.name} cannot be reloaded: {in_sentence(lines) or error.reason}",
                 self._hint,
@@ -293,17 +291,6 @@ class Systemd:
             time.sleep(_PAUSE)
         return None
 
-    def _written_since(self, began: float) -> str:
-        """The last lines that the program wrote; without any, what systemd says of it."""
-        since = ("--quiet", "--output=cat", "--lines", _LAST_LINES, f"--since=@{began:.6f}")
-        try:
-            # What came out of a program that has ended may not be in the journal yet.
-            _journalctl("--sync")
-            written = _journalctl(*since, f"_SYSTEMD_UNIT={self._name}")
-            return written or _journalctl(*since, f"--unit={self._name}")
-        except FileNotFoundError:
-            return ""
-
 
 def discard(namespace: str, name: str) -> None:
     """End a service, and remove all that is kept of it. Raises SystemctlFailed, OSError."""
@@ -353,16 +340,3 @@ def _is_nsctl(pid: int) -> bool:
             return host_paths.COMMAND.encode() in words.read().split(b"\0")[:4]
     except FileNotFoundError as error:
         raise ProcessLookupError from error
-
-
-def _journalctl(*words: str) -> str:
-    """What journalctl prints; its failures are nothing to read. Raises FileNotFoundError."""
-    done = subprocess.run(
-        ["journalctl", *words],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    return done.stdout.strip()
