@@ -15,7 +15,12 @@ description:
   - What is there is compared with what is wanted, and only what differs is changed. A mount is never stacked on another
     one silently.
   - A new mount is built out of sight, set up, and then moved into place. A mount that has to be replaced is replaced
-    without a moment in which its path is empty, where the kernel can do that (Linux 6.5 and newer).
+    without a moment in which its path is empty, where the kernel can do that (Linux 6.5 and newer). On an older kernel,
+    and where several mounts are stacked on the path, what lies beneath is seen for a moment.
+  - What is mounted below a mount that is replaced goes with it, and what O(mounts) has below is mounted in the new one.
+    Who has a file open or works in a directory there goes on with the old one.
+  - Another process may mount and unmount at the same places meanwhile. What it has changed is looked at again, for up
+    to 10 seconds a step.
   - Without a target it acts on the host's own mount namespace.
 options:
   path:

@@ -18,8 +18,10 @@ from command import Nsctl
 from host_state import host_state
 from module_server import CHECKOUT
 from processes_inside import inside
+from readers import requesting
 from results import RunModule
 from tutorials import id_of, ok
+from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 
@@ -176,3 +178,32 @@ def test_row_12_why(run_module: RunModule, nginx: Nginx) -> None:
     ok(run_module("ns_mount", {**mount, "state": "unmounted"}))
     assert "Welcome to nginx!" in fetched(nginx.name)
     assert host_state()["mounts"] == table
+
+
+def test_no_request_fails_while_it_is_reloaded_and_its_page_changes(
+    run_module: RunModule, nginx: Nginx, tmp_path: pathlib.Path
+) -> None:
+    """And each answer is one of the pages, whole."""
+    rounds = int(os.environ.get("RELOADS", "12"))
+    pages = [f"{number} " * 20_000 for number in range(rounds)]
+    service = {"namespace": nginx.name, "name": "nginx", "supervisor": "none"}
+    mount = {"namespace": nginx.name, "path": "/var/www/html", "opts": "bind", "persistent": False}
+
+    def show(number: int) -> None:
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        (directory / "index.html").write_text(pages[number])
+        assert ok(run_module("ns_mount", {**mount, "src": str(directory)}))["changed"]
+
+    show(0)
+    with requesting(nginx.pid, 80) as one, requesting(nginx.pid, 80) as other:
+        for number in range(1, rounds):
+            before = one.number()
+            show(number)
+            assert ok(run_module("ns_service", {**service, "state": "reloaded"}))["changed"]
+            assert wait_until(lambda before=before: one.number() > before + 10)
+    answers = one.seen + other.seen
+    print(answers.total(), "requests")
+    assert set(answers) <= set(pages), [text[:80] for text in answers if text not in pages]
+    assert len(answers) > rounds / 2
+    ok(run_module("ns_mount", {**mount, "state": "unmounted"}))
