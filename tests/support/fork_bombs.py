@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes that keep forking, without end: as many as they are told, and never more.
+"""Processes that keep forking for a minute: as many as they are told, and never more.
 
 They leave others time: whoever tests with them is to get to the removal.
 """
@@ -14,7 +14,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.process imp
 
 # Each goes on as a child of its own, and has ended by the time that somebody has looked at it.
 PROGRAM = """
-import os, sys
+import os, sys, time
+end = time.monotonic() + 60 # also where the tests were killed
 number, form = int(sys.argv[1]), sys.argv[2]
 if os.fork():
     os._exit(0)
@@ -22,7 +23,7 @@ os.setsid()
 os.nice(19)
 for _ in range(number):
     if os.fork() == 0:
-        while True:
+        while time.monotonic() < end:
             try:
                 if os.fork():
                     os._exit(0)
@@ -30,6 +31,7 @@ for _ in range(number):
                 continue
             if form == "sessions":
                 os.setsid()
+        os._exit(0)
 os._exit(0)
 """
 FORMS = ("children", "sessions")
