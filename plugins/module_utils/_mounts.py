@@ -13,6 +13,7 @@ import typing as t
 
 from . import _module
 from ._core import redact
+from ._core.definition import steps
 from ._core.errors import Refused
 from ._core.mount import options
 from ._core.mount.wanted import WantedMount
@@ -22,20 +23,8 @@ MOUNT_OPTIONS: dict[str, t.Any] = {
     "src": {"type": "str", "default": ""},
     "fstype": {"type": "str", "default": ""},
     "opts": {"type": "list", "elements": "str", "default": []},
-    "propagation": {
-        "type": "str",
-        "choices": [
-            "private",
-            "slave",
-            "shared",
-            "unbindable",
-            "rprivate",
-            "rslave",
-            "rshared",
-            "runbindable",
-        ],
-    },
-    "src_in": {"type": "str", "choices": ["host", "namespace"], "default": "host"},
+    "propagation": {"type": "str", "choices": list(steps.PROPAGATIONS)},
+    "src_in": {"type": "str", "choices": list(steps.PLACES_OF_SOURCES), "default": "host"},
     "state": {
         "type": "str",
         "choices": ["mounted", "remounted", "unmounted"],

@@ -220,6 +220,8 @@ import typing as t
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, redact
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    CLOCKS,
+    PROPAGATIONS,
     Properties,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
@@ -236,11 +238,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": ["mnt"]},
-    "propagation": {
-        "type": "str",
-        "choices": ["private", "slave", "shared", "unchanged"],
-        "default": "private",
-    },
+    "propagation": {"type": "str", "choices": list(PROPAGATIONS), "default": "private"},
     "hostname": {"type": "str"},
     "domainname": {"type": "str"},
     "id_map": {"type": "raw"},
@@ -248,7 +246,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "sysctl": {"type": "dict", "default": {}},
     "time_offsets": {
         "type": "dict",
-        "options": {"monotonic": {"type": "int"}, "boottime": {"type": "int"}},
+        "options": {clock: {"type": "int"} for clock in CLOCKS},
     },
     "persistent": {"type": "bool", "default": True},
     "recreate": {"type": "bool", "default": False},

@@ -315,6 +315,9 @@ progress:
 import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _rootfs
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
+    DEVICE_NODES,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
 
 OPTIONS: dict[str, t.Any] = {
@@ -341,7 +344,7 @@ OPTIONS: dict[str, t.Any] = {
     "reachable": {"type": "bool", "default": False},
     "size_limit": {"type": "str"},
     "id_map": {"type": "raw"},
-    "device_nodes": {"type": "str", "choices": ["keep", "skip"], "default": "keep"},
+    "device_nodes": {"type": "str", "choices": list(DEVICE_NODES), "default": "keep"},
     "persistent": {"type": "bool"},
 }
 

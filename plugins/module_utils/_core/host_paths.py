@@ -12,6 +12,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import os
+import stat
 
 from .errors import Refused
 from .startup import LIBRARY
@@ -86,15 +87,25 @@ def closed_directory(name: str) -> str:
     return f"{CLOSED}/{checked_name(name)}"
 
 
+def is_directory(path: str) -> bool:
+    """Whether a directory is at the path, and no link to one, which may be another name's."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def kept_in(name: str) -> str:
     """Its directory as it is now, for who holds its lock or only looks."""
     closed = closed_directory(name)
-    return closed if os.path.isdir(closed) else directory(name)
+    # Never through a link, which may lead to another name's.
+    is_there = is_directory(closed) or os.path.islink(directory(name))
+    return closed if is_there else directory(name)
 
 
 def is_kept(name: str) -> bool:
-    """Whether it has a directory."""
-    return os.path.isdir(kept_in(name))
+    """Whether it has a directory, or something else lies in the place of that."""
+    return os.path.lexists(directory(name)) or os.path.lexists(closed_directory(name))
 
 
 def services(name: str) -> str:

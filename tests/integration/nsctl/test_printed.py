@@ -150,7 +150,7 @@ def test_definitions_and_reasons(
     assert r"x\x1b]0;t\x07\x9b31m\x0dgone\u202etxt" in said("show", name, code=None)
     reason = pathlib.Path(gate.kept_in(name)) / "failed"
     reason.write_bytes(NASTY.encode("utf-8", "surrogateescape") + b"\nsecond")
-    assert r"x\x1b]0;t\x07\x9b31m\x0agone\u202etxt.\u200b" in said("list", name)
+    assert r"x\x1b]0;t\x07\x9b31m\x0dgone\u202etxt.\u200b" in said("list", name)
     path.write_text(whole)
 
 

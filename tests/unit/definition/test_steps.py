@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import steps
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
+    CLOCKS,
     Properties,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
@@ -22,7 +23,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
 
-TEXTS = st.text(max_size=8)
+# Of what system calls take: no null character, and no half of a surrogate pair.
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 PATHS = TEXTS.map(lambda text: f"/{text}")
 ID_MAPS = st.sampled_from([None, {"uid": [{"inside": 0, "outside": 1000, "count": 1}], "gid": []}])
 MOUNTS = st.builds(
@@ -86,7 +88,7 @@ def test_a_wanted_mount_is_recorded_as_the_step_that_it_is(step: MountStep) -> N
         domainname=st.one_of(st.none(), TEXTS),
         id_map=ID_MAPS,
         sysctl=st.dictionaries(TEXTS, TEXTS, max_size=2),
-        time_offsets=st.dictionaries(TEXTS, st.integers(), max_size=2),
+        time_offsets=st.dictionaries(st.sampled_from(CLOCKS), st.integers(), max_size=2),
     )
 )
 def test_properties(properties: Properties) -> None:
@@ -117,6 +119,11 @@ UNPACK = {"do": "unpack", "path": "/a", "archive": "/a.tar", "digest": "sha256:0
         ({**MOUNT, "opts": "ro"}, "opts of step 1 is not a list"),
         ({**MOUNT, "opts": [1]}, "opts of step 1 holds something that is no text"),
         ({**MOUNT, "owner": "x"}, "step 1 has owner, which is unknown"),
+        ({**MOUNT, "x" * 500: 1}, "step 1 has " + "x" * 80 + "..., which is unknown"),
+        ({**MOUNT, "path": "/a\0"}, "path of step 1 holds a null character"),
+        ({**MOUNT, "src": "\ud800"}, "src of step 1 holds a character that has no bytes"),
+        ({**MOUNT, "opts": ["a\0"]}, "opts of step 1 holds a null character"),
+        ({**MOUNT, "propagation": "x"}, "propagation of step 1 is 'x', which is unknown"),
         ({"do": "unpack", "path": "/a"}, "step 1 has no archive"),
         ({"do": "unpack", "path": "/a", "archive": "/x"}, "step 1 has no digest"),
         ({**UNPACK, "id_map": {}}, "step 1 has id_map, which is unknown"),

@@ -83,7 +83,7 @@ def test_what_another_mount_hides_does_not_count() -> None:
 31 30 0:51 / /mnt/below rw - tmpfs none rw
 32 30 0:52 / /mnt rw - tmpfs none rw
 """
-    found = drift.reachable(table(COPY + hidden))
+    found = mount_table.reachable(table(COPY + hidden))
     assert [mount.id for mount in found] == [11, 12, 13, 14, 32]
 
 
@@ -98,6 +98,6 @@ OLD_ON_YOUNG = """\
 
 def test_a_mount_may_be_listed_before_the_one_it_stands_on() -> None:
     mounts = table(OLD_ON_YOUNG)
-    assert {mount.id for mount in drift.reachable(mounts)} == {11, 30, 31, 32}
+    assert {mount.id for mount in mount_table.reachable(mounts)} == {11, 30, 31, 32}
     index = observe.Table(mounts)
     assert [mount.id for mount in index.descendants(11)] == [32, 31, 30]

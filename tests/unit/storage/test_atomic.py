@@ -137,11 +137,27 @@ def test_a_killed_write_leaves_the_old_file(path: pathlib.Path) -> None:
     assert os.listdir(path.parent) == ["file"]
 
 
+def test_what_lies_in_the_place_of_the_file_makes_room(path: pathlib.Path) -> None:
+    for place in (path, pathlib.Path(f"{path}.new")):
+        os.makedirs(f"{place}/full")
+        atomic.write(str(path), "new", mode=0o600)
+        assert path.read_text() == "new"
+        path.unlink()
+    os.makedirs(f"{path}/full")
+    atomic.remove(str(path))
+    assert os.listdir(path.parent) == []
+
+
 def test_a_failed_write_leaves_the_old_file(path: pathlib.Path) -> None:
+    """In a directory of others, where nothing that is full is removed."""
     atomic.write(str(path), "old", mode=0o600)
     os.makedirs(f"{path}.new/full")
-    with pytest.raises(OSError, match="not empty"):
-        atomic.write(str(path), "new", mode=0o600)
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(OSError, match="not empty"):
+            atomic.write(path.name, "new", mode=0o600, dir_fd=fd)
+    finally:
+        os.close(fd)
     assert path.read_text() == "old"
 
 

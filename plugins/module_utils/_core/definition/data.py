@@ -15,6 +15,10 @@ from ..errors import Refused
 
 _Value = t.TypeVar("_Value")
 
+# Of what was read, in a message.
+_LONGEST = 80
+_MOST = 5
+
 _NAMES = {
     str: "a text",
     int: "a whole number",
@@ -49,6 +53,17 @@ class Fields:
             raise ValueError(f"{key} of {self._what} is not {_NAMES[kind]}")
         return value
 
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text that a system call takes, as a path or a name. Raises ValueError."""
+        return usable(self.take(key, str, default), f"{key} of {self._what}")
+
+    def word(self, key: str, known: t.Container[str], default: str | None = None) -> str:
+        """A text that is one of those that are ``known``, or the default. Raises ValueError."""
+        found = self.take(key, str, default)
+        if found not in known and found != default:
+            raise ValueError(f"{key} of {self._what} is {shortened(found)!r}, which is unknown")
+        return found
+
     def maybe(self, key: str, kind: type[_Value]) -> _Value | None:
         """The value of a field that may be missing, or null, which is None."""
         if self._left.get(key) is None:
@@ -61,7 +76,7 @@ class Fields:
         found = self.take(key, list, default)
         if not all(isinstance(each, str) for each in found):
             raise ValueError(f"{key} of {self._what} holds something that is no text")
-        return tuple(found)
+        return tuple(usable(each, f"{key} of {self._what}") for each in found)
 
     def table(self, key: str, kind: type[_Value]) -> dict[str, _Value]:
         """The values of an object, all of one kind; empty where it is missing. Raises ValueError."""
@@ -72,7 +87,28 @@ class Fields:
     def done(self) -> None:
         """Raises ValueError where there are fields that nobody has taken: they would be lost."""
         if self._left:
-            raise ValueError(f"{self._what} has {', '.join(sorted(self._left))}, which is unknown")
+            unknown = [shortened(key) for key in sorted(self._left)[:_MOST]]
+            more = f" and {len(self._left) - _MOST} more" if len(self._left) > _MOST else ""
+            raise ValueError(f"{self._what} has {', '.join(unknown)}{more}, which is unknown")
+
+
+def usable(text: str, what: str) -> str:
+    """The text where a system call can be given it. Raises ValueError.
+
+    None takes a null character, or one that has no bytes (half of a surrogate pair).
+    """
+    if "\0" in text:
+        raise ValueError(f"{what} holds a null character")
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} holds a character that has no bytes") from None
+    return text
+
+
+def shortened(text: str) -> str:
+    """A text that was read, as messages have it: it may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def check_version(path: str, found: t.Mapping[str, t.Any], newest: int) -> None:
@@ -81,7 +117,7 @@ def check_version(path: str, found: t.Mapping[str, t.Any], newest: int) -> None:
     ``newest`` is the version of its form that this one reads.
     """
     version = found.get("version")
-    if not isinstance(version, int) or version <= newest:
+    if not isinstance(version, int) or isinstance(version, bool) or version <= newest:
         return
     raise Refused(
         f"{path} has version {version}, this collection reads version {newest}",

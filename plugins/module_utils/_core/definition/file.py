@@ -21,7 +21,7 @@ from .. import host_paths
 from ..errors import Refused
 from ..storage import atomic, json_file
 from . import steps
-from .data import Fields, check_version
+from .data import Fields, check_version, shortened
 from .layout import PivotNote
 from .model import Definition
 from .properties import Properties
@@ -35,7 +35,8 @@ def path_of(name: str) -> str:
     return f"{DIRECTORY}/{host_paths.checked_name(name)}.json"
 
 
-def _state_path(name: str) -> str:
+def state_path(name: str) -> str:
+    """The file of what is true of it until the reboot."""
     return f"{host_paths.kept_in(name)}/state.json"
 
 
@@ -43,7 +44,7 @@ def names() -> list[str]:
     """The names that have a definition that outlives a reboot, sorted."""
     try:
         found = [name[:-5] for name in os.listdir(DIRECTORY) if name.endswith(".json")]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name for name in found if host_paths.is_name(name))
 
@@ -63,14 +64,14 @@ def load(name: str) -> Definition | None:
     Raises Refused when a file is not one that this version can read.
     """
     atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
-    record = _read(path_of(name))
-    state = _read(_state_path(name))
+    record = _read(path_of(name), name)
+    state = _read(state_path(name), name)
     own = record or state
     if own is None:
         return None
     lasting = record.steps if record is not None else ()
     missing = state.missing if state is not None else ()
-    if state is None and os.path.isdir(host_paths.closed_directory(name)):
+    if state is None and host_paths.is_directory(host_paths.closed_directory(name)):
         # Somebody has removed it: which are missing nobody knows, so none of them counts as taken.
         missing = tuple(step.title for step in lasting)
     return Definition(
@@ -101,7 +102,7 @@ def save(definition: Definition) -> None:
         state["pivoted"] = [note.to_data() for note in definition.pivoted]
         if definition.missing:
             state["missing"] = list(definition.missing)
-        json_file.write(_state_path(definition.name), state)
+        json_file.write(state_path(definition.name), state)
     if not definition.persistent:
         forget(definition.name)
 
@@ -114,7 +115,7 @@ def forget(name: str) -> None:
 
 def forget_state(name: str) -> None:
     """Remove what is true of ``name`` until the reboot."""
-    atomic.remove(_state_path(name))
+    atomic.remove(state_path(name))
 
 
 def archives_of(definition: Definition) -> set[str]:
@@ -133,30 +134,36 @@ def has_files(name: str) -> bool:
     return atomic.is_there(path_of(name))
 
 
-def _read(path: str) -> _Content | None:
+def _read(path: str, name: str) -> _Content | None:
     try:
         found = json_file.read(path)
         if found is None:
             return None
         version = found.get("version")
         if version == VERSION:
-            return _content_of(found)
+            return _content_of(found, name)
         check_version(path, found, VERSION)
+        raise ValueError("it does not say of which version it is")
     except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
         ) from error
-    raise Refused(
-        f"{path} has version {version}, this collection reads version {VERSION}",
-        "Use the version of the collection that wrote it, or remove the file.",
-    )
+    except OSError as error:
+        # One that cannot be read is a matter of its name alone.
+        raise Refused(
+            f"{path} cannot be read: {error.strerror}",
+            "Look at the file, and at the file system that it lies on.",
+        ) from error
 
 
-def _content_of(found: dict[str, t.Any]) -> _Content:
-    """What a file says. Raises ValueError."""
+def _content_of(found: dict[str, t.Any], name: str) -> _Content:
+    """What a file of the namespace ``name`` says. Raises ValueError."""
     fields = Fields(found, "the definition")
-    for key, kind in (("version", int), ("name", str)):
-        fields.take(key, kind)
+    fields.take("version", int)
+    own = fields.take("name", str)
+    if own != name:
+        # A copy, or a link to another's: what it says of roots and pivots is that one's.
+        raise ValueError(f"it is of namespace {shortened(own)!r}")
     properties = Properties.from_data(fields.take("properties", dict))
     listed = enumerate(fields.take("steps", list, []), start=1)
     every = tuple(steps.from_data(each, f"step {number}") for number, each in listed)

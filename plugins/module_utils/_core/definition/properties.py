@@ -13,7 +13,11 @@ import typing as t
 
 from .. import redact
 from ..values import Value
-from .data import Fields
+from .data import Fields, shortened, usable
+
+# The words that the option propagation of ns_namespace takes, and the clocks of time_offsets.
+PROPAGATIONS = ("private", "slave", "shared", "unchanged")
+CLOCKS = ("monotonic", "boottime")
 
 
 class Properties(Value):
@@ -84,7 +88,7 @@ class Properties(Value):
         fields = Fields(data, "properties")
         found = cls(
             kinds=tuple(sorted(set(fields.texts("kinds")))),
-            propagation=fields.take("propagation", str),
+            propagation=fields.word("propagation", PROPAGATIONS),
             hostname=fields.maybe("hostname", str),
             domainname=fields.maybe("domainname", str),
             id_map=fields.maybe("id_map", dict),
@@ -93,4 +97,11 @@ class Properties(Value):
             time_offsets=fields.table("time_offsets", int),
         )
         fields.done()
+        for key, text in (("hostname", found.hostname), ("domainname", found.domainname)):
+            usable(text or "", f"{key} of properties")
+        for text in (*found.sysctl, *found.sysctl.values()):
+            usable(text, "sysctl of properties")
+        unknown = [clock for clock in found.time_offsets if clock not in CLOCKS]
+        if unknown:
+            raise ValueError(f"time_offsets of properties have no clock {shortened(unknown[0])!r}")
         return found

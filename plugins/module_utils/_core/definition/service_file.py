@@ -60,6 +60,11 @@ def read(namespace: str, name: str) -> ServiceSpec | None:
             f"{path} is damaged: {error}",
             f"Remove it, and have service {name} started by a task with argv.",
         ) from error
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be read: {error.strerror}",
+            "Look at the file, and at the file system that it lies on.",
+        ) from error
 
 
 def _spec_of(data: object, namespace: str, name: str) -> ServiceSpec:

@@ -72,9 +72,10 @@ def path_of(namespace: str, name: str) -> str:
 
 def names(namespace: str) -> list[str]:
     """The names of the services that are noted in the namespace, sorted."""
+    notes = host_paths.services(namespace)
     try:
-        found = os.listdir(host_paths.services(namespace))
-    except (FileNotFoundError, NotADirectoryError):
+        found = os.listdir(notes) if host_paths.is_directory(notes) else []
+    except FileNotFoundError:
         return []
     every = [name[:-5] for name in found if name.endswith(".json")]
     return sorted(name for name in every if host_paths.is_name(name))
@@ -89,6 +90,11 @@ def read(namespace: str, name: str) -> Note | None:
     except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}",
+            f"End what still runs in namespace {namespace}, and remove the file.",
+        ) from error
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be read: {error.strerror}",
             f"End what still runs in namespace {namespace}, and remove the file.",
         ) from error
 

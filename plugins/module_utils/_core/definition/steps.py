@@ -15,7 +15,21 @@ import typing as t
 
 from .. import redact
 from ..values import Value
-from .data import Fields
+from .data import Fields, shortened
+
+# The words that the options of modules take, in the order of their documentation.
+PROPAGATIONS = (
+    "private",
+    "slave",
+    "shared",
+    "unbindable",
+    "rprivate",
+    "rslave",
+    "rshared",
+    "runbindable",
+)
+PLACES_OF_SOURCES = ("host", "namespace")
+DEVICE_NODES = ("keep", "skip")
 
 
 class MountStep(Value):
@@ -79,12 +93,12 @@ class MountStep(Value):
     def from_data(cls, fields: Fields) -> MountStep:
         """The step of a JSON form. Raises ValueError."""
         return cls(
-            path=fields.take("path", str),
-            src=fields.take("src", str),
-            fstype=fields.take("fstype", str),
+            path=fields.text("path"),
+            src=fields.text("src"),
+            fstype=fields.text("fstype"),
             words=fields.texts("opts"),
-            propagation=fields.take("propagation", str, ""),
-            src_in=fields.take("src_in", str, "host"),
+            propagation=fields.word("propagation", PROPAGATIONS, ""),
+            src_in=fields.word("src_in", PLACES_OF_SOURCES, "host"),
         )
 
 
@@ -141,13 +155,13 @@ class RootStep(Value):
     @classmethod
     def from_data(cls, fields: Fields) -> RootStep:
         """The step of a JSON form. Raises ValueError."""
-        directory = fields.take("directory", str, "")
+        directory = fields.text("directory", "")
         return cls(
-            path=fields.take("path", str),
-            archive="" if directory else fields.take("archive", str),
+            path=fields.text("path"),
+            archive="" if directory else fields.text("archive"),
             directory=directory,
-            digest=fields.take("digest", str, "" if directory else None),
-            device_nodes=fields.take("device_nodes", str, "keep"),
+            digest=fields.text("digest", "" if directory else None),
+            device_nodes=fields.word("device_nodes", DEVICE_NODES, "keep"),
         )
 
 
@@ -186,7 +200,7 @@ class PivotStep(Value):
     @classmethod
     def from_data(cls, fields: Fields) -> PivotStep:
         """The step of a JSON form. Raises ValueError."""
-        return cls(new_root=fields.take("new_root", str), put_old=fields.take("put_old", str, ""))
+        return cls(new_root=fields.text("new_root"), put_old=fields.text("put_old", ""))
 
 
 Step = t.Union[MountStep, RootStep, PivotStep]
@@ -200,7 +214,7 @@ def from_data(data: t.Any, what: str) -> Step:
     fields = Fields(data, what)
     do = fields.take("do", str)
     if do not in KINDS:
-        raise ValueError(f"{what} does {do!r}, not one of {', '.join(KINDS)}")
+        raise ValueError(f"{what} does {shortened(do)!r}, not one of {', '.join(KINDS)}")
     step = KINDS[do].from_data(fields)
     fields.done()
     return step

@@ -199,3 +199,24 @@ def below(mounts: t.Iterable[Mount], path: str) -> list[Mount]:
     """The mounts whose path lies below ``path`` (not at it), in table order."""
     prefix = path.rstrip("/") + "/"
     return [mount for mount in mounts if mount.path.startswith(prefix) and mount.path != prefix]
+
+
+def reachable(mounts: t.Sequence[Mount]) -> list[Mount]:
+    """The mounts that no other one hides, in the order of the table. Pure.
+
+    A mount may stand in the table before the one that it is mounted on: it can be older.
+    """
+    children: dict[int, list[Mount]] = {}
+    for mount in mounts:
+        children.setdefault(mount.parent, []).append(mount)
+    by_id = {mount.id: mount for mount in mounts}
+    found = set()
+    pending = [mount for mount in mounts if mount.parent not in by_id or mount.parent == mount.id]
+    while pending:
+        mount = pending.pop()
+        on_it = [each for each in children.get(mount.id, []) if each.id != mount.id]
+        covering = [each for each in on_it if each.path == mount.path]
+        if not covering:
+            found.add(mount.id)
+        pending += covering or on_it
+    return [mount for mount in mounts if mount.id in found]

@@ -53,6 +53,10 @@ def _take(name: str, deadline: float) -> int:
     while True:
         with _guard(deadline):
             _make_base()
+            if os.path.lexists(path) and not lock.is_own(os.lstat(path)):
+                from ..storage import removal  # not loaded where all is in order
+
+                removal.remove_path(path)  # no run of ours made it, so none holds it
             # Under the guard as well: BASE stays where a lock lies in it.
             fd = lock.opened(path)
         try:

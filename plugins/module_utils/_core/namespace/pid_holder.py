@@ -24,6 +24,8 @@ from . import cgroups, pins
 
 _PATIENCE = 10.0
 _PAUSE = 0.002
+# proc_sys_kernel(5), pid_max
+_HIGHEST_PID = 1 << 22
 
 
 def _path(name: str) -> str:
@@ -38,9 +40,14 @@ def note(name: str, pid: int) -> None:
 def _noted(name: str) -> watch.Running | None:
     try:
         noted = json_file.read(_path(name))
-        return watch.Running(**noted) if noted is not None else None
-    except (ValueError, TypeError):
+    except (ValueError, OSError):
         return None
+    if noted is None or noted.keys() != set(watch.Running._fields):
+        return None
+    found = watch.Running(**noted)
+    # To Python true is a number as well. What is damaged names no process, and 0 and 1 none of ours.
+    are_numbers = all(isinstance(each, int) and not isinstance(each, bool) for each in found)
+    return found if are_numbers and 1 < found.pid <= _HIGHEST_PID else None
 
 
 def pid_of(name: str) -> int | None:

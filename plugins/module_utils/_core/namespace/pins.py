@@ -20,10 +20,22 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from .. import kinds
 from ..errors import KernelError, Refused
-from ..host_paths import BASE, CLOSED, LOGS, checked_name, directory, is_name, kept_in, services
+from ..host_paths import (
+    BASE,
+    CLOSED,
+    LOGS,
+    checked_name,
+    closed_directory,
+    directory,
+    is_directory,
+    is_name,
+    kept_in,
+    services,
+)
 from ..patience import Patience
 from ..storage import atomic
 from ..syscalls import mounts
@@ -62,7 +74,7 @@ def names() -> list[str]:
     for above in (BASE, CLOSED):
         try:
             found.update(name for name in os.listdir(above) if is_name(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
     return sorted(found)
 
@@ -97,17 +109,20 @@ def closed_one_with(ids: t.Container[int]) -> str:
 
 def files(name: str) -> dict[str, int]:
     """The ids of the namespaces on the files of the kinds; 0 where none is on it."""
+    place = kept_in(name)
+    if not is_directory(place):
+        return {}
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
-        place = kept_in(name)
         found = os.listdir(place)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     ids = {}
     for kind in sorted(set(found) & set(kinds.KINDS)):
         try:
-            status = os.stat(f"{place}/{kind}")
-        except FileNotFoundError:  # another run takes it away just now
+            # A link is no pin: it may lead to another name's.
+            status = os.lstat(f"{place}/{kind}")
+        except OSError:  # another run takes it away just now; or what is mounted on it is broken
             continue
         ids[kind] = status.st_ino if status.st_dev == nsfs_device else 0
     return ids
@@ -115,9 +130,12 @@ def files(name: str) -> dict[str, int]:
 
 def prepare(name: str) -> None:
     """Make the directory of ``name``, closed. Call it with the lock held. Raises OSError."""
-    if not os.path.isdir(kept_in(name)):
+    if not is_directory(kept_in(name)):
         gate.close(name)
-    atomic.make_directory(services(name), mode=0o700)
+    notes = services(name)
+    if os.path.lexists(notes) and not is_directory(notes):
+        os.unlink(notes)
+    atomic.make_directory(notes, mode=0o700)
 
 
 def pin(name: str, kind: str, pid: int) -> None:
@@ -132,6 +150,8 @@ def pin(name: str, kind: str, pid: int) -> None:
 def pin_file(name: str, kind: str, source: str) -> None:
     """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
     target = path_now(name, kind)
+    if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
+        unpin(name, kind)
     try:
         fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
     except FileExistsError:
@@ -157,68 +177,45 @@ def unpin(name: str, kind: str) -> None:
             if error.errno not in (errno.EINVAL, errno.ENOENT):  # another has just unmounted it
                 raise
         patience.look_again()
-    try:
-        os.unlink(target)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        raise Refused(
-            f"what is mounted on {target} is no namespace: somebody else has mounted it",
-            "Unmount it, and run again.",
-        ) from error
+    _remove(target)
 
 
 def _is_on_nsfs(path: str) -> bool:
     try:
-        return os.stat(path).st_dev == os.stat("/proc/self/ns/mnt").st_dev
+        return os.lstat(path).st_dev == os.stat("/proc/self/ns/mnt").st_dev
     except FileNotFoundError:
         return False
 
 
 def discard(name: str) -> None:
     """Remove all pins of ``name`` and its directory. Raises KernelError, OSError."""
-    if os.path.isdir(directory(name)):
+    if os.path.lexists(directory(name)):
         gate.close(name)  # nobody is to enter what is left of it
     for kind in kinds.KINDS:
-        unpin(name, kind)
-    _remove_tree(kept_in(name))
+        unpin(name, kind)  # before what tells of them
+    for place in (directory(name), closed_directory(name)):
+        _remove(place)
 
 
 def has_logs(name: str) -> bool:
     """Whether services of ``name`` have written anything."""
-    return os.path.isdir(f"{LOGS}/{checked_name(name)}")
+    return os.path.lexists(f"{LOGS}/{checked_name(name)}")
 
 
 def discard_logs(name: str) -> None:
     """Remove what the services of ``name`` have written. Raises OSError."""
-    _remove_tree(f"{LOGS}/{checked_name(name)}")
+    _remove(f"{LOGS}/{checked_name(name)}")
     try:
         os.rmdir(LOGS)
     except OSError:  # others have logs there
         pass
 
 
-def _remove_tree(top: str) -> None:
+def _remove(path: str) -> None:
     # Not loaded by who enters.
     from ..storage import removal
 
-    try:
-        above = os.open(os.path.dirname(top), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        removal.remove(above, os.path.basename(top))
-    except KernelError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        raise Refused(
-            f"somebody has mounted something on {top} or below it, which so stays",
-            "Unmount it, and run again.",
-        ) from error
-    finally:
-        os.close(above)
+    removal.remove_path(path)
 
 
 def forget_in_copy(*, shared: bool) -> None:

@@ -140,7 +140,7 @@ def surplus(
     bound = [row.path for row in rows if row.wanted and row.wanted.options.bind_recursive]
     on_host = {(mount.device, mount.root) for mount in host}
     found = []
-    for mount in reachable(mounts):
+    for mount in table.reachable(mounts):
         if mount.id in expected or mount.path == "/":
             continue
         if any(is_below(mount.path, kept) for kept in kept_roots):
@@ -186,27 +186,6 @@ def _is_older(view: TargetView, mount: Mount | None, newest: int) -> bool:
 
 def _is_below_any(path: str, above: t.Iterable[str]) -> bool:
     return any(is_below(path, each) for each in above)
-
-
-def reachable(mounts: t.Sequence[Mount]) -> list[Mount]:
-    """The mounts that no other one hides, in the order of the table. Pure.
-
-    A mount may stand in the table before the one that it is mounted on: it can be older.
-    """
-    children: dict[int, list[Mount]] = {}
-    for mount in mounts:
-        children.setdefault(mount.parent, []).append(mount)
-    by_id = {mount.id: mount for mount in mounts}
-    found = set()
-    pending = [mount for mount in mounts if mount.parent not in by_id or mount.parent == mount.id]
-    while pending:
-        mount = pending.pop()
-        on_it = [each for each in children.get(mount.id, []) if each.id != mount.id]
-        covering = [each for each in on_it if each.path == mount.path]
-        if not covering:
-            found.add(mount.id)
-        pending += covering or on_it
-    return [mount for mount in mounts if mount.id in found]
 
 
 def _changes(definition: Definition) -> list[str]:

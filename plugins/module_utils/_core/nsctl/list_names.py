@@ -9,25 +9,31 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
-from ..definition import file as definitions
-from ..definition.model import Definition
-from ..errors import Refused
-from ..namespace import gate, pid_holder, pins
-from ..operations import namespace_state, restore
-from . import drift, say, say_data
+from ..errors import Refused, StepFailed, in_words
+from . import FAILED, complain, parallel, say, say_data, states, summary
 from .arguments import parse
 from .columns import columns
-from .states import DOWN, FAILED, PARTIAL, UP
+
+# Far more than a name takes. One with a file system that does not answer is not waited for.
+LIMIT = 10.0
 
 
-def run(_verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, words: t.Sequence[str]) -> int:
     """The verb. Raises WrongUsage, OSError."""
     given = parse(words, switches=("json",), operands=None)
-    chosen = given.operands or known_names()
-    summaries = [summary(name) for name in chosen]
+    chosen = given.operands or summary.known_names()
+    answers = {name: _attempt(name, summary.at_once) for name in chosen}
+    # Few, if any: what is entered may hang, and is to keep no other waiting.
+    entered = [name for name, answer in answers.items() if answer is None]
+    answers.update(zip(entered, parallel.run(entered, _attempt, limit=LIMIT)))
+    summaries = []
+    for name in chosen:
+        answer = answers[name]
+        if isinstance(answer, str):
+            return complain(verb, answer, FAILED)
+        summaries.append(answer or unanswered(name))
     if "json" in given.switches:
         say_data(summaries)
         return 0
@@ -49,58 +55,23 @@ def run(_verb: str, words: t.Sequence[str]) -> int:
     return 0
 
 
-def known_names() -> list[str]:
-    """The names of all namespaces that live or have a definition, sorted."""
-    return sorted({*definitions.names(), *pins.names()})
+def unanswered(name: str) -> dict[str, t.Any]:
+    """What there is to say of a namespace that was not looked into within LIMIT."""
+    reason = (
+        f"looking into it took more than {LIMIT:g} seconds: a file system in it does not answer,"
+        " most likely"
+    )
+    return summary.of_unreadable(name, states.PARTIAL, reason)
 
 
-def summary(name: str) -> dict[str, t.Any]:
-    """What there is to say of a named namespace in one line. Raises Refused where there is none."""
+def _attempt(
+    name: str, look: t.Callable[[str], dict[str, t.Any] | None] = summary.of
+) -> dict[str, t.Any] | str | None:
+    """What it says, or that there is none of this name."""
     try:
-        definition = definitions.load(name)
-        found = namespace_state.describe(name)
-    except Refused as error:
-        if name not in definitions.names():
-            raise
-        # Its file is damaged.
-        return {
-            "name": name,
-            "kinds": {},
-            "processes": [],
-            "persistent": True,
-            "root": "/",
-            "state": FAILED,
-            "reason": error.reason,
-        }
-    if definition is None:
-        if name not in pins.names():
-            raise restore.unknown(name)
-        return {**found, "state": PARTIAL, "reason": "a run that created it was cut short"}
-    state = _state(definition, found["kinds"])
-    reason = gate.reason_of(name)
-    if reason and state == UP and _is_mended(definition):
-        # A play has mended since what could not be restored then.
-        gate.forget_reason(name)
-        reason = ""
-    if reason:
-        return {**found, "state": FAILED, "reason": reason}
-    if state == UP and gate.is_closed(name):
-        return {**found, "state": PARTIAL, "reason": gate.refusal(name).reason}
-    dead = pid_holder.death(found["kinds"]["pid"]["id"]) if "pid" in found["kinds"] else None
-    return {**found, "state": state, "reason": "" if dead is None else dead.reason}
-
-
-def _is_mended(definition: Definition) -> bool:
-    with contextlib.suppress(OSError, Refused):
-        return not drift.of(definition).changes
-    return False
-
-
-def _state(definition: Definition, pinned: t.Mapping[str, t.Any]) -> str:
-    living = set(pinned)
-    if "pid" in living and pid_holder.pid_of(definition.name) is None:
-        living.remove("pid")
-    if not living:
-        return DOWN
-    wanted = definition.properties.kinds
-    return UP if living.issuperset(wanted) else PARTIAL
+        return look(name)
+    except (Refused, StepFailed, OSError) as error:
+        return in_words(error)
+    except Exception as error:  # a mistake that concerns one is not to harm the others
+        reason = f"this is a defect of linux.namespaces: {type(error).__name__}: {error}"
+        return summary.of_unreadable(name, states.FAILED, reason)

@@ -78,14 +78,15 @@ SYNOPSIS
 DESCRIPTION
     Prints a line for each name, or only for those given:
 
-    STATE      up: all of its kinds are there. partial: some are. down: none
-               is, but `nsctl up` can bring them. failed: the last attempt to
-               bring it up failed, or its definition is damaged.
+    STATE      up: all is there that its definition says. partial: not all of
+               it is, or a file system in it does not answer. down: none of its
+               kinds is there, but `nsctl up` can bring them. failed: the last
+               attempt to bring it up failed, or its definition is damaged.
     KINDS      The kinds that are there.
     PROCESSES  How many processes live in one of them.
     ROOT       The new root of the last pivot, as it was named before it.
     AT BOOT    Whether it comes back after a reboot.
-    REASON     Why it failed.
+    REASON     Why it failed, or what of it is missing.
 
 OPTIONS
     --json     Print a list of dictionaries instead.

@@ -14,39 +14,57 @@ import typing as t
 
 from .. import redact
 from ..definition import file as definitions
-from ..errors import Refused
+from ..errors import Refused, StepFailed, in_words
 from ..mount import table
-from . import drift, list_names, say, say_data
+from ..operations import restore
+from . import FAILED, complain, drift, list_names, parallel, say, say_data, states, summary
 from .arguments import WrongUsage, parse
 from .columns import columns
-from .states import FAILED
 
 _MARGIN = 12
+# What is said of one that cannot be looked into, beside its summary.
+_NOTHING: dict[str, t.Any] = {"properties": {}, "changes": [], "mounts": []}
 
 
-def run(_verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, words: t.Sequence[str]) -> int:
     """The verb. Raises WrongUsage, Refused, OSError."""
     given = parse(words, switches=("json",))
     if len(given.operands) != 1:
         raise WrongUsage("name one namespace")
-    found = _found(given.operands[0])
+    name = given.operands[0]
+    (answer,) = parallel.run([name], _attempt, limit=list_names.LIMIT)
+    if answer is None:
+        unanswered = {**list_names.unanswered(name), **_NOTHING}
+        answer = {"data": unanswered, "lines": _shown(unanswered)}
+    if isinstance(answer, str):
+        return complain(verb, answer, FAILED)
     if "json" in given.switches:
-        say_data({**found, "mounts": [_as_data(row) for row in found["mounts"]]})
+        say_data(answer["data"])
     else:
-        say(*_shown(found))
+        say(*answer["lines"])
     return 0
 
 
+def _attempt(name: str) -> dict[str, t.Any] | str:
+    """What is said as data and as lines, or why nothing is."""
+    try:
+        found = _found(name)
+    except (Refused, StepFailed, OSError) as error:
+        return in_words(error)
+    data = {**found, "mounts": [_as_data(row) for row in found["mounts"]]}
+    return {"data": data, "lines": _shown(found)}
+
+
 def _found(name: str) -> dict[str, t.Any]:
-    found = list_names.summary(name)
-    found.update(properties={}, changes=[], mounts=[])
+    found = summary.of(name)
+    found.update(_NOTHING)
     try:
         definition = definitions.load(name)
         if definition is None:
             return found
-        seen = drift.of(definition)
-    except Refused as error:
-        return {**found, "state": FAILED, "reason": found["reason"] or error.reason}
+        seen = drift.of(restore.checked(definition))
+    except (Refused, StepFailed, OSError) as error:
+        return {**found, "state": states.FAILED, "reason": found["reason"] or in_words(error)}
     properties = definition.properties.shown()
     del properties["kinds"]
     found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)

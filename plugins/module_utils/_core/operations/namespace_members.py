@@ -55,9 +55,10 @@ def _notes(name: str) -> t.Iterator[Note | Refused]:
 
 
 def _has_services(name: str) -> bool:
+    notes = host_paths.services(name)
     try:
-        return bool(os.listdir(host_paths.services(name)))
-    except (FileNotFoundError, NotADirectoryError):
+        return host_paths.is_directory(notes) and bool(os.listdir(notes))
+    except FileNotFoundError:
         return False
 
 

@@ -54,19 +54,23 @@ def loaded_or_not(name: str) -> tuple[Definition | None, list[str]]:
         return None, [f"{error.reason}; archives that were kept for its roots stay"]
 
 
-def describe(name: str) -> dict[str, t.Any]:
-    """The named namespace as results show it."""
+def describe(name: str, root: str = "") -> dict[str, t.Any]:
+    """The named namespace as results show it; ``root`` is its root where that is known already."""
     definition, _damage = loaded_or_not(name)
     pinned = pins.pinned(name)
     return {
         "name": name,
-        "kinds": {
-            kind: {"id": number, "path": pins.path_now(name, kind)}
-            for kind, number in pinned.items()
-        },
+        "kinds": kinds_as_data(name, pinned),
         "processes": namespace_members.as_data(namespace_members.of(name)),
         "persistent": definition.persistent if definition is not None else False,
-        "root": _root_of(definition, pinned),
+        "root": root or _root_of(definition, pinned),
+    }
+
+
+def kinds_as_data(name: str, pinned: t.Mapping[str, int]) -> dict[str, t.Any]:
+    """The kinds that are pinned under the name, with their ids, as results show them."""
+    return {
+        kind: {"id": number, "path": pins.path_now(name, kind)} for kind, number in pinned.items()
     }
 
 

@@ -26,7 +26,11 @@ from ..namespace import gate, lock, pins
 from ..namespace.target import Target
 from ..rootfs import record
 from ..rootfs.progress import silent
+from ..rootfs.request import RootRequest
 from . import mount, namespace, pivot_root, rootfs, session
+
+# Of what is said of a part of a definition, in characters: it is data.
+_LONGEST = 500
 
 
 class View(t.NamedTuple):
@@ -42,6 +46,35 @@ def loaded(name: str) -> Definition:
     definition = definitions.load(host_paths.checked_name(name))
     if definition is None:
         raise unknown(name)
+    return checked(definition)
+
+
+def checked(definition: Definition) -> Definition:
+    """The definition, when each of its parts makes sense by itself.
+
+    Raises Refused, which names the file and the part: somebody has edited it, and no step is taken
+    of what it says beside that.
+    """
+    name = definition.name
+    record, state = definitions.path_of(name), definitions.state_path(name)
+    file, part = record if definition.persistent else state, ""
+    how = _How(Target(namespace=name), None, check=True, timeout=0)
+    lasts = definition.lasting()
+    try:
+        _request_of(definition, 0).checked()
+        if definition.properties.id_map is not None:
+            # 3 ms to compile, for what most do not have.
+            from ..namespace import id_map
+
+            id_map.parse(definition.properties.id_map, id_map.Caller.of_this_process())
+        for step in definition.all_steps:
+            file, part = record if lasts(step) else state, f"{step.title[:_LONGEST]}: "
+            _AS_REQUEST[type(step)](step, how)
+    except Refused as error:
+        raise Refused(
+            f"{file} is damaged: {part}{error.reason[:_LONGEST]}",
+            "Mend it, or remove it and run the play again.",
+        ) from error
     return definition
 
 
@@ -76,13 +109,7 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
 
     Raises Refused, StepFailed, OSError.
     """
-    request = namespace.NamespaceRequest(
-        name=definition.name,
-        properties=definition.properties,
-        persistent=definition.persistent,
-        lock_timeout=timeout,
-    )
-    actions = namespace.present(request, check=check).actions
+    actions = namespace.present(_request_of(definition, timeout), check=check).actions
     try:
         _take_steps(definition, actions, check=check, timeout=timeout)
         return actions
@@ -90,6 +117,15 @@ def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
         if not check:
             _close(definition.name)
         raise
+
+
+def _request_of(definition: Definition, timeout: float) -> namespace.NamespaceRequest:
+    return namespace.NamespaceRequest(
+        name=definition.name,
+        properties=definition.properties,
+        persistent=definition.persistent,
+        lock_timeout=timeout,
+    )
 
 
 def complete(name: str, *, check: bool, timeout: float) -> tuple[list[str], str]:
@@ -127,12 +163,13 @@ def _close(name: str) -> None:
         view = look(definition)
         within = definition.within_reach(view.pivoted if view is not None else ())
         lasts = definition.lasting()
-        missing = [step.title for step in within if lasts(step) and not _is_taken(step, name)]
+        missing = [step.title for step in within if lasts(step) and not is_taken(step, name)]
         definitions.save(definition.replace(missing=tuple(missing)))
     gate.close(name)
 
 
-def _is_taken(step: Step, name: str) -> bool:
+def is_taken(step: Step, name: str) -> bool:
+    """Whether the namespace has what the step is to make, as its module would tell."""
     how = _How(Target(namespace=name), None, check=True, timeout=0)
     try:
         return not _TAKE[type(step)]([step], how)
@@ -167,10 +204,39 @@ class _How(t.NamedTuple):
     timeout: float
 
 
+def _wanted(step: MountStep, _how: _How) -> WantedMount:
+    return WantedMount.of(step).checked()
+
+
+def _root_request(step: RootStep, how: _How) -> RootRequest:
+    request = record.request_of(
+        step, how.target, persistent=how.persistent, lock_timeout=how.timeout
+    )
+    return rootfs.checked(request)
+
+
+def _pivot_request(step: PivotStep, how: _How) -> pivot_root.PivotRequest:
+    return pivot_root.PivotRequest(
+        target=how.target,
+        new_root=step.new_root,
+        put_old=step.put_old,
+        persistent=how.persistent,
+        lock_timeout=how.timeout,
+    ).checked()
+
+
+# What a module is asked for with a step, when that makes sense. They raise Refused.
+_AS_REQUEST: dict[type, t.Callable[[t.Any, _How], t.Any]] = {
+    MountStep: _wanted,
+    RootStep: _root_request,
+    PivotStep: _pivot_request,
+}
+
+
 def _mount(steps: list[MountStep], how: _How) -> list[str]:
     request = mount.MountRequest(
         target=how.target,
-        wanted=tuple(WantedMount.of(step).checked() for step in steps),
+        wanted=tuple(_wanted(step, how) for step in steps),
         persistent=how.persistent,
         lock_timeout=how.timeout,
     )
@@ -179,22 +245,12 @@ def _mount(steps: list[MountStep], how: _How) -> list[str]:
 
 def _unpack(steps: list[RootStep], how: _How) -> list[str]:
     (step,) = steps
-    request = record.request_of(
-        step, how.target, persistent=how.persistent, lock_timeout=how.timeout
-    )
-    return rootfs.run(rootfs.checked(request), check=how.check, progress=silent).actions
+    return rootfs.run(_root_request(step, how), check=how.check, progress=silent).actions
 
 
 def _pivot(steps: list[PivotStep], how: _How) -> list[str]:
     (step,) = steps
-    request = pivot_root.PivotRequest(
-        target=how.target,
-        new_root=step.new_root,
-        put_old=step.put_old,
-        persistent=how.persistent,
-        lock_timeout=how.timeout,
-    )
-    return pivot_root.run(request, check=how.check).actions
+    return pivot_root.run(_pivot_request(step, how), check=how.check).actions
 
 
 # What takes neighbouring steps of a kind, and says what was done. Only mounts come in greater number.

@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 
+from ..host_paths import is_directory
 from ..syscalls import files, regular_files, trees
 
 
@@ -37,6 +38,8 @@ def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = No
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    if dir_fd is None and is_directory(path):
+        _remove_directory(path)  # no file can be renamed to it
     os.rename(beside, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     _sync_above(path, dir_fd)
 
@@ -97,8 +100,9 @@ def link(target: str, path: str) -> None:
 def remove(path: str, *, dir_fd: int | None = None) -> None:
     """Remove the file or link, and what a killed run was writing in its place.
 
-    An empty directory that somebody has put there goes as well. With ``dir_fd`` the path is a name
-    in that open directory. Raises OSError.
+    What somebody has put there goes as well: a directory with all that is in it. With ``dir_fd`` the
+    path is a name in that open directory, which may be one of others: there only an empty one goes.
+    Raises OSError.
     """
     removed = [_unlink(each, dir_fd) for each in (path, beside_of(path))]
     if any(removed):
@@ -162,8 +166,17 @@ def _unlink(path: str, dir_fd: int | None = None) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except IsADirectoryError:
-        os.rmdir(path, dir_fd=dir_fd)
+        if dir_fd is not None:
+            os.rmdir(path, dir_fd=dir_fd)
+        else:
+            _remove_directory(path)
     return True
+
+
+def _remove_directory(path: str) -> None:
+    from . import removal  # 2 ms to compile, for what is not in order
+
+    removal.remove_path(path)
 
 
 def _sync_above(path: str, dir_fd: int | None = None) -> None:

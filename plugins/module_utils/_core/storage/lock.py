@@ -155,8 +155,7 @@ def opened(path: str, *, dir_fd: int | None = None) -> int:
     """
     flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600, dir_fd=dir_fd)
-    found = os.fstat(fd)
-    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+    if is_own(os.fstat(fd)):
         os.fchmod(fd, 0o600)  # the umask may have taken of it
         return fd
     os.close(fd)
@@ -164,6 +163,12 @@ def opened(path: str, *, dir_fd: int | None = None) -> int:
         f"{path} is no lock: others can open it, and so hold it for as long as they like",
         "Remove it, and look who made it.",
     )
+
+
+def is_own(found: os.stat_result) -> bool:
+    """Whether it is a file that nobody but the caller can open."""
+    is_closed = found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return stat.S_ISREG(found.st_mode) and is_closed
 
 
 def is_at(fd: int, path: str, *, dir_fd: int | None = None) -> bool:

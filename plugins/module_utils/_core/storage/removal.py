@@ -13,11 +13,35 @@ import contextlib
 import errno
 import os
 
-from ..errors import KernelError
+from ..errors import KernelError, Refused
 from ..syscalls import files
 from . import modes
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def remove_path(path: str) -> None:
+    """Remove what is at the path, be it a directory with all that it holds; fine where nothing is.
+
+    Links are not followed. Raises Refused where somebody has mounted something on it or below it,
+    KernelError, OSError.
+    """
+    try:
+        above = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        if not _unlinked(above, os.path.basename(path)):
+            remove(above, os.path.basename(path))
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EBUSY):
+            raise
+        raise Refused(
+            f"somebody has mounted something on {path} or below it, which so stays",
+            "Unmount it, and run again.",
+        ) from error
+    finally:
+        os.close(above)
 
 
 def remove(parent_fd: int, name: str) -> None:

@@ -37,6 +37,7 @@ NUMBERS = {
     "openat2": 437,
     "mount_setattr": 442,
     "statmount": 457,
+    "listmount": 458,
 }
 
 # glibc has execveat(3) from 2.34 on, musl has not, and neither has keyctl(2). The numbers of both by
