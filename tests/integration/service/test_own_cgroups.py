@@ -152,7 +152,7 @@ def test_an_older_kernel_stops_them_before(monkeypatch: pytest.MonkeyPatch) -> N
     if pid == 0:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         time.sleep(0.05)
-        for _ in range(20):
+        for _round in range(20):
             if os.fork() == 0:
                 while True:
                     if os.fork():

@@ -43,7 +43,7 @@ def test_whatever_signal_ends_it_it_is_up_again(systemd: Systemd, number: signal
     service = systemd.task(argv=argv, restart_policy=SOON)["service"]
     assert (service["restarts"], service["ended"]) == (0, None)
     pid = service["pid"]
-    for _ in range(2):
+    for _round in range(2):
         os.kill(pid, number)
         pid = restarted(systemd, pid)
     service = systemd.task(argv=argv, restart_policy=SOON)["service"]

@@ -72,7 +72,7 @@ def test_connections_where_there_is_no_nsctl(private_host: Host, new_name: NewNa
 
 def test_one_with_a_run_of_its_own_is_another_host(private_host: Host, new_name: NewName) -> None:
     args = {"name": new_name(), "kinds": ["uts"], "persistent": False}
-    for _ in range(2):  # each time there was none
+    for _round in range(2):  # each time there was none
         assert private_host.run("ns_namespace", mounts=OWN_RUN, **args)["changed"]
     assert private_host.shell(LISTED).stdout == ""
 
