@@ -29,6 +29,7 @@ for _ in range(number):
                     os._exit(0)
             except OSError: # a limit
                 continue
+            time.sleep(0.005)
             if form == "sessions":
                 os.setsid()
         os._exit(0)

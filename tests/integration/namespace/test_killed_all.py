@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 
@@ -15,7 +16,8 @@ from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill, proc
 
-BOMBS = 200
+# More of them leave dead ones faster than some inits reap them, until no process on the machine gets a pid.
+BOMBS = int(os.environ.get("FORK_BOMBS", "50"))
 # In seconds: what a removal may take beside that many.
 BOUND = 20.0
 
