@@ -71,8 +71,9 @@ options:
     description:
       - How mount events travel to and from this mount (C(mount_namespaces(7))). The forms with V(r) hold for everything
         mounted below as well.
-      - When it is not given it is not compared, and a new mount is private. A bind of the host's is cut off from the
-        host unless it is asked to be a slave or shared.
+      - When it is not given it is not compared, and a new mount is what the kernel makes it, shared on a mount that is
+        shared and else private. A bind of the host's is cut off from the host unless it is asked to be a slave or
+        shared.
       - A slave of nothing is private and needs no change.
     type: str
     choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
@@ -94,7 +95,8 @@ options:
       - V(mounted) is one mount as described on O(path).
       - V(remounted) changes flags and options of the mount that is there, whatever it is. Its type and source do not
         matter. Only the mount itself becomes read-only with V(ro), not a file system that others may use too.
-      - V(unmounted) is nothing mounted on O(path). What is mounted below it is unmounted first.
+      - V(unmounted) is nothing mounted on O(path). What is mounted below it is unmounted first. With the mount the
+        namespace's definition forgets what was mounted or unpacked on it later.
     type: str
     choices: [mounted, remounted, unmounted]
     default: mounted
@@ -138,7 +140,8 @@ options:
         default: mounted
   exclusive_below:
     description:
-      - Unmounts what is mounted below this path and was not asked for in the same task.
+      - Unmounts what is mounted below this path and was not asked for in the same task. The namespace's definition
+        forgets it, with what was mounted or unpacked on it later.
     type: str
   persistent:
     description:

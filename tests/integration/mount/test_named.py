@@ -10,6 +10,7 @@ import subprocess
 import typing as t
 
 import pytest
+from command import Nsctl
 from results import Converge, RunModule
 from tasks import RunTasks, examples_of
 
@@ -41,6 +42,41 @@ def mounted_on(path: str) -> list[str]:
     argv = ["nsenter", f"--mount={pins.path(NAME, 'mnt')}", "cat", "/proc/self/mountinfo"]
     table = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     return [line for line in table.splitlines() if line.split(" ")[4] == path]
+
+
+def test_what_goes_with_a_mount_is_not_recorded_any_more(
+    converge: Converge, web: dict[str, str], nsctl: Nsctl
+) -> None:
+    """After a reboot it would lie on what is beneath."""
+    tmpfs = {"src": "x", "fstype": "tmpfs", "opts": "X-mount.mkdir"}
+    paths = ["/mnt", "/mnt/a", "/mnt/a/in", "/mnt/b"]
+    tree = {**web, "mounts": [{"path": path, **tmpfs} for path in paths]}
+    converge("ns_mount", tree)
+    done = converge("ns_mount", {**web, "path": "/mnt/a", "state": "unmounted"})
+    assert done["actions"] == [
+        "unmount /mnt/a",
+        "forget the mount on /mnt/a",
+        "forget the mount on /mnt/a/in",
+    ]
+    assert [step["path"] for step in recorded(RECORD)] == ["/mnt", "/mnt/b"]
+    converge("ns_mount", tree)
+    kept = {"exclusive_below": "/mnt", "mounts": [{"path": path, **tmpfs} for path in paths[:2]]}
+    done = converge("ns_mount", {**web, **kept})
+    assert sorted(done["actions"]) == [
+        "forget the mount on /mnt/a/in",
+        "forget the mount on /mnt/b",
+        "unmount /mnt/a/in",
+        "unmount /mnt/b",
+    ]
+    assert [step["path"] for step in recorded(RECORD)] == ["/mnt", "/mnt/a"]
+    assert nsctl.data("show", NAME)["changes"] == []
+    # What is not mounted any more is forgotten as well.
+    converge("ns_mount", tree)
+    umount = ["nsenter", f"--mount={pins.path(NAME, 'mnt')}", "umount", "/mnt/b"]
+    subprocess.run(umount, check=True)
+    done = converge("ns_mount", {**web, **kept})
+    assert "forget the mount on /mnt/b" in done["actions"]
+    assert [step["path"] for step in recorded(RECORD)] == ["/mnt", "/mnt/a"]
 
 
 def test_a_mount_is_recorded(converge: Converge, web: dict[str, str], persistent: bool) -> None:

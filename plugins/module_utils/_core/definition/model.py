@@ -93,6 +93,31 @@ class Definition(Value):
         indexes = [places.index(do, path) for path in named]
         return [None if index is None else every[index] for index in indexes]
 
+    def gone_with(
+        self, unmounted: t.Iterable[str], *, exclusive_below: str, named: t.Collection[str]
+    ) -> list[Step]:
+        """The steps that have gone where these paths were ``unmounted``.
+
+        That is what was made on them, so later than they. With ``exclusive_below`` the mounts below
+        that count as unmounted. The mounts at the ``named`` paths are not among them.
+        """
+        every = self.all_steps
+        places = Places(every)
+        by_name = {places.index(MountStep.do, path) for path in named}
+        found = [places.index(MountStep.do, path) for path in unmounted]
+        lowest = {index for index in found if index is not None}
+        if exclusive_below:
+            top = places.index(MountStep.do, exclusive_below)
+            below = set(places.below(exclusive_below)) - by_name - {top}
+            lowest |= {index for index in below if isinstance(every[index], MountStep)}
+        gone = lowest - by_name
+        for index in lowest:
+            # Those that last come first in the list, whenever they were mounted.
+            earliest = index if index < len(self.steps) else 0
+            on_it = places.below(every[index].path)
+            gone |= {each for each in on_it if each >= earliest and each != index} - by_name
+        return [every[index] for index in sorted(gone)]
+
     def steps_differ(self, other: Definition) -> bool:
         """Whether the two have other steps, or other ones that outlive a reboot."""
         return (self.steps, self.volatile) != (other.steps, other.volatile)

@@ -55,10 +55,21 @@ class Places:
         for index, step in enumerate(steps):
             self._indexes.setdefault(self._key(*step.key(), index), index)
         self._end = len(steps)
+        self._steps = steps
 
     def index(self, do: str, path: str) -> int | None:
         """The index of the step that does this at the place that ``path`` names at the end."""
         return self._indexes.get(self._key(do, path, self._end))
+
+    def below(self, path: str) -> list[int]:
+        """The indexes of the steps, but for pivots, at the place that ``path`` names, or below."""
+        top, _gone_with = name_after(path, self._end, self._pivots)
+        found = []
+        for index, step in enumerate(self._steps):
+            name, gone_with = name_after(step.path, index, self._pivots)
+            if gone_with is None and is_below(name, top) and not isinstance(step, PivotStep):
+                found.append(index)
+        return found
 
     def _key(self, do: str, path: str, index: int) -> tuple[str, str]:
         if do == PivotStep.do:

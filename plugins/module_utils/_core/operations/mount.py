@@ -30,6 +30,7 @@ from .session import Session
 
 if t.TYPE_CHECKING:
     from ..definition import model
+    from ..definition.steps import Step
     from ..mount.changes import Change
 
 # A step that mounts on a path, and whether it outlives a reboot.
@@ -61,18 +62,22 @@ class MountResult(t.NamedTuple):
     # What the definition had for each of them, and has then.
     recorded: list[_Recorded | None]
     to_record: list[_Recorded | None]
+    # What goes from the definition with what is unmounted.
+    gone: list[Step]
     warnings: list[str]
 
     @property
     def before(self) -> dict[str, str]:
         """A line for each wanted path: what was there, and in the definition where that changes."""
-        return {**_described(self.wanted, self.observed, ()), **self._noted(self.recorded)}
+        gone = {f"{step.title} in the definition": "recorded" for step in self.gone}
+        return {**_described(self.wanted, self.observed, ()), **self._noted(self.recorded), **gone}
 
     @property
     def after(self) -> dict[str, str]:
         """A line for each path that is wanted or changes: what is there then."""
         lines = _described(self.wanted, self.observed, self.planned)
-        return {**lines, **self._noted(self.to_record)}
+        gone = {f"{step.title} in the definition": "nothing" for step in self.gone}
+        return {**lines, **self._noted(self.to_record), **gone}
 
     def _noted(self, side: list[_Recorded | None]) -> dict[str, str]:
         return {
@@ -163,7 +168,8 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
                 layout=opened.layout,
                 host_mounts=host_mounts,
             )
-    after = _definition_after(opened.definition, request.wanted, persistent=opened.persistent)
+    gone = _gone_with(request, opened.definition)
+    after = _definition_after(opened.definition, request.wanted, gone, persistent=opened.persistent)
     if not check and after is not None and after != opened.definition:
         actions.run("record the mounts", lambda: opened.save(after))
     to_record = _recorded(request.wanted, after)
@@ -172,6 +178,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         for mount, old, new in zip(request.wanted, recorded, to_record)
         if old != new
     ]
+    names += [f"forget {step.title}" for step in gone]
     return MountResult(
         actions=[change.name for change in planned] + names,
         mounts=mounts,
@@ -181,7 +188,20 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         planned=planned,
         recorded=recorded,
         to_record=to_record,
+        gone=gone,
         warnings=_warnings(request, opened),
+    )
+
+
+def _gone_with(request: MountRequest, definition: model.Definition | None) -> list[Step]:
+    """What goes from the definition with what is unmounted, beside the mounts of the request."""
+    unmounted = [mount.path for mount in request.wanted if mount.state == "unmounted"]
+    if definition is None or not (unmounted or request.exclusive_below):
+        return []
+    return definition.gone_with(
+        unmounted,
+        exclusive_below=request.exclusive_below,
+        named=[mount.path for mount in request.wanted],
     )
 
 
@@ -315,11 +335,15 @@ def _surplus(view: TargetView, there: Table, request: MountRequest) -> list[str]
 
 
 def _definition_after(
-    definition: model.Definition | None, wanted: t.Sequence[WantedMount], *, persistent: bool
+    definition: model.Definition | None,
+    wanted: t.Sequence[WantedMount],
+    gone: t.Sequence[Step],
+    *,
+    persistent: bool,
 ) -> model.Definition | None:
     if definition is None:
         return None
-    changes: list[model.Change] = []
+    changes: list[model.Change] = [(*step.key(), None) for step in gone]
     for mount in wanted:
         if mount.state == "unmounted":
             changes.append((MountStep.do, mount.path, None))
