@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older fuzz molecule test-connection test-cores test-images test-fleet bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -101,6 +101,14 @@ fuzz: setup ## odd input wherever it may come from, FUZZ_TIMES=30 times as much 
 	@export FUZZ_TIMES=$(FUZZ_TIMES) FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; \
 	echo "FUZZ_SEED=$$FUZZ_SEED FUZZ_TIMES=$$FUZZ_TIMES"; \
 	$(PYTEST_BY_TWO) tests/fuzz
+
+# SOAK_SEED=... begins with the cases of another run.
+SOAK_MINUTES ?= 15
+.PHONY: soak
+soak: setup ## everything on five names in any order, against a model of what is promised, for SOAK_MINUTES=15
+	@tests/setup-os-packages programs rootfs
+	@export SOAK_MINUTES=$(SOAK_MINUTES) SOAK_SEED=$${SOAK_SEED:-$$(date +%s)}; \
+	pytest --quiet -s tests/integration/whole/test_soak.py
 
 .PHONY: molecule
 molecule: setup

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -30,5 +31,7 @@ def reboot() -> None:
         if network.exists():
             mounts.umount(str(network), flags=mounts.MNT_DETACH)
             network.unlink()
+    with contextlib.suppress(OSError):  # others have names there, or there is none
+        os.rmdir("/run/netns")
     mounts.umount(host_paths.BASE, flags=mounts.MNT_DETACH)
     os.rmdir(host_paths.BASE)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state machine of a soak test, without its rules: it takes a step, looks, and clears away."""
+
+from __future__ import annotations
+
+import typing as t
+
+from census import Census, census, differences
+from hypothesis.stateful import RuleBasedStateMachine
+from results import RunModule
+from run_modules import living
+from soak_host import NAMES, Host
+from soak_look import compare, compare_list
+from soak_model import Model
+from waiting import has_ended, wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
+
+
+class Machine(RuleBasedStateMachine):
+    """Bind it to a host with bound_to()."""
+
+    host: Host
+    run_module: RunModule
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models = {name: Model() for name in NAMES}
+        # What each root on the host is made of.
+        self.roots: dict[str, tuple[str, int] | None] = dict.fromkeys(NAMES)
+        self._before = self._census()
+        self._holders: set[int] = set()
+        self._is_settled = True
+
+    def _census(self) -> Census:
+        return census(home=str(self.host.home))
+
+    def teardown(self) -> None:
+        """All names go, and with them all that was made."""
+        for name in NAMES:
+            args = {"name": name, "state": "absent", "force": True}
+            gone = self.run_module("ns_namespace", args)
+            assert not gone.get("failed"), gone
+            args = {"path": str(self.host.home / "roots" / name), "state": "absent"}
+            gone = self.run_module("ns_rootfs", args)
+            assert not gone.get("failed"), gone
+        if self._is_settled:
+            left = [pid for pid in self._holders if not has_ended(pid)]
+            assert not left + living(self.host.marker)
+            assert self.host.roots("") == {}
+            assert wait_until(lambda: self._census() == self._before, seconds=5), differences(
+                self._before, self._census()
+            )
+
+    def _task(
+        self,
+        name: str,
+        module: str,
+        args: dict[str, t.Any],
+        promise: t.Callable[[], Model],
+        **how: t.Any,
+    ) -> None:
+        self._is_settled = False
+        self._settle(
+            name, self.host.run(module, args, before=self.models[name], promise=promise, **how)
+        )
+
+    def _by_hand(self, what: str, name: str, model: Model) -> None:
+        self.host.counts.add(f"by hand: {what}")
+        self._settle(name, model)
+
+    def _settle(self, name: str, model: Model) -> None:
+        """Take the model for what is there, and look whether it is."""
+        self._is_settled = False
+        self.models[name] = model
+        holder = pid_holder.pid_of(name)
+        if holder is not None:
+            self._holders.add(holder)
+        compare(self.host, self.run_module, name, model)
+        compare_list(self.host, self.models)
+        self._is_settled = True
