@@ -38,9 +38,6 @@ def census(*, home: str) -> Census:
             for kind, number in proc.ids_of_process(pid, kinds.NAMES).items()
         }
     )
-    found["control groups"] = [
-        above for above, _folders, _files in os.walk("/sys/fs/cgroup") if "soak" in above
-    ]
     return found
 
 

@@ -12,6 +12,7 @@ import typing as t
 
 from waiting import wait_until
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import cgroups
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import cgroup
 
 _PREFIX = "linux-namespaces-"
@@ -21,6 +22,11 @@ _LOT = re.compile("@[0-9a-f]{16}$")
 def without_lot(name: str) -> str:
     """The name of a file that notes a cgroup, without the part that is drawn by lot."""
     return _LOT.sub("@", name)
+
+
+def noted_for(namespace: str) -> set[str]:
+    """The names of the cgroups of what a named namespace has left running."""
+    return set(cgroups._noted(namespace, None).values())
 
 
 def trees() -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from census import Census, census, differences
+from cgroups_seen import noted_for
 from hypothesis.stateful import RuleBasedStateMachine
 from results import RunModule
 from run_modules import living
@@ -15,6 +16,7 @@ from soak_model import Model
 from waiting import has_ended, wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import cgroup
 
 
 class Machine(RuleBasedStateMachine):
@@ -30,6 +32,8 @@ class Machine(RuleBasedStateMachine):
         self.roots: dict[str, tuple[str, int] | None] = dict.fromkeys(NAMES)
         self._before = self._census()
         self._holders: set[int] = set()
+        # The names of the cgroups that were seen: they are drawn by lot, and noted while they are there.
+        self._cgroups: set[str] = set()
         self._is_settled = True
 
     def _census(self) -> Census:
@@ -47,10 +51,14 @@ class Machine(RuleBasedStateMachine):
         if self._is_settled:
             left = [pid for pid in self._holders if not has_ended(pid)]
             assert not left + living(self.host.marker)
+            assert wait_until(lambda: self._cgroups_left() == [], seconds=5), self._cgroups_left()
             assert self.host.roots("") == {}
             assert wait_until(lambda: self._census() == self._before, seconds=5), differences(
                 self._before, self._census()
             )
+
+    def _cgroups_left(self) -> list[str]:
+        return [place for name in self._cgroups for place in cgroup.directories(name)]
 
     def _task(
         self,
@@ -76,6 +84,7 @@ class Machine(RuleBasedStateMachine):
         holder = pid_holder.pid_of(name)
         if holder is not None:
             self._holders.add(holder)
+        self._cgroups |= noted_for(name)
         compare(self.host, self.run_module, name, model)
         compare_list(self.host, self.models)
         self._is_settled = True
