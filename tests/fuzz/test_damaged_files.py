@@ -13,6 +13,7 @@ import typing as t
 import pytest
 from command import Nsctl
 from damage import ODD_NAMES, Form, clear, contents, cut, documents, holding, kinds
+from full_definition import full
 from fuzzing import SEED, TIMES, bounded, no_defect
 from host_state import host_state
 from results import RunModule
@@ -25,9 +26,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition 
     layout,
     service_file,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import (
-    PivotNote,
-)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.model import (
     Definition,
 )
@@ -36,11 +34,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
     ServiceSpec,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
-    MountStep,
-    PivotStep,
-    RootStep,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
@@ -58,31 +51,12 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations.
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
-RANGE = {"inside": 0, "outside": 100_000, "count": 65_536}
 # Of the documents one in so many is tried; all of them where more is asked for.
 ONE_IN = 4 if TIMES == 1 else 1
 
 
-def full(name: str) -> Definition:
-    return Definition(
-        name,
-        Properties(
-            kinds=("mnt", "net", "time", "user", "uts"),
-            hostname="web",
-            id_map={"uid": [RANGE], "gid": [RANGE]},
-            sysctl={"net.ipv4.ip_forward": "1"},
-            time_offsets={"monotonic": 5},
-        ),
-        steps=(
-            MountStep("/srv/web", "web", "tmpfs", ("nosuid", "size=10m"), "private"),
-            RootStep("/srv/web", archive="/srv/a.tar", digest="sha256:" + "a" * 64),
-            RootStep("/srv/web/b", directory="/srv/b"),
-            PivotStep("/srv/web", "/srv/web/old"),
-        ),
-        volatile=(MountStep("/data", "/srv/data", "", ("bind",), "", "namespace"),),
-        pivoted=(PivotNote("/srv/web", 1 << 40, 77),),
-        missing=("the mount on /srv/web",),
-    )
+def incomplete(name: str) -> Definition:
+    return full(name).replace(missing=("the mount on /srv/web",))
 
 
 @pytest.fixture
@@ -91,7 +65,7 @@ def kept() -> t.Iterator[None]:
     for name in ("web", "shop"):
         with lock.held(name, timeout=10):
             pins.prepare(name)
-            definitions.save(full(name))
+            definitions.save(incomplete(name))
     yield
     for name in ("web", "shop"):
         namespace_removal.absent(name, check=False, lock_timeout=10)

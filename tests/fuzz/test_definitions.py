@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 from command import Nsctl
+from full_definition import full
 from fuzzing import TIMES, bounded, changed_documents, damaged, fuzz, no_defect
 from host_state import host_state
 from hypothesis import strategies as st
@@ -18,43 +19,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import host
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import (
-    PivotNote,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.model import (
-    Definition,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
-    Properties,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
-    MountStep,
-    PivotStep,
-    RootStep,
-)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 
-RANGE = {"inside": 0, "outside": 100_000, "count": 65_536}
-FULL = Definition(
-    "web",
-    Properties(
-        kinds=("mnt", "net", "time", "user", "uts"),
-        hostname="web",
-        id_map={"uid": [RANGE], "gid": [RANGE]},
-        sysctl={"net.ipv4.ip_forward": "1"},
-        time_offsets={"monotonic": 5},
-    ),
-    steps=(
-        MountStep("/srv/web", "web", "tmpfs", ("nosuid", "size=10m"), "private"),
-        RootStep(
-            "/srv/web", archive="/srv/a.tar", digest="sha256:" + "a" * 64, device_nodes="skip"
-        ),
-        RootStep("/srv/web/b", directory="/srv/b"),
-        PivotStep("/srv/web", "/srv/web/old"),
-    ),
-    volatile=(MountStep("/data", "/srv/data", "", ("bind",), "", "namespace"),),
-    pivoted=(PivotNote("/srv/web", 1 << 40, 77),),
-)
+FULL = full("web")
 
 
 class Here(t.NamedTuple):
