@@ -111,6 +111,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def unreadable(path: str, error: OSError, hint: str = "") -> Refused:
+    """That a file cannot be read, which so concerns its name alone."""
+    return Refused(
+        f"{path} cannot be read: {error.strerror}",
+        hint or "Look at the file, and at the file system that it lies on.",
+    )
+
+
 def check_version(path: str, found: t.Mapping[str, t.Any], newest: int) -> None:
     """Raises Refused where a later version of the collection wrote the file, which so is not damaged.
 

@@ -21,7 +21,7 @@ from .. import host_paths
 from ..errors import Refused
 from ..storage import atomic, json_file
 from . import steps
-from .data import Fields, check_version, shortened
+from .data import Fields, check_version, shortened, unreadable
 from .layout import PivotNote
 from .model import Definition
 from .properties import Properties
@@ -149,11 +149,7 @@ def _read(path: str, name: str) -> _Content | None:
             f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
         ) from error
     except OSError as error:
-        # One that cannot be read is a matter of its name alone.
-        raise Refused(
-            f"{path} cannot be read: {error.strerror}",
-            "Look at the file, and at the file system that it lies on.",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _content_of(found: dict[str, t.Any], name: str) -> _Content:

@@ -20,7 +20,7 @@ import os
 from .. import host_paths
 from ..errors import Refused
 from ..storage import atomic, json_file
-from .data import Fields
+from .data import Fields, unreadable
 from .service import ServiceSpec
 
 DIRECTORY = f"{host_paths.DEFINITIONS}/services"
@@ -61,10 +61,7 @@ def read(namespace: str, name: str) -> ServiceSpec | None:
             f"Remove it, and have service {name} started by a task with argv.",
         ) from error
     except OSError as error:
-        raise Refused(
-            f"{path} cannot be read: {error.strerror}",
-            "Look at the file, and at the file system that it lies on.",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _spec_of(data: object, namespace: str, name: str) -> ServiceSpec:

@@ -19,7 +19,7 @@ from ..errors import Refused
 from ..process.program import Program
 from ..process.watch import Running
 from ..storage import atomic, json_file
-from .data import Fields
+from .data import Fields, unreadable
 from .service import Reload, ServiceSpec
 
 # Notes of 0.1.0 have no version: see _of_0_1_0().
@@ -84,19 +84,14 @@ def names(namespace: str) -> list[str]:
 def read(namespace: str, name: str) -> Note | None:
     """The note of a service, None where there is none. Raises Refused where it is damaged."""
     path = path_of(namespace, name)
+    hint = f"End what still runs in namespace {namespace}, and remove the file."
     try:
         found = json_file.read(path)
         return None if found is None else Note.from_data(found, namespace, name)
     except ValueError as error:
-        raise Refused(
-            f"{path} is damaged: {error}",
-            f"End what still runs in namespace {namespace}, and remove the file.",
-        ) from error
+        raise Refused(f"{path} is damaged: {error}", hint) from error
     except OSError as error:
-        raise Refused(
-            f"{path} cannot be read: {error.strerror}",
-            f"End what still runs in namespace {namespace}, and remove the file.",
-        ) from error
+        raise unreadable(path, error, hint) from error
 
 
 def write(note: Note) -> None:

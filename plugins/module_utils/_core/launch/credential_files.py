@@ -189,11 +189,7 @@ def _take_away(above: int, name: str, host_proc: int) -> None:
             os.close(place)
         # By its name in an open directory: a descriptor of the mount would make it busy.
         os.fchdir(above)
-        try:
-            mounts.umount(name, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
-        except KernelError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOENT):  # another run has taken it away
-                raise
+        mounts.detach(name)
         patience.look_again()
 
 

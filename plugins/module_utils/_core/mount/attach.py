@@ -76,11 +76,7 @@ class Mounter:
                     # What lies beneath is something else: lift the topmost off, clear, put it back.
                     tree = detached.open_tree(found.fd, "", recursive=True)
                     break
-                try:
-                    calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
-                except KernelError as error:
-                    if error.errno != errno.EINVAL or self._is_there(found):
-                        raise
+                self._detach(found)
             patience.look_again()
         try:
             unmount.detach_all(self._view, path)
@@ -162,9 +158,15 @@ class Mounter:
             return error.errno == errno.EINVAL
         return False
 
-    def _is_there(self, found: Found) -> bool:
-        """Whether the mount is there still; its number is nobody else's while it is open."""
-        return any(row.id == found.place.mount_id for row in self._view.mounts())
+    def _detach(self, found: Found) -> None:
+        """Detach the mount that was found; fine where others have just taken it away."""
+        try:
+            calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
+        except KernelError as error:
+            # Its number is nobody else's while it is open.
+            is_there = any(row.id == found.place.mount_id for row in self._view.mounts())
+            if error.errno != errno.EINVAL or is_there:
+                raise
 
     def _slide_beneath(self, tree: int, top: Found) -> bool:
         """Put ``tree`` under the mount ``top`` and take that away: the path is never empty."""
@@ -177,11 +179,7 @@ class Mounter:
             if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
                 return False
             raise
-        try:
-            calls.umount(self._view.name(top.fd), flags=calls.MNT_DETACH)
-        except KernelError as error:
-            if error.errno != errno.EINVAL or self._is_there(top):
-                raise
+        self._detach(top)
         return True
 
     def _settle(self, wanted: WantedMount, tree: build.Tree) -> None:

@@ -44,7 +44,7 @@ def observe(
     """
     try:
         with view.found(wanted.path, there) as found:
-            _fd, place, mount, there = found
+            place, mount, there = found.place, found.mount, found.table
             is_directory = resolve.is_directory(found.fd)
             name = view.path_of(found.fd)
             if not place.is_mount_root or mount is None:

@@ -18,7 +18,6 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -171,11 +170,7 @@ def unpin(name: str, kind: str) -> None:
     target = path_now(name, kind)
     patience = Patience(target)
     while _is_on_nsfs(target):
-        try:
-            mounts.umount(target, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
-        except KernelError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOENT):  # another has just unmounted it
-                raise
+        mounts.detach(target)
         patience.look_again()
     _remove(target)
 

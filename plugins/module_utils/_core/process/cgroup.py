@@ -190,15 +190,13 @@ def _removed(place: str) -> bool:
 def _told(path: str, text: str) -> bool:
     """Whether the file is there and has taken the text."""
     try:
-        _write(path, text)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, text.encode())
         return True
     except OSError:
         return False
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
     finally:
         os.close(fd)

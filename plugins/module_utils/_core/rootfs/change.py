@@ -72,18 +72,18 @@ def _settle(work: Work, there: Marker, wanted: Marker, result: RootResult) -> No
             result.actions.append(step)
         old = old if work.check else site.look().old
     _sweep(work, old, result)
-    if work.lost and work.source is not None:
+    source = work.source
+    if work.lost and source is not None:
         step = f"keep {work.request.source} anew as {work.lost}"
         if not work.check:
-            actions.run(step, lambda: _keep_anew(work, work.source))
+            actions.run(step, functools.partial(_keep_anew, work, source))
         result.actions.append(step)
 
 
-def _keep_anew(work: Work, source: Opened | None) -> None:
-    if source is not None:
-        patience = work.request.lock_timeout
-        with source.content(on_host=False, patience=patience, progress=work.progress):
-            pass
+def _keep_anew(work: Work, source: Opened) -> None:
+    patience = work.request.lock_timeout
+    with source.content(on_host=False, patience=patience, progress=work.progress):
+        pass
 
 
 def _replace(work: Work, source: Opened, wanted: Marker, result: RootResult) -> None:

@@ -104,15 +104,16 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
         if not check:
             boot_unit.wait()
     with _locked(request, supervisor, others, check=check):
-        seen = supervisor.look()
-        before = _known([seen, *(each.look() for each in others.values())])
-        changes = [*_plan_of_others(request, kind, others), *plan(request, supervisor, seen)]
+        seen, elsewhere = supervisor.look(), _looked_at(others)
+        before = _known([seen, *elsewhere.values()])
+        moves = _plan_of_others(request, kind, others, elsewhere)
+        changes = [*moves, *plan(request, supervisor, seen)]
         done += run_all(changes, check=check)
         if not is_to_be_there and not check and changes:
             done += host_command.absent(check=False)
     after = before
     if done and not check:
-        after = _known([supervisor.look(), *(each.look() for each in others.values())])
+        after = _known([supervisor.look(), *_looked_at(others).values()])
     state, spec, more = after.state, after.spec, after.shown
     if done and check:
         state = "started" if request.is_to_run else request.state
@@ -145,7 +146,7 @@ def _locked(
     if check or not (
         pins.pinned(name)
         or plan(request, supervisor, supervisor.look())
-        or _plan_of_others(request, type(supervisor), others)
+        or _plan_of_others(request, type(supervisor), others, _looked_at(others))
     ):
         return contextlib.nullcontext()
     return lock.held(name, timeout=request.lock_timeout)
@@ -164,8 +165,15 @@ def _with_program_of(
     return request
 
 
+def _looked_at(others: t.Mapping[str, Supervisor]) -> dict[str, Observed]:
+    return {name: other.look() for name, other in others.items()}
+
+
 def _plan_of_others(
-    request: ServiceRequest, kind: type[Supervisor], others: t.Mapping[str, Supervisor]
+    request: ServiceRequest,
+    kind: type[Supervisor],
+    others: t.Mapping[str, Supervisor],
+    elsewhere: t.Mapping[str, Observed],
 ) -> list[Action]:
     """What is to be done with what other supervisors have of the service, before all else.
 
@@ -174,7 +182,7 @@ def _plan_of_others(
     title, planned = f"service {request.spec.name}", []
     own = next(name for name, each in SUPERVISORS.items() if each is kind)
     for name, other in others.items():
-        seen = other.look()
+        seen = elsewhere[name]
         if seen.lives:
             planned.append(Action(f"stop {title}", other.stop))
         if request.state == "absent" and seen.leaves:

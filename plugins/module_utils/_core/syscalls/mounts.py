@@ -9,11 +9,10 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-from .call import invoke, to_bytes
+import errno
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
+from ..errors import KernelError
+from .call import invoke, to_bytes
 
 # mount(2)
 MS_RDONLY = 1
@@ -80,6 +79,18 @@ def set_propagation_of_all(word: str) -> None:
 def umount(target: str, *, flags: int = 0) -> None:
     """umount2(2). Raises KernelError."""
     invoke("umount2", to_bytes(target), flags, shown={"target": target, "flags": hex(flags)})
+
+
+def detach(path: str) -> None:
+    """Detach what is mounted on the path, no link to it; fine where others have just done so.
+
+    Raises KernelError.
+    """
+    try:
+        umount(path, flags=MNT_DETACH | UMOUNT_NOFOLLOW)
+    except KernelError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):  # no mount point any more
+            raise
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
