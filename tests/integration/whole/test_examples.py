@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pathlib
 import tarfile
@@ -13,7 +14,10 @@ import yaml
 from host_state import host_state
 from module_server import CHECKOUT, MODULES
 from results import Result, RunModule
+from stub_systemd import StubSystemd, stub_systemd
 from tasks import examples_of
+
+__all__ = ["stub_systemd"]
 
 NAMES = sorted(path.stem for path in (CHECKOUT / "plugins/modules").glob("ns_*.py"))
 PREFIX = "linux.namespaces."
@@ -32,6 +36,13 @@ BEFORE: dict[str, list[Task]] = {
 AFTER: list[Task] = [
     ("ns_namespace", {"name": name, "state": "absent", "force": True}) for name in ("web", "shop")
 ]
+
+
+@pytest.fixture
+def run_module(run_module: RunModule, stub_systemd: StubSystemd) -> RunModule:
+    """Run a module on a host that systemd seems to run: some examples need that."""
+    stub_systemd.run_units()
+    return functools.partial(run_module, env=stub_systemd.env)
 
 
 @pytest.fixture

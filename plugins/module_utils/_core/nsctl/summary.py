@@ -121,7 +121,7 @@ def _state(
         return PARTIAL, why or f"it has no {', '.join(lost)} namespace any more"
     if gate.is_closed(name):
         return PARTIAL, gate.refusal(name).reason
-    missing = [step.title for step in untaken.steps(doubtful, name)]
+    missing = [step.title for step in restore.not_taken(definition, doubtful)]
     if missing:
         return PARTIAL, f"{gate.missing_in_words(missing)}; `nsctl up {name}` mends it"
     return UP, ""

@@ -163,14 +163,20 @@ def _close(name: str) -> None:
         view = look(definition)
         within = definition.within_reach(view.pivoted if view is not None else ())
         lasts = definition.lasting()
-        missing = [step.title for step in within if lasts(step) and not is_taken(step, name)]
+        lasting = [step for step in within if lasts(step)]
+        missing = [step.title for step in not_taken(definition, lasting)]
         definitions.save(definition.replace(missing=tuple(missing)))
     gate.close(name)
 
 
-def is_taken(step: Step, name: str) -> bool:
-    """Whether the namespace has what the step is to make, as its module would tell."""
-    how = _How(Target(namespace=name), None, check=True, timeout=0)
+def not_taken(definition: Definition, steps: t.Iterable[Step]) -> list[Step]:
+    """Those of these steps of the definition that its namespace has not, as their modules tell."""
+    lasts = definition.lasting()
+    return [step for step in steps if not _is_taken(step, definition.name, lasts=lasts(step))]
+
+
+def _is_taken(step: Step, name: str, *, lasts: bool) -> bool:
+    how = _How(Target(namespace=name), None if lasts else False, check=True, timeout=0)
     try:
         return not _TAKE[type(step)]([step], how)
     except (Refused, StepFailed, OSError):

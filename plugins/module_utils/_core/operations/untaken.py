@@ -53,11 +53,6 @@ def seen(definition: Definition, *, enters: bool) -> Seen | None:
     return Seen(pivoted[-1] if pivoted else "/", doubtful)
 
 
-def steps(doubtful: t.Iterable[Step], name: str) -> list[Step]:
-    """Those of the steps that are not taken. The namespace is entered."""
-    return [step for step in doubtful if not restore.is_taken(step, name)]
-
-
 # The new roots that it was pivoted to, the visible mounts by their paths, and the ids of those that did
 # not come with the copy of the host's.
 _Found = tuple[tuple[str, ...], t.Mapping[str, Mount], t.Container[int]]
