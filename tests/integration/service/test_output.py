@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -12,6 +13,8 @@ from command import Nsctl
 from waiting import has_ended, wait_until
 from web_service import LOGS, Web, make_web, web
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import cgroups
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import watch
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import log_file
 
 __all__ = ["make_web", "web"]
@@ -51,6 +54,37 @@ def test_a_killed_module_leaves_a_service_that_can_write(web: Web) -> None:
         assert wait_until(lambda: web.log.read_text() == "first\nmore\n")
     finally:
         more.unlink()
+    web.converge(state="absent")
+
+
+def test_what_writes_it_down_may_be_killed(web: Web) -> None:
+    """Either of its processes, or stopped: the program goes on, and so does its log."""
+    script = "while :; do date +%s.%N; sleep .01; done"
+    pid = web.started(argv=["/bin/sh", "-c", script])
+
+    def writers() -> list[int]:
+        return cgroups.processes_of(web.name, cgroups.log_of("idle"))
+
+    def goes_on() -> bool:
+        before = web.log.stat().st_size
+        return wait_until(lambda: web.log.stat().st_size > before)
+
+    def in_order() -> list[int]:
+        """The parent, and the one that writes."""
+        assert wait_until(lambda: len(writers()) == 2)
+        return sorted(writers(), key=lambda each: (watch.identify(each).start, each))
+
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
+        for which in (0, 1, 0, 1):
+            os.kill(in_order()[which], number)
+            assert goes_on()
+    os.kill(in_order()[1], signal.SIGSTOP)
+    assert goes_on()
+    assert web.task(state="started")["service"]["pid"] == pid
+    web.converge(state="stopped")
+    assert writers() == []
+    lines = web.log.read_text().splitlines()
+    assert lines == sorted(lines)
     web.converge(state="absent")
 
 

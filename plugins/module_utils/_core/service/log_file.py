@@ -56,9 +56,12 @@ def remove(path: str) -> None:
 
 
 class Written:
-    """The log while a program is started that writes to it. Use it in a with statement."""
+    """The log while a program is started that writes to it. Use it in a with statement.
 
-    def __init__(self, path: str) -> None:
+    ``place`` gives the process that writes it down its cgroup, by its pid, before it does anything.
+    """
+
+    def __init__(self, path: str, place: t.Callable[[int], None]) -> None:
         self._path = path
         directory = os.path.dirname(path)
         atomic.make_directory(directory, mode=0o750)
@@ -73,8 +76,7 @@ class Written:
             os.close(file)
         reader, self.fd = os.pipe()
         try:
-            # The pid of the writer, a child of ours.
-            self.writer = _start_writer(path, reader)
+            self._writer = _start_writer(path, reader, place)
         except BaseException:
             os.close(self.fd)
             raise
@@ -96,7 +98,7 @@ class Written:
     def finish(self) -> None:
         """Wait until all is in the log that was written by programs that have ended."""
         self.close()
-        watch.wait_for_end(watch.identify(self.writer), timeout=_PATIENCE)
+        watch.wait_for_end(watch.identify(self._writer), timeout=_PATIENCE)
 
     def last_lines(self) -> str:
         """The last lines that are in the log, and were not when this began. Raises OSError."""
@@ -108,15 +110,16 @@ class Written:
         return "\n".join(text.splitlines()[-_LAST_LINES:])
 
 
-def _start_writer(path: str, reader: int) -> int:
-    """Its process, which has nothing of ours but the pipe. Raises OSError."""
+def _start_writer(path: str, reader: int, place: t.Callable[[int], None]) -> int:
+    """Its process, a child which has nothing of ours but the pipe. Raises OSError."""
     loader: t.Any = log_writer.__spec__.loader if log_writer.__spec__ is not None else None
     script, text_end = os.pipe()
-    os.write(text_end, loader.get_source(log_writer.__name__).encode())  # a pipe holds 64 KiB
-    os.close(text_end)
     pid = os.fork()
     if pid:
         os.close(script)
+        with open(text_end, "wb") as text:
+            place(pid)
+            text.write(loader.get_source(log_writer.__name__).encode())
         return pid
     try:
         os.setsid()

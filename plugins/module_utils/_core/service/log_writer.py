@@ -10,6 +10,9 @@ It reads its standard input to the end and appends that to LOG; before LOG is lo
 that LOG.2 and so on, up to LOG.KEPT. It never ends before its input, and never waits for anything but that: what
 cannot be written is lost, and the service goes on.
 
+There are two processes, one that writes and its parent, and either outlives the other. For where nobody reads a pipe
+any more, the program ends by SIGPIPE with its next line (pipe(7)), and nobody would start it again.
+
 A program by itself: log_file.py has its text run by a Python of its own, which shares no memory with a module. So it
 imports nothing of ours.
 PRIVATE to the collection linux.namespaces.
@@ -20,11 +23,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import stat
 import sys
+import time
 
 _CHUNK = 1 << 16
+# How long to wait until another process is tried to be made, in seconds.
+_PAUSE = 0.1
+_PAUSE_ALONE = 10
 # Not through links, nor waiting for who reads a FIFO: the directory is root's, but may have been somebody's.
 _FLAGS = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -77,10 +85,54 @@ def main(path: str, limit: int, kept: int) -> None:
     # It ends with what it reads, whoever wants to end what.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    while not _is_written(path, limit, kept):
+        pass
+
+
+def _is_written(path: str, limit: int, kept: int) -> bool:
+    """Whether all is, by two processes. False in the one that is left when the other was killed."""
+    watched, held = os.pipe()  # the child learns by it that the parent has ended
+    try:
+        try:
+            child = os.fork()
+        except OSError:  # no pid, no memory
+            return _write_down(path, limit, kept, watched, patience=_PAUSE_ALONE)
+        if child:
+            return _has_written(child)
+        os.close(held)
+        held = -1
+        return _write_down(path, limit, kept, watched, patience=None)
+    finally:
+        os.close(watched)
+        if held >= 0:
+            os.close(held)
+
+
+def _has_written(child: int) -> bool:
+    """Wait for the child, which somebody may have stopped or killed."""
     while True:
+        found = os.waitid(os.P_PID, child, os.WEXITED | os.WSTOPPED)
+        if found is not None and found.si_code == os.CLD_STOPPED:
+            os.kill(child, signal.SIGCONT)
+            continue
+        if found is not None and (found.si_code, found.si_status) == (os.CLD_EXITED, 0):
+            return True
+        time.sleep(_PAUSE)
+        return False
+
+
+def _write_down(path: str, limit: int, kept: int, watched: int, *, patience: float | None) -> bool:
+    """Write to the end of what comes in, or until ``watched`` is closed or patience is at its end."""
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    poll.register(watched, 0)
+    while True:
+        ready = dict(poll.poll(None if patience is None else patience * 1000))
+        if 0 not in ready:
+            return False
         data = os.read(0, _CHUNK)
         if not data:
-            return
+            return True
         with contextlib.suppress(OSError):  # a full disk, or a directory there: it may be later
             append(path, data, limit=limit, kept=kept)
 

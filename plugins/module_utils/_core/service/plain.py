@@ -228,8 +228,8 @@ class Plain:
     def _log_of(self, place: t.Callable[[str, str, int], None]) -> t.Iterator[log_file.Written]:
         """The log to write to; what writes it down gets its cgroup by ``place``."""
         asked = self._request.spec
-        with log_file.Written(self._log) as log:
-            place(asked.namespace, cgroups.log_of(asked.name), log.writer)
+        owner = cgroups.log_of(asked.name)
+        with log_file.Written(self._log, lambda pid: place(asked.namespace, owner, pid)) as log:
             yield log
 
     def _started(self, program: Program, log: log_file.Written, **how: t.Any) -> Started:
