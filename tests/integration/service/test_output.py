@@ -107,6 +107,8 @@ def test_logs_are_data(web: Web, nsctl: Nsctl) -> None:
     text = "one\\ttab\\n\\033[31mred\\007\\n\\302\\233bad\\377\\n"
     web.started(argv=["/bin/sh", "-c", f"printf '{text}'; exec sleep infinity"])
     assert wait_until(lambda: web.log.read_bytes().count(b"\n") == 3)
+    (service,) = nsctl.data("show", web.name)["services"]
+    assert (service["name"], service["state"], service["log"]) == ("idle", "started", str(web.log))
     assert nsctl("logs", web.name, "idle").stdout == (
         "one\ttab\n\\x1b[31mred\\x07\n\\x9bbad\ufffd\n"
     )

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
 import typing as t
 
 import pytest
+from command import Nsctl
 from stub_systemd import stub_systemd
 from units import Systemd, systemd
 from waiting import has_ended, wait_until
@@ -53,6 +55,29 @@ def test_whatever_signal_ends_it_it_is_up_again(systemd: Systemd, number: signal
     systemd.task(state="stopped")
     assert has_ended(pid)
     assert systemd.task(argv=argv, restart_policy=SOON)["service"]["restarts"] == 0
+
+
+def test_nsctl_shows_how_often_and_why(systemd: Systemd, nsctl: Nsctl) -> None:
+    pid = systemd.started(argv=["/bin/sleep", "infinity"], restart_policy=SOON)
+    os.kill(pid, signal.SIGKILL)
+    pid = restarted(systemd, pid)
+
+    def shown(*words: str) -> str:
+        return nsctl("show", systemd.web.name, *words, env={**os.environ, **systemd.env}).stdout
+
+    (found,) = json.loads(shown("--json"))["services"]
+    assert found == seen(systemd)
+    assert (found["restarts"], found["ended"]["signal"]) == (1, "KILL")
+    lines = [line.split() for line in shown().splitlines()]
+    assert ["services", "STATE", "NAME", "PID", "RESTARTS", "LAST", "END"] in lines
+    assert ["started", "idle", str(pid), "1", "SIGKILL"] in lines
+    # What cannot be read is said of that one alone.
+    systemd.file.write_text("{")
+    (found,) = json.loads(shown("--json"))["services"]
+    assert found["state"] == "failed"
+    assert "is damaged" in found["reason"]
+    assert "is damaged" in shown()
+    systemd.task(state="absent")
 
 
 def test_when_to_start_it_again(systemd: Systemd) -> None:

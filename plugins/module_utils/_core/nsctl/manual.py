@@ -104,8 +104,10 @@ SYNOPSIS
 
 DESCRIPTION
     Prints its kinds with their ids (as in lsns(8)) and pins, its root, its
-    properties, the processes inside, and its mounts, wanted and observed side
-    by side. Paths are named as they are inside now. A mount's state is
+    properties, the processes inside, its services, and its mounts, wanted and
+    observed side by side. Of a service of systemd it says how often systemd has
+    started it again, and how it ended last. Paths are named as they are inside
+    now. A mount's state is
 
     ok         It is as wanted.
     missing    Nothing is mounted there.

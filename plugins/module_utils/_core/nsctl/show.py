@@ -14,16 +14,20 @@ import typing as t
 
 from .. import redact
 from ..definition import file as definitions
+from ..definition import service_end, service_file, service_note
 from ..errors import Refused, StepFailed, in_words
 from ..mount import table
 from ..operations import restore
+from ..service import supervisor
 from . import FAILED, complain, drift, list_names, parallel, say, say_data, states, summary
 from .arguments import WrongUsage, parse
 from .columns import columns
 
 _MARGIN = 12
 # What is said of one that cannot be looked into, beside its summary.
-_NOTHING: dict[str, t.Any] = {"properties": {}, "changes": [], "mounts": []}
+_NOTHING: dict[str, t.Any] = {"properties": {}, "services": [], "changes": [], "mounts": []}
+
+_SERVICE = ("STATE", "NAME", "PID", "RESTARTS", "LAST END")
 
 
 def run(verb: str, words: t.Sequence[str]) -> int:
@@ -57,7 +61,7 @@ def _attempt(name: str) -> dict[str, t.Any] | str:
 
 def _found(name: str) -> dict[str, t.Any]:
     found = summary.of(name)
-    found.update(_NOTHING)
+    found.update(_NOTHING, services=_services(name))
     try:
         definition = definitions.load(name)
         if definition is None:
@@ -68,6 +72,21 @@ def _found(name: str) -> dict[str, t.Any]:
     properties = definition.properties.shown()
     del properties["kinds"]
     found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
+    return found
+
+
+def _services(name: str) -> list[dict[str, t.Any]]:
+    every = {*service_file.names(name), *service_note.names(name)}
+    return [_service(name, each) for each in sorted(every)]
+
+
+def _service(namespace: str, name: str) -> dict[str, t.Any]:
+    try:
+        found = supervisor.look_at(namespace, name)
+    except (Refused, StepFailed, OSError) as error:
+        known = {"name": name, "namespace": namespace, "pid": None}
+        return {**known, "state": states.FAILED, "reason": in_words(error)}
+    found.pop("argv", None)  # which may have secrets among its words
     return found
 
 
@@ -98,6 +117,9 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         text = value if isinstance(value, str) else json.dumps(value)
         lines += _section(key.replace("_", " "), [text])
     lines += _section("processes", columns(processes))
+    if found["services"]:
+        services = [_SERVICE, *map(_service_shown, found["services"])]
+        lines += _section("services", columns(services))
     if found["mounts"]:
         header = ("STATE", "PATH", "WANTED", "OBSERVED")
         rows = [
@@ -109,6 +131,18 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         lines.append(f"`nsctl up {found['name']}` would:")
         lines += [f"  {change}" for change in found["changes"]]
     return lines
+
+
+def _service_shown(found: dict[str, t.Any]) -> tuple[str, ...]:
+    ended = found.get("ended")
+    restarts = found.get("restarts")
+    return (
+        found["state"],
+        found["name"],
+        str(found["pid"] or "-"),
+        "-" if restarts is None else str(restarts),
+        found.get("reason") or ("-" if ended is None else service_end.in_words(ended)),
+    )
 
 
 def _section(title: str, content: t.Sequence[str]) -> list[str]:

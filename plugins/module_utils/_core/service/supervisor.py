@@ -20,6 +20,7 @@ from ..definition.service import ServiceSpec
 from ..install import boot_unit, host_command
 from ..namespace import lock, pins
 from ..namespace.target import Target
+from ..process.program import Program
 from .model import Observed, ServiceRequest, ServiceResult, fields_shown
 from .plain import Plain
 from .systemd import Systemd
@@ -125,6 +126,16 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
         _shown(state, more, fields_shown(spec, before.spec)),
         _described(request, after),
     )
+
+
+def look_at(namespace: str, name: str) -> dict[str, t.Any]:
+    """The service as results of ns_service show it, whichever supervisor has it.
+
+    Raises Refused where its note is damaged, and OSError.
+    """
+    spec = ServiceSpec(namespace, name, Program(()))
+    request = ServiceRequest(spec, gives_program=False, state="stopped")
+    return _described(request, _known([kind(request).look() for kind in SUPERVISORS.values()]))
 
 
 def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:
