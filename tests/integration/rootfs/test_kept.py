@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pathlib
 import shutil
 import signal
+import socket
 
 import pytest
 from command import Nsctl
@@ -23,6 +25,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.actions imp
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 
 CACHE = pathlib.Path(cache.DIRECTORY)
+# Where skopeo writes.
+SCRATCH = pathlib.Path("/var/tmp")
 
 
 @pytest.fixture
@@ -139,6 +143,37 @@ def test_what_a_killed_run_was_packing_goes(
     assert cache.left() == []
     if after != "the same":
         assert not CACHE.exists()
+
+
+def test_what_a_killed_run_was_asking_with_goes(
+    image: str, run_module: RunModule, tmp_path: pathlib.Path
+) -> None:
+    """The directory that skopeo has for itself; one that is in use stays, and somebody else's."""
+
+    def scratch() -> set[str]:
+        return {name for name in os.listdir(SCRATCH) if name.startswith("linux-namespaces-")}
+
+    theirs = SCRATCH / f"linux-namespaces-{0:016x}"
+    theirs.mkdir()
+    os.chown(theirs, 1000, 1000)
+    with socket.create_server(("127.0.0.1", 0)) as silent, contextlib.ExitStack() as stack:
+        stack.callback(theirs.rmdir)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        args = {"image": f"docker://{address}/x:y", "tls_verify": False}
+        killed, waits = (module_process({**args, "path": f"{tmp_path}/{n}"}) for n in range(2))
+        for process in (killed, waits):
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        assert wait_until(lambda: len(scratch()) == 3)
+        killed.kill()
+        killed.wait()
+        assert len(scratch()) == 3
+        root = {"path": f"{tmp_path}/root", "image": image}
+        assert run_module("ns_rootfs", root)["changed"]
+        assert len(scratch()) == 2
+        assert theirs.name in scratch()
+    assert not run_module("ns_rootfs", root)["changed"]
+    assert scratch() == set()
 
 
 def test_an_archive_that_no_definition_names_goes(

@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
+import stat
 import time
 import typing as t
 import zlib
@@ -22,6 +24,8 @@ import zlib
 from ..errors import Refused
 from ..host_paths import LOCKS
 from ..storage import lock, modes, removal
+
+_SCRATCH = re.compile(r"linux-namespaces-[0-9a-f]{16}")
 
 
 class Busy(Refused):
@@ -89,6 +93,36 @@ def held(
                 os.close(taken.fd)
     finally:
         ask("unlock")
+
+
+@contextlib.contextmanager
+def scratch(above: str) -> t.Iterator[str]:
+    """The path of a new directory in ``above``, which may be open to all; it goes at the end.
+
+    With it go those that runs of the same user were killed over. Raises OSError.
+    """
+    above_fd = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in os.listdir(above_fd):
+            if _SCRATCH.fullmatch(name) and _is_own(above_fd, name):
+                with contextlib.suppress(Busy), _scratch(above_fd, name):
+                    pass
+        name = f"linux-namespaces-{os.urandom(8).hex()}"
+        with _scratch(above_fd, name):
+            yield f"{above}/{name}"
+    finally:
+        os.close(above_fd)
+
+
+def _scratch(above_fd: int, name: str) -> t.ContextManager[Workspace]:
+    return held(above_fd, name, ask=Locks().ask, patience=0, what_for=name)
+
+
+def _is_own(above_fd: int, name: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(name, dir_fd=above_fd, follow_symlinks=False)
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return False
 
 
 def lock_name(parent_fd: int, name: str) -> str:

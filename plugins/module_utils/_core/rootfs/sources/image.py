@@ -19,7 +19,7 @@ import typing as t
 from ...errors import Refused
 from ...storage import modes
 from ...syscalls import regular_files
-from .. import digests, run_tool
+from .. import digests, run_tool, workspace
 from ..progress import Progress
 from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
@@ -185,8 +185,9 @@ class OpenedImage:
         return words
 
     def _ask(self, command: str, *words: str) -> bytes:
-        above = "/var/tmp" if os.path.isdir("/var/tmp") else None  # as skopeo itself
-        with tempfile.TemporaryDirectory(prefix="linux-namespaces-", dir=above) as scratch:
+        # As skopeo itself.
+        above = "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()
+        with workspace.scratch(above) as scratch:
             argv = ["skopeo", f"--tmpdir={scratch}", *self._words(command), *words]
             try:
                 return run_tool.answer(
