@@ -81,8 +81,9 @@ class Fields:
     def table(self, key: str, kind: type[_Value]) -> dict[str, _Value]:
         """The values of an object, all of one kind; empty where it is missing. Raises ValueError."""
         found = self.take(key, dict, {})
-        inner = Fields(found, f"{key} of {self._what}")
-        return {name: inner.take(name, kind) for name in found}
+        what = f"{key} of {self._what}"
+        inner = Fields(found, what)
+        return {usable(name, f"a name in {what}"): inner.take(name, kind) for name in found}
 
     def done(self) -> None:
         """Raises ValueError where there are fields that nobody has taken: they would be lost."""
