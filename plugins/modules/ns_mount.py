@@ -94,7 +94,8 @@ options:
     description:
       - V(mounted) is one mount as described on O(path).
       - V(remounted) changes flags and options of the mount that is there, whatever it is. Its type and source do not
-        matter. Only the mount itself becomes read-only with V(ro), not a file system that others may use too.
+        matter, nor does what lies beneath it. Only the mount itself becomes read-only with V(ro), not a file system
+        that others may use too.
       - V(unmounted) is nothing mounted on O(path). What is mounted below it is unmounted first. With the mount the
         namespace's definition forgets what was mounted or unpacked on it later.
     type: str

@@ -20,11 +20,15 @@ KINDS = st.builds(
     st.integers(0, 5).map(bool),
 )
 # Most tasks run to their end.
-KILLS = st.integers(0, 9).flatmap(lambda number: st.integers(1, 60) if number == 9 else st.just(0))
-_PROPAGATIONS = st.sampled_from(["", "", "", "private", "slave", "shared", "unbindable"])
-WHATS = st.builds(
-    What, st.sampled_from(["tmpfs", "tmpfs", "bind"]), _VARIANTS, RARELY, _PROPAGATIONS
-) | st.builds(What, st.sampled_from(["overlay", "loop"]), _VARIANTS, st.just(True), _PROPAGATIONS)
+KILLS = st.integers(0, 5).flatmap(lambda number: st.integers(1, 60) if number == 5 else st.just(0))
+# A bind that is shared has the host for its peer, and so shows what is mounted elsewhere.
+_PROPAGATIONS_OF_BINDS = st.sampled_from(["", "", "private", "slave", "unbindable"])
+_PROPAGATIONS = st.sampled_from(["shared"]) | _PROPAGATIONS_OF_BINDS
+WHATS = st.one_of(
+    st.builds(What, st.just("tmpfs"), _VARIANTS, RARELY, _PROPAGATIONS),
+    st.builds(What, st.just("bind"), _VARIANTS, RARELY, _PROPAGATIONS_OF_BINDS),
+    st.builds(What, st.sampled_from(["overlay", "loop"]), _VARIANTS, st.just(True), _PROPAGATIONS),
+)
 DAMAGES = ("hostname", "lo", "ip netns del", "holder", "cgroup", "ipc", "mnt", "uts")
 PERSISTENT = st.sampled_from([None, None, None, False])
 _Holds = t.Callable[[Model], bool]

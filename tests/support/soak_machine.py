@@ -13,10 +13,10 @@ from run_modules import living
 from soak_host import NAMES, Host
 from soak_look import compare, compare_list
 from soak_model import Model
-from waiting import has_ended, wait_until
+from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pid_holder
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import cgroup
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import cgroup, watch
 
 
 class Machine(RuleBasedStateMachine):
@@ -31,7 +31,7 @@ class Machine(RuleBasedStateMachine):
         # What each root on the host is made of.
         self.roots: dict[str, tuple[str, int] | None] = dict.fromkeys(NAMES)
         self._before = self._census()
-        self._holders: set[int] = set()
+        self._holders: set[watch.Running] = set()
         # The names of the cgroups that were seen: they are drawn by lot, and noted while they are there.
         self._cgroups: set[str] = set()
         self._is_settled = True
@@ -49,8 +49,8 @@ class Machine(RuleBasedStateMachine):
             gone = self.run_module("ns_rootfs", args)
             assert not gone.get("failed"), gone
         if self._is_settled:
-            left = [pid for pid in self._holders if not has_ended(pid)]
-            assert not left + living(self.host.marker)
+            assert not [holder for holder in self._holders if watch.is_alive(holder)]
+            assert not living(self.host.marker)
             assert wait_until(lambda: self._cgroups_left() == [], seconds=5), self._cgroups_left()
             assert self.host.roots("") == {}
             assert wait_until(lambda: self._census() == self._before, seconds=5), differences(
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
         self.models[name] = model
         holder = pid_holder.pid_of(name)
         if holder is not None:
-            self._holders.add(holder)
+            self._holders.add(watch.identify(holder))
         self._cgroups |= noted_for(name)
         compare(self.host, self.run_module, name, model)
         compare_list(self.host, self.models)

@@ -37,7 +37,7 @@ class What:
     def fresh(self, *, on: What | None) -> What:
         """What a new mount of it is, on the mount ``on`` or on one that is private."""
         known = self.propagation
-        if known == "slave":
+        if known == "slave" and self.kind != "bind":  # of the host's, which is shared
             known = "private"
         if not known:
             known = "shared" if on is not None and on.propagation == "shared" else "private"

@@ -18,6 +18,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.compa
     Observed,
     Source,
     differences,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.option_values import (
     normalised,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.table import Mount

@@ -94,6 +94,8 @@ def test_nothing_to_do() -> None:
           "set flags of /mnt: ro,relatime", "make /mnt shared"]),
         (tmpfs("/mnt", state="unmounted"), mounted(), ["unmount /mnt"]),
         (tmpfs("/mnt", state="unmounted"), mounted(stacked=3), ["unmount /mnt"]),
+        # Only changed is the one that is there, whatever it lies on.
+        (tmpfs("/mnt", "ro", state="remounted"), mounted(stacked=1), ["set flags of /mnt: ro,relatime"]),
         (WantedMount("/mnt", words=("nosuid",), state="remounted"), mounted(),
          ["set flags of /mnt: rw,nosuid,relatime"]),
     ],

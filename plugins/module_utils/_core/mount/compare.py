@@ -10,18 +10,14 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ..definition.steps import MountStep
 from ..syscalls import mounts as calls
 from . import layers, option_paths, options
+from .option_values import normalised
 from .table import Mount
 from .wanted import WantedMount
-
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 # What the kernel shows under another name.
 _SHOWN_AS = {"nr_blocks": "size"}
@@ -34,16 +30,23 @@ _UNSHOWN: dict[str, dict[str, str | None]] = {
     "proc": {"hidepid": "off", "gid": "0"},
     "overlay": dict.fromkeys(("index", "metacopy", "nfs_export", "verity", "xino"), "off"),
 }
-_HIDEPID = {"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
 # Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
 # takes a new one. What is not listed is changed in place.
 _NEEDS_NEW: dict[str, set[str]] = {
     "overlay": {"*"},
-    "tmpfs": {"mode", "uid", "gid"},
+    "tmpfs": {"mode", "uid", "gid", "noswap"},
 }
 # To change one option of these sets all that are not given to their defaults.
 _RESETS_THE_REST = ("devpts",)
 _GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand")
+# What holds where the other one is not shown.
+_OPPOSITE = {
+    "rw": "ro",
+    "async": "sync",
+    "nolazytime": "lazytime",
+    "nomand": "mand",
+    "inode32": "inode64",
+}
 
 
 class Identity(t.NamedTuple):
@@ -135,9 +138,18 @@ def is_as_wanted(
     """Whether there is nothing to do about the mount: plan.py would plan nothing."""
     if wanted.state == "unmounted" or observed.mount is None:
         return wanted.state == "unmounted" and observed.mount is None
-    # What is stacked below a root was there before it: rootfs, or another root.
-    is_stacked = bool(observed.stacked) and not is_root
-    return not is_stacked and not differences(wanted, observed, source=source, recorded=recorded)
+    if is_to_be_unstacked(wanted, observed, is_root=is_root):
+        return False
+    return not differences(wanted, observed, source=source, recorded=recorded)
+
+
+def is_to_be_unstacked(wanted: WantedMount, observed: Observed, *, is_root: bool) -> bool:
+    """Whether what lies beneath it at the same path is to go.
+
+    Not where the mount that is there is only to be changed. What is stacked below a root was there
+    before it: rootfs, or another root.
+    """
+    return bool(observed.stacked) and wanted.state == "mounted" and not is_root
 
 
 def differences(
@@ -180,11 +192,11 @@ def differences(
             reasons.append("its loop device can only be read")
         else:
             reconfigure = _changed_options(wanted.fstype, asked, mount, recorded, source)
-            fixed = _NEEDS_NEW.get(wanted.fstype, set())
             reasons += [
                 f"option {key}"
                 for key, value in reconfigure
-                if {"*", key} & fixed or option_paths.is_path(wanted.fstype, key, value)
+                if _takes_new(wanted.fstype, key, mount)
+                or option_paths.is_path(wanted.fstype, key, value)
             ]
     if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
         reasons.append("id map")
@@ -280,6 +292,14 @@ def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
     return False
 
 
+def _takes_new(fstype: str, key: str, mount: Mount) -> bool:
+    """Whether no change of the mounted file system sets the option."""
+    name = _SHOWN_AS.get(key, key)
+    # What has no limit gets none later (mm/shmem.c).
+    is_unlimited = f"{name}=0" in mount.options or f"{name}=0k" in mount.options
+    return bool({"*", key} & _NEEDS_NEW.get(fstype, set())) or (fstype == "tmpfs" and is_unlimited)
+
+
 def _changed_options(
     fstype: str,
     asked: options.Options,
@@ -300,10 +320,8 @@ def _changed_options(
         changed = _changed_layers(asked.filesystem, pairs, made_with, source)
         compared = tuple(pair for pair in compared if pair[0] not in layers.KEYS)
     for key, value in compared:
-        if key in _GENERIC and key not in shown:
-            opposite = {"rw": "ro", "async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
-            if key in opposite and opposite[key] not in shown:
-                continue
+        if key not in shown and key in _OPPOSITE and _OPPOSITE[key] not in shown:
+            continue
         name = _SHOWN_AS.get(key, key)
         if name in shown and shown[name] != _HIDDEN:
             same = normalised(key, value) == normalised(name, shown[name])
@@ -344,53 +362,3 @@ def _changed_layers(
             options_of = (*keys, keys[0].rstrip("+"))
             changed += [(key, value) for key, value in asked if key in options_of]
     return changed
-
-
-def normalised(key: str, value: str | None) -> str | int | None:
-    """A value in the form in which two spellings of it are equal: 10m and 10240k.
-
-    Sizes are in bytes, also of percentages and of blocks.
-    """
-    if value is None:
-        return None
-    if key == "size":
-        size = _size_of_percentage(value) if value.endswith("%") else _number(value)
-        return value if size is None else -(-size // _PAGE) * _PAGE
-    if key in ("nr_blocks", "nr_inodes"):
-        number = _number(value)
-        return value if number is None else number * (_PAGE if key == "nr_blocks" else 1)
-    if key in ("mode", "ptmxmode", "umask", "fmask", "dmask") and _is_octal(value):
-        return int(value, 8)
-    if key == "hidepid":
-        return _HIDEPID.get(value, value)
-    if _is_decimal(value):
-        return int(value)
-    return value
-
-
-def _is_octal(text: str) -> bool:
-    return bool(text) and set(text) <= set("01234567")
-
-
-def _is_decimal(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 20
-
-
-def _size_of_percentage(text: str) -> int | None:
-    """The share of all memory, rounded as mm/shmem.c does."""
-    if not _is_decimal(text[:-1]):
-        return None
-    return int(text[:-1]) * os.sysconf("SC_PHYS_PAGES") * _PAGE // 100
-
-
-def _number(text: str) -> int | None:
-    """A number as memparse() of the kernel reads it: decimal, 0 or 0x before it, and a unit."""
-    digits, unit = text.lower(), 1
-    if digits[-1:] in _UNITS and not digits.startswith("0x"):
-        digits, unit = digits[:-1], _UNITS[digits[-1]]
-    if not (digits.isascii() and digits.isalnum() and len(digits) <= 24):
-        return None
-    try:
-        return int(digits, 8 if _is_octal(digits) and digits[0] == "0" else 0) * unit
-    except ValueError:
-        return None

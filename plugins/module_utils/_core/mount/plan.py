@@ -25,7 +25,7 @@ from .changes import (
     Unmount,
     Unstack,
 )
-from .compare import Observed, Source, device_to_replace, differences
+from .compare import Observed, Source, device_to_replace, differences, is_to_be_unstacked
 from .wanted import WantedMount
 
 
@@ -106,7 +106,7 @@ def _plan_one(
             )
         return [Replace(wanted, found)]
     actions: list[Change] = []
-    if seen.stacked and not is_root:
+    if is_to_be_unstacked(wanted, seen, is_root=is_root):
         actions.append(Unstack(wanted))
     if found.reconfigure:
         actions.append(Reconfigure(wanted, found))

@@ -183,11 +183,15 @@ def make_filesystem(
 def reconfigure(mount_fd: int, options: t.Collection[tuple[str, str | None]]) -> None:
     """fspick(2), fsconfig(2): change options of the file system that is mounted at ``mount_fd``.
 
-    Raises KernelError; its ``log`` is the kernel's text.
+    Raises KernelError; its ``log`` is the kernel's text, and ``reconfigured`` among its arguments says
+    that it was about what is mounted already.
     """
     context_fd = invoke("fspick", mount_fd, b"", _FSPICK_CLOEXEC | _FSPICK_EMPTY_PATH, shown={})
     try:
         _configure(context_fd, options, _FSCONFIG_CMD_RECONFIGURE)
+    except KernelError as error:
+        error.arguments["reconfigured"] = True
+        raise
     finally:
         os.close(context_fd)
 

@@ -37,6 +37,7 @@ def mount(error: OSError, view: TargetView | None, wanted: WantedMount) -> Answe
     failed = Failure(error, view, wanted)
     for look in (
         source.by_kernel_log,
+        source.by_change,
         source.by_id_map,
         _by_number,
         source.by_source,

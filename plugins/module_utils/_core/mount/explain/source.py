@@ -25,6 +25,11 @@ if t.TYPE_CHECKING:
     from ...actions import Answer
 
 
+_MOUNT_ANEW = (
+    "What a file system takes only when it is mounted needs it unmounted first (state: unmounted)."
+)
+
+
 def by_kernel_log(failed: Failure) -> Answer:
     """What the kernel wrote about it itself (fsopen(2))."""
     log = failed.error.log
@@ -32,12 +37,24 @@ def by_kernel_log(failed: Failure) -> Answer:
         return NOTHING  # said better by explain.py, of rights
     if log:
         hint = "Name a block device in src." if "blockdev" in log else "Correct opts."
+        if "reconfigured" in failed.error.arguments:
+            hint = f"Correct opts. {_MOUNT_ANEW}"
         if "blockdev" in log and failed.is_any(errno.ENOTBLK) and failed.has_regular_source():
             hint = "Name a block device in src, or add loop to opts for an image in a file."
         if "blockdev" in log and failed.is_any(errno.EACCES, errno.EROFS):
             hint = "The device is read-only, or lies on a mount with nodev: add ro to opts."
         return f"the kernel says: {log}", hint
     return NOTHING
+
+
+def by_change(failed: Failure) -> Answer:
+    """Why an option of what is mounted already could not be changed."""
+    refused = failed.is_any(errno.EINVAL, errno.EOPNOTSUPP)
+    if "reconfigured" not in failed.error.arguments or not refused:
+        return NOTHING
+    row = failed.row()
+    fstype = row.fstype if row is not None else failed.wanted.fstype
+    return f"the kernel does not change this of a mounted {fstype}", _MOUNT_ANEW
 
 
 def by_id_map(failed: Failure) -> Answer:
@@ -94,6 +111,11 @@ def by_source(failed: Failure) -> Answer:
         return _bind_refused(failed)
     if wanted.options.loop and (call == "open" or call.startswith("ioctl LOOP")):
         return _no_loop_device(failed)
+    if call == "fsconfig" and wanted.fstype == "overlay" and failed.is_any(errno.EBUSY):
+        return (
+            "its upperdir or workdir is in use by another overlay, which index=on does not allow",
+            "Unmount that one first (state: unmounted), also where it is the one to be replaced.",
+        )
     if call == "fsconfig" and not wanted.options.bind and wanted.src.startswith("/"):
         return _device_refused(failed)
     return NOTHING
