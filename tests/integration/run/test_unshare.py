@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 import subprocess
 import time
 
+import fork_bombs
 import pytest
 from results import RunModule
 from run_modules import ALL_KINDS, OLDER, Run, living
@@ -161,6 +163,18 @@ def test_a_timeout_kills_everything_that_was_started(
     assert result["timed_out"] is True, result
     assert result["stdout"] == "begun"
     assert living(marker) == []
+
+
+@pytest.mark.parametrize("form", fork_bombs.FORMS)
+@pytest.mark.parametrize("wanted", [["mnt"], ["pid"]], ids="+".join)
+def test_a_timeout_kills_what_keeps_forking(failure: Run, wanted: list[str], form: str) -> None:
+    mark = f"bomb-{os.getpid()}-{form}"
+    bombs = shlex.join(fork_bombs.words(50, form, mark))
+    result = failure("sh", "-c", f"{bombs}; sleep 60", kinds=wanted, timeout=2.5)
+    try:
+        assert result["timed_out"] is True, result
+    finally:
+        assert fork_bombs.ended(mark) == []
 
 
 def test_what_is_left_running_without_a_timeout_is_left_alone(run: Run) -> None:

@@ -167,7 +167,8 @@ def _run(
         started, ended = start.Started(late.pid, {}, []), False
     else:
         pipes.close_child_ends()
-        ended = pipes.collect(started.pid, deadline=deadline)
+        with descendants.reaped(started.pid):
+            ended = pipes.collect(started.pid, deadline=deadline)
     if ended:
         _pid, status = os.waitpid(started.pid, 0)
     else:

@@ -22,6 +22,7 @@ import typing as t
 
 from ..errors import KernelError, Refused
 from ..syscalls import processes
+from . import kill as killing
 from . import proc
 
 _PAUSE = 0.005
@@ -31,6 +32,30 @@ _PATIENCE = 10.0
 def adopt_orphans() -> None:
     """Let the orphans among the descendants of this process become its children."""
     processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+
+
+@contextlib.contextmanager
+def reaped(child: int) -> t.Iterator[None]:
+    """Take note of the end of all children but ``child`` while the block runs, by SIGCHLD.
+
+    A program may leave orphans behind as fast as it can fork, each of which keeps its pid until
+    then. Call it in the main thread.
+    """
+
+    def reap(_signal: int, _frame: object) -> None:
+        while True:
+            with contextlib.suppress(ChildProcessError):
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is not None and found.si_pid != child:
+                    os.waitpid(found.si_pid, os.WNOHANG)
+                    continue
+            return
+
+    before = signal.signal(signal.SIGCHLD, reap)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def become_warden() -> None:
@@ -63,14 +88,15 @@ def kill_all(child: int, *, is_warden: bool) -> int:
     ``is_warden`` says that the child is one. Raises Refused when something cannot be killed.
     """
     spared = set()
-    if is_warden:
-        # Stopped, it does not end with its own child, and so keeps what that leaves behind.
-        os.kill(child, signal.SIGSTOP)
-        spared.add(child)
-    _kill_descendants(spared, child)
-    os.kill(child, signal.SIGKILL)  # nothing new where it has ended: its pid is kept for us
-    _pid, status = os.waitpid(child, 0)
-    _kill_descendants(set(), -1)
+    with killing.before_all_others():
+        if is_warden:
+            # Stopped, it does not end with its own child, and so keeps what that leaves behind.
+            os.kill(child, signal.SIGSTOP)
+            spared.add(child)
+        _kill_descendants(spared, child)
+        os.kill(child, signal.SIGKILL)  # nothing new where it has ended: its pid is kept for us
+        _pid, status = os.waitpid(child, 0)
+        _kill_descendants(set(), -1)
     return status
 
 
