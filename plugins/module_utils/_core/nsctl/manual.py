@@ -64,6 +64,12 @@ FILES
            Runs `nsctl up --all` at boot. Services that need a named namespace
            are ordered after it: After=linux-namespaces.service.
 
+NOTES
+    What the caller has for mounts does not count: in a unit with PrivateTmp=,
+    or in a shell of unshare --mount, the host's are joined first. What is
+    entered keeps the caller's cgroup; the holder of a pid namespace, and what
+    services without systemd run, have their own.
+
 SEE ALSO
     namespaces(7), nsenter(1), lsns(8), ip-netns(8)
 """
