@@ -334,6 +334,30 @@ def test_another_run_that_ends_is_no_use_of_a_mount_point(
         mounts.umount(str(roots.path), flags=mounts.MNT_DETACH)
 
 
+@pytest.mark.parametrize("is_mount", [False, True])
+def test_what_no_run_has_left_stays(is_mount: bool, roots: Roots, run_module: RunModule) -> None:
+    """It has the name of what one would leave."""
+    args = {"path": str(roots.path), "archive": roots.first}
+    with contextlib.ExitStack() as stack:
+        if is_mount:
+            roots.path.mkdir()
+            mounts.mount("tests", str(roots.path), fstype="tmpfs")
+            stack.callback(mounts.umount, str(roots.path), flags=mounts.MNT_DETACH)
+        assert run_module("ns_rootfs", args)["changed"]
+        work = roots.path / ".linux-namespaces.new" if is_mount else roots.top / ".root.new"
+        (work / "precious").mkdir(parents=True)
+        # What needs no place to build in does what it is to do.
+        for check in (True, False):
+            assert run_module("ns_rootfs", args, check=check)["actions"] == []
+        for changed in ({"archive": roots.second}, {"archive": None, "state": "absent"}):
+            failed(run_module("ns_rootfs", {**args, **changed}), work.name, "Move it")
+        assert roots.content() == "first"
+        (work / "precious").rmdir()
+        assert run_module("ns_rootfs", {**args, "archive": roots.second})["changed"]
+        assert roots.content() == "second"
+        assert not work.exists()
+
+
 @contextlib.contextmanager
 def held_by_another(work: pathlib.Path) -> t.Iterator[None]:
     """As another run holds the directory in which it builds a root."""

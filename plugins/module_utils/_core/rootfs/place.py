@@ -50,7 +50,7 @@ def staged(spot: Spot, *, ask: ask_parent.Ask, patience: float) -> t.Iterator[St
     ):
         path = f"{spot.path_above()}/{name}"
         _rescue(spot, work)
-        removal.empty(work, except_for=())
+        removal.empty(work, except_for=(workspace.MARK,))
         os.mkdir(ROOT, 0o700, dir_fd=work)
         fd = os.open(ROOT, DIRECTORY, dir_fd=work)
         try:
@@ -138,7 +138,7 @@ def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
     # What is beside it counts no more: from here on the root is whole.
     trees.sync_filesystem(spot.fd)
     marker.remove(stage.root)
-    removal.remove(spot.fd, WITHIN)
+    workspace.remove(spot.fd, WITHIN, stage.work)
     os.utime(spot.fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
     trees.sync_filesystem(spot.fd)
 

@@ -32,7 +32,7 @@ from ..namespace import enter
 from ..namespace.target import Handles
 from ..process import proc
 from ..syscalls import files
-from . import marker
+from . import marker, workspace
 from .marker import Marker
 
 # The hidden directory on a mount point in which a new root is built.
@@ -326,16 +326,21 @@ def _left_over(spot: Spot) -> bool | None:
     """Whether what a killed run left beside was complete; None where nothing was left."""
     above, name = spot.workspace
     try:
-        fd = os.open(f"{name}/{ROOT}", DIRECTORY, dir_fd=above)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.stat(name, dir_fd=above, follow_symlinks=False)
-            return False
+        work = os.open(name, DIRECTORY, dir_fd=above)
+    except FileNotFoundError:
         return None
-    try:
+    except OSError:
+        return False
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, work)
+        if not workspace.is_one(work):
+            return None
+        try:
+            fd = os.open(ROOT, DIRECTORY, dir_fd=work)
+        except OSError:
+            return False
+        stack.callback(os.close, fd)
         return spot.marker_of(fd) is not None
-    finally:
-        os.close(fd)
 
 
 def _location(inside: TargetView, fd: int, table: t.Sequence[Mount]) -> Location:

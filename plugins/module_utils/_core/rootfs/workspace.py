@@ -6,7 +6,8 @@
 
 The lock is a file on the host, named after the directory: whoever works in a target may be able to
 open what lies there, and so to lock it. It ends with the process that holds it, and a directory
-that nobody holds is left over from a killed run.
+that nobody holds is left over from a killed run. That it is one tells a file in it, which comes
+first and goes last: somebody may have given the same name to what is his own.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -25,11 +26,15 @@ from ..errors import Refused
 from ..host_paths import LOCKS
 from ..storage import lock, modes, removal
 
+# What tells that a directory is one of these.
+MARK = ".linux-namespaces.work"
+# By it those that version 0.1.0 has left are known.
+_MARK_OF_0_1_0 = "root"
 _SCRATCH = re.compile(r"linux-namespaces-[0-9a-f]{16}")
 
 
 class Busy(Refused):
-    """Another run holds the directory."""
+    """Another run holds the directory, or it is somebody's own."""
 
 
 def _busy(what_for: str, held_by: str) -> Busy:
@@ -79,7 +84,7 @@ def held(
     """Make the directory ``name`` in the open directory, for the caller alone.
 
     It is removed at the end. ``ask`` asks Locks. Raises Busy where another run holds it for longer
-    than ``patience`` seconds, OSError.
+    than ``patience`` seconds, or it is none that a run has left; OSError.
     """
     is_locked = ask("lock", lock_name(parent_fd, name), patience, what_for)
     try:
@@ -88,11 +93,23 @@ def held(
             yield taken
         finally:
             try:
-                removal.remove(parent_fd, name)
+                remove(parent_fd, name, taken.fd)
             finally:
                 os.close(taken.fd)
     finally:
         ask("unlock")
+
+
+def remove(parent_fd: int, name: str, fd: int) -> None:
+    """Remove the directory ``name`` that is open as ``fd``. Raises KernelError, OSError."""
+    removal.empty(fd, except_for=(MARK,))
+    removal.remove(parent_fd, name)
+
+
+def is_one(fd: int) -> bool:
+    """Whether a run has made the open directory: one that holds nothing may be any. Raises OSError."""
+    there = os.listdir(fd)
+    return not there or MARK in there or _MARK_OF_0_1_0 in there
 
 
 @contextlib.contextmanager
@@ -152,7 +169,13 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
                 raise _busy(what_for, lock.held_by(fd))
             if lock.is_at(fd, name, dir_fd=parent_fd):
                 if os.fstat(fd).st_uid == os.geteuid():
+                    if not is_one(fd):
+                        raise Busy(
+                            f"{name}, where {what_for} would be built, is not what a run has left",
+                            "Move it to another name, or remove it.",
+                        )
                     os.fchmod(fd, 0o700)
+                    os.close(os.open(MARK, os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=fd))
                     return Workspace(fd, found)
                 # Somebody else could turn to what he likes whatever is built in it.
                 removal.remove(parent_fd, name)

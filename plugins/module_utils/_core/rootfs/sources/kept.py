@@ -52,7 +52,7 @@ def _make(above: int, path: str, patience: float, make: t.Callable[[str, str], N
     name = f".{os.path.basename(path)}.new"
     ask = workspace.Locks().ask
     with workspace.held(above, name, ask=ask, patience=patience, what_for=path) as work:
-        removal.empty(work.fd, except_for=())
+        removal.empty(work.fd, except_for=(workspace.MARK,))
         if not cache.is_sound(path):
             made = f"{cache.DIRECTORY}/{name}/archive.tar"
             make(f"{cache.DIRECTORY}/{name}", made)
