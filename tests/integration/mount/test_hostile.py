@@ -7,10 +7,13 @@ table before and after; a canary on the host shows what was created or mounted o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pathlib
 import subprocess
 
 import pytest
+import raced
 from hostile_places import NAME, Hostile, Place, Racer
 from results import Converge, RunModule
 from unshared_process import Unshared, UnsharedProcess
@@ -95,16 +98,29 @@ def test_run_is_found_behind_var_run(
         assert record["path"] == found
 
 
+@pytest.mark.parametrize("storm", [False, True], ids=["quiet", "storm"])
 def test_links_that_lead_round(
-    kernel: Kernel, run_module: RunModule, jailed: Unshared, place: Place
+    storm: bool,
+    kernel: Kernel,
+    run_module: RunModule,
+    jailed: Unshared,
+    place: Place,
+    tmp_path: pathlib.Path,
 ) -> None:
+    """Also while somebody renames as fast as he can, for whom the kernel gives up (openat2(2))."""
     links = {"loop": "loop", "ping": "pong/a", "pong": "/ping", "up": "../up/x"}
     for name, to in links.items():
         (place.root / name).symlink_to(to)
-    for name in links:
-        args = {"pid": jailed.pid, "path": f"/{name}/x", "fstype": "tmpfs"}
-        result = run_module("ns_mount", {**args, "opts": "X-mount.mkdir"}, env=kernel)
-        assert (result["failed"], result["errno"]) == (True, "ELOOP")
+    with contextlib.ExitStack() as stack:
+        if storm:
+            renamed = [tmp_path / "one", tmp_path / "other"]
+            for each in renamed:
+                each.touch()
+            stack.enter_context(raced.changing_places(*renamed))
+        for name in links:
+            args = {"pid": jailed.pid, "path": f"/{name}/x", "fstype": "tmpfs"}
+            result = run_module("ns_mount", {**args, "opts": "X-mount.mkdir"}, env=kernel)
+            assert (result["failed"], result["errno"]) == (True, "ELOOP")
 
 
 def test_directories_that_only_root_may_read(

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import os
 import sys
+import time
 
 from ..errors import KernelError
 from ..values import Value
@@ -33,7 +34,9 @@ _STATX_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
 _PROC_SUPER_MAGIC = 0x9FA0
 # Of file systems whose regular files are questions to the kernel: proc, sysfs, debugfs, tracefs.
 _OF_KERNEL = (_PROC_SUPER_MAGIC, 0x62656572, 0x64626720, 0x74726163)
-_RACES_ALLOWED = 128
+# How long openat2(2) is tried again, and the pauses between, in seconds.
+_RACING = 10.0
+_FIRST_PAUSE, _LAST_PAUSE = 0.0001, 0.001
 
 
 class _OpenHow(ctypes.Structure):
@@ -79,12 +82,14 @@ class Place(Value):
 
 
 def openat2(dir_fd: int, path: str, *, flags: int, mode: int = 0, resolve: int = 0) -> int:
-    """openat2(2), Linux 5.6, close-on-exec. A lost race with a rename is tried again.
+    """openat2(2), Linux 5.6, close-on-exec.
 
-    Raises KernelError.
+    It fails with EAGAIN where ".." was walked while something was renamed or mounted anywhere on the
+    machine (openat2(2)), and is tried again then, for some seconds. Raises KernelError.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    for attempt in range(_RACES_ALLOWED):
+    begun, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
         try:
             return invoke(
                 "openat2",
@@ -95,10 +100,10 @@ def openat2(dir_fd: int, path: str, *, flags: int, mode: int = 0, resolve: int =
                 shown={"path": path, "resolve": hex(resolve)},
             )
         except KernelError as error:
-            # EAGAIN: ".." was walked while something was renamed (openat2(2)).
-            if error.errno != errno.EAGAIN or attempt == _RACES_ALLOWED - 1:
+            if error.errno != errno.EAGAIN or time.monotonic() - begun > _RACING:
                 raise
-    raise AssertionError("unreachable")
+        time.sleep(pause)
+        pause = min(2 * pause, _LAST_PAUSE)
 
 
 def _statx(fd: int, mask: int) -> _Statx:
