@@ -30,6 +30,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.process.wat
 
 WRITTEN_BY_0_1_0 = pathlib.Path(__file__).with_name("written_by_0_1_0")
 TEXTS = st.text(max_size=8)
+# Of variables and files.
+KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 WORDS = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=3).map(tuple)
 # Half of a surrogate pair, which stands for no byte (surrogateescape).
 LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -73,8 +75,8 @@ SPECS = st.builds(
     stop_timeout=SECONDS,
     ready=READIES,
     restart_policy=st.one_of(st.none(), POLICIES),
-    secret_environment=st.dictionaries(TEXTS, TEXTS, max_size=2),
-    credentials=st.dictionaries(TEXTS, TEXTS, max_size=2),
+    secret_environment=st.dictionaries(KEYS, TEXTS, max_size=2),
+    credentials=st.dictionaries(KEYS, TEXTS, max_size=2),
 )
 NOTES = st.builds(
     Note,
