@@ -14,6 +14,8 @@ import termios
 import time
 import typing as t
 
+from waiting import wait_until
+
 _START = (
     "import fcntl, os, signal, sys, termios\n"
     "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -101,6 +103,13 @@ class Terminal:
             return False
         self.said += chunk
         return bool(chunk)
+
+    def given_away(self) -> None:
+        """Wait until the shell has given the terminal to a job: keys are for that from then on.
+
+        It does so after it has said which one, and a person does not type as fast.
+        """
+        assert wait_until(lambda: os.tcgetpgrp(self._leader) not in (0, self.process.pid))
 
     def rest(self, seconds: float = 0.5) -> str:
         """What comes until nothing has come for that long, and what was not read before."""

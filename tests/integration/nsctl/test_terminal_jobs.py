@@ -180,6 +180,7 @@ def test_it_is_suspended_and_goes_on(terminal: Terminal, inside: str, redirected
     terminal.type("fg\n")
     terminal.until("\n")
     terminal.until("\n")
+    terminal.given_away()
     terminal.type("\x03")
     terminal.prompt()
     assert wait_until(lambda: has_ended(pid))
@@ -285,7 +286,7 @@ def test_a_shell_inside(terminal: Terminal, inside: str) -> None:
     terminal.until("inside> ")
     assert pid is not None
     assert wait_until(lambda: state(pid) == "T")
-    terminal.type("kill -9 %1; kill -STOP $$\n")  # as `suspend` does
+    terminal.type("kill -9 %1; wait; kill -STOP $$\n")  # as `suspend` does
     terminal.until("Stopped")
     terminal.prompt()
     terminal.type("fg\n")
