@@ -105,7 +105,10 @@ options:
       - Whether it is there again after a reboot, with the mounts, root file systems and pivots that other modules
         record.
       - The first such namespace has the command C(nsctl) installed in C(/usr/local/sbin), and on hosts that systemd
-        runs the unit C(linux-namespaces.service). Both go with the last one.
+        runs the units C(linux-namespaces@.service), of which each namespace has an instance that brings it up at boot,
+        and C(linux-namespaces.target) for all of them. They go with the last one.
+      - Such an instance waits for the mounts of the host, the devices and the network that are needed for what is
+        recorded, and has 300 seconds (C(TimeoutStartSec)). Nothing waits for it but the services of the namespace.
     type: bool
     default: true
   recreate:

@@ -59,6 +59,8 @@ options:
   enabled:
     description:
       - Whether it is started at boot. Only systemd can do that.
+      - In a persistent namespace it starts whenever that has come up, however late, be it at boot, by C(nsctl up) or by
+        a play. It is stopped with the unit of the namespace (see O(linux.namespaces.ns_namespace#module:persistent)).
     type: bool
   kinds:
     description:

@@ -23,7 +23,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import host
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import layout
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import KernelError
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
-    boot_unit,
     host_command,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
@@ -55,7 +54,7 @@ def enter() -> None:
         mounts.mount("tests", directory, fstype="overlay", data=layers)
     for path in ("/etc/linux-namespaces", host_paths.LOGS, cache.DIRECTORY, host_command.LIBRARY):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (host_command.COMMAND, boot_unit.PATH):
+    for path in (host_command.COMMAND, host_paths.BOOT_TEMPLATE, host_paths.BOOT_TARGET):
         pathlib.Path(path).unlink(missing_ok=True)
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SHARED)
 

@@ -33,9 +33,15 @@ LOCKS = "/run"
 BASE_LOCK = f"{LOCKS}/linux-namespaces.lock"
 COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
 COMMAND = "/usr/local/sbin/nsctl"
-# Where the host's own units lie, and the one that starts it at boot: see install/boot_unit.py.
+# In the environment of what the unit of a namespace runs: its name.
+BY_UNIT = "NSCTL_UNIT"
+# There while systemd manages the host (sd_booted(3)), and where the host's own units lie.
+SYSTEMD = "/run/systemd/system"
 UNITS = "/etc/systemd/system"
-BOOT_UNIT = f"{UNITS}/linux-namespaces.service"
+# The unit that brings a named namespace up at boot, of which each has an instance, and what stands
+# for all of them: see install/boot_units.py.
+BOOT_TEMPLATE = f"{UNITS}/linux-namespaces@.service"
+BOOT_TARGET = f"{UNITS}/linux-namespaces.target"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
@@ -57,7 +63,7 @@ def environment_of(name: str = "root", home: str = "/root") -> dict[str, str]:
 
 def has_nsctl() -> bool:
     """Whether the host has nsctl, or what a killed run left of it."""
-    return any(os.path.lexists(path) for path in (COMMAND, LIBRARY, BOOT_UNIT))
+    return any(os.path.lexists(path) for path in (COMMAND, LIBRARY, BOOT_TEMPLATE, BOOT_TARGET))
 
 
 def is_name(name: str) -> bool:
@@ -116,3 +122,18 @@ def services(name: str) -> str:
 def unit_name(namespace: str, name: str) -> str:
     """The unit of a service. No name of a namespace or service holds the colon that parts them."""
     return f"linux-namespaces:{namespace}:{name}.service"
+
+
+def boot_unit_name(namespace: str) -> str:
+    """The unit that brings a persistent namespace up: all that may be in a name needs no escaping."""
+    return f"linux-namespaces@{checked_name(namespace)}.service"
+
+
+def turn_path(number: int | str) -> str:
+    """What is locked by those who are brought up at boot, one at a time: see nsctl/turn.py."""
+    return f"{LOCKS}/linux-namespaces.turn.{number}"
+
+
+def drop_ins(unit: str) -> str:
+    """The directory of the drop-ins of a unit of this host (systemd.unit(5))."""
+    return f"{UNITS}/{unit}.d"

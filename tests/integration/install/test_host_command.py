@@ -17,9 +17,8 @@ from module_server import CHECKOUT
 from results import Converge, RunModule
 from stub_systemd import StubSystemd, stub_systemd
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, nsctl
 from ansible_collections.linux.namespaces.plugins.module_utils._core.install import (
-    boot_unit,
     host_command,
     sources,
 )
@@ -30,7 +29,8 @@ __all__ = ["stub_systemd"]
 NewName = t.Callable[[], str]
 COMMAND = pathlib.Path(host_command.COMMAND)
 LIBRARY = pathlib.Path(host_command.LIBRARY)
-UNIT = pathlib.Path(boot_unit.PATH)
+UNITS = pathlib.Path(host_paths.UNITS)
+TEMPLATE, TARGET = pathlib.Path(host_paths.BOOT_TEMPLATE), pathlib.Path(host_paths.BOOT_TARGET)
 INSTALLED = ["install nsctl"]
 REMOVED = ["remove nsctl"]
 
@@ -44,7 +44,7 @@ def run_nsctl(*words: str, env: dict[str, str] | None = None) -> subprocess.Comp
 def actions_of(converge: Converge, name: str, **options: t.Any) -> list[str]:
     """What a run did about nsctl, with check mode and a second run."""
     done = converge("ns_namespace", {"name": name, **options})
-    return [action for action in done["actions"] if action.endswith(("nsctl", ".service"))]
+    return [action for action in done["actions"] if action.endswith("nsctl")]
 
 
 def test_it_comes_with_the_first_and_goes_with_the_last(
@@ -176,7 +176,7 @@ def test_a_killed_run_is_made_good(
 def test_a_unit_that_needs_it_keeps_it(converge: Converge, new_name: NewName) -> None:
     name = new_name()
     assert actions_of(converge, name) == INSTALLED
-    drop_in = UNIT.with_name("other.service.d") / "namespace.conf"
+    drop_in = (UNITS / "other.service.d") / "namespace.conf"
     drop_in.parent.mkdir(parents=True)
     drop_in.write_text(f"[Service]\nExecStart={COMMAND} exec web -- /bin/true\n")
     try:
@@ -185,54 +185,6 @@ def test_a_unit_that_needs_it_keeps_it(converge: Converge, new_name: NewName) ->
     finally:
         shutil.rmtree(drop_in.parent)
     assert actions_of(converge, name, state="absent") == REMOVED
-
-
-def test_where_systemd_runs_there_is_a_unit(
-    converge: Converge,
-    new_name: NewName,
-    stub_systemd: StubSystemd,
-) -> None:
-    name = new_name()
-    env, asked = stub_systemd.env, stub_systemd.asked
-    enabled = UNIT.parent / "multi-user.target.wants" / UNIT.name
-    before = os.listdir(enabled.parent)
-    done = converge("ns_namespace", {"name": name}, env=env)
-    assert done["actions"][-2:] == ["install nsctl", f"install {UNIT.name}"]
-    assert enabled.resolve() == UNIT
-    words = "--no-ask-password"
-    assert asked.read_text() == f"{words} daemon-reload\n{words} start {UNIT.name}\n"
-    verified = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", UNIT], check=False, capture_output=True, text=True
-    )
-    assert UNIT.name not in verified.stderr
-
-    UNIT.write_text(UNIT.read_text().replace("oneshot", "simple"))
-    done = converge("ns_namespace", {"name": name}, env=env)
-    assert done["actions"] == [f"install {UNIT.name}"]
-    enabled.unlink()
-    done = converge("ns_namespace", {"name": name}, env=env)
-    assert done["actions"] == [f"install {UNIT.name}"]
-
-    asked.write_text("")
-    done = converge("ns_namespace", {"name": name, "state": "absent"}, env=env)
-    assert done["actions"][-2:] == [f"remove {UNIT.name}", "remove nsctl"]
-    assert f"{words} stop {UNIT.name}\n{words} daemon-reload\n" in asked.read_text()
-    assert not UNIT.exists()
-    assert os.listdir(enabled.parent) == before
-
-
-def test_what_systemctl_says_is_the_reason(
-    run_module: RunModule,
-    new_name: NewName,
-    stub_systemd: StubSystemd,
-) -> None:
-    stub_systemd.answer("daemon-reload", "echo 'no bus here' >&2; exit 1")
-    failed = run_module("ns_namespace", {"name": new_name()}, env=stub_systemd.env)
-    assert failed["step"] == f"install {UNIT.name}"
-    assert "systemctl daemon-reload: no bus here" in failed["msg"]
-    stub_systemd.answer("daemon-reload", "")
-    args = {"name": failed["invocation"]["module_args"]["name"], "state": "absent"}
-    assert run_module("ns_namespace", args, env=stub_systemd.env)["changed"]
 
 
 def run_as_ansible_does(

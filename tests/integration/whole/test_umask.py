@@ -137,7 +137,7 @@ def test_modes_do_not_depend_on_the_umask(
         shutil.rmtree(home)
     usual = found[UMASKS[0]]
     for path in (
-        *(f"{BASE}/{NAME}/services/sleeper.json", f"{host_paths.UNITS}/linux-namespaces.service"),
+        *(f"{BASE}/{NAME}/services/sleeper.json", f"{host_paths.BOOT_TEMPLATE}"),
         *(f"{LIBRARY}", "HOME/x/rootfs/etc/shadow", "INSIDE/run/f/null", "INSIDE/srv/c"),
     ):
         assert path in usual, sorted(usual)

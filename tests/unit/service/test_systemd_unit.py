@@ -57,12 +57,13 @@ ALL = ServiceSpec(
 
 
 def test_a_unit_that_says_little() -> None:
-    assert systemd_unit.text(LITTLE, is_child=False) == (
+    assert systemd_unit.text(LITTLE, is_child=False, persistent=True) == (
         "# Written by linux.namespaces.ns_service; what is changed here is lost.\n"
         "# What it runs is in /etc/linux-namespaces/services/web:idle.json.\n"
         "[Unit]\n"
         "Description=idle in namespace web\n"
-        "After=linux-namespaces.service network.target\n"
+        "Requires=linux-namespaces@web.service\n"
+        "After=linux-namespaces@web.service network.target\n"
         "StartLimitIntervalSec=0\n"
         "\n"
         "[Service]\n"
@@ -73,18 +74,19 @@ def test_a_unit_that_says_little() -> None:
         "Restart=on-failure\n"
         "RestartForceExitStatus=SIGHUP SIGINT SIGTERM SIGPIPE\n"
         "RestartSec=0.25\n"
+        "RestartPreventExitStatus=250\n"
         "KillSignal=SIGTERM\n"
         "TimeoutStopSec=10\n"
         "KillMode=mixed\n"
         "\n"
         "[Install]\n"
-        "WantedBy=multi-user.target\n"
+        "WantedBy=linux-namespaces@web.service\n"
     )
     assert host_paths.unit_name("web", "idle") == "linux-namespaces:web:idle.service"
 
 
 def test_a_unit_that_says_all() -> None:
-    text = systemd_unit.text(ALL, is_child=True)
+    text = systemd_unit.text(ALL, is_child=True, persistent=True)
     assert text.partition("[Service]\n")[2] == (
         "Type=notify\n"
         "TimeoutStartSec=30\n"
@@ -100,15 +102,16 @@ def test_a_unit_that_says_all() -> None:
         "Restart=on-failure\n"
         "RestartForceExitStatus=SIGHUP SIGINT SIGTERM SIGPIPE\n"
         "RestartSec=0.25\n"
+        "RestartPreventExitStatus=250\n"
         "KillSignal=SIGQUIT\n"
         "TimeoutStopSec=2.5\n"
         "KillMode=mixed\n"
         "\n"
         "[Install]\n"
-        "WantedBy=multi-user.target\n"
+        "WantedBy=linux-namespaces@web.service\n"
     )
     assert systemd_unit.is_child(text)
-    assert not systemd_unit.is_child(systemd_unit.text(ALL, is_child=False))
+    assert not systemd_unit.is_child(systemd_unit.text(ALL, is_child=False, persistent=True))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,9 @@ def test_a_unit_knows_nothing_of_the_program(
     other = dataclasses.replace(
         spec, program=program, reload=Reload(argv=tuple(reload)), secret_environment=secrets
     )
-    assert systemd_unit.text(other, is_child=False) == systemd_unit.text(spec, is_child=False)
+    assert systemd_unit.text(other, is_child=False, persistent=True) == systemd_unit.text(
+        spec, is_child=False, persistent=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,13 +214,15 @@ def test_what_could_be_more_is_refused(change: dict[str, object]) -> None:
 )
 def test_a_time_has_no_exponent(seconds: float, text: str) -> None:
     spec = dataclasses.replace(LITTLE, stop_timeout=seconds).checked()
-    assert f"TimeoutStopSec={text}\n" in systemd_unit.text(spec, is_child=False)
+    assert f"TimeoutStopSec={text}\n" in systemd_unit.text(spec, is_child=False, persistent=True)
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")
 def test_systemd_has_nothing_to_say_against_it(tmp_path: pathlib.Path) -> None:
     for spec in (LITTLE, ALL):
-        text = systemd_unit.text(spec, is_child=True).replace(host_paths.COMMAND, "/bin/true")
+        text = systemd_unit.text(spec, is_child=True, persistent=True).replace(
+            host_paths.COMMAND, "/bin/true"
+        )
         unit = tmp_path / "idle.service"  # a colon would part it from an alias
         unit.write_text(text)
         argv = ["systemd-analyze", "--man=no", "--recursive-errors=no", "verify", str(unit)]
@@ -234,5 +241,5 @@ def test_a_unit_of_0_1_0_in_a_diff() -> None:
         "ExecStart=/usr/local/sbin/nsctl exec web -- x\n"
         'Environment=A=(not shown)\nEnvironment="B=(not shown)\n'
     )
-    new = systemd_unit.text(ALL, is_child=False)
+    new = systemd_unit.text(ALL, is_child=False, persistent=True)
     assert systemd_unit.without_values(new) == new

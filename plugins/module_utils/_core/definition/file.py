@@ -20,7 +20,7 @@ import typing as t
 from .. import host_paths
 from ..errors import Refused
 from ..storage import atomic, json_file
-from . import steps
+from . import boot, steps
 from .data import Fields, check_version, shortened, unreadable
 from .layout import PivotNote
 from .model import Definition
@@ -85,16 +85,19 @@ def load(name: str) -> Definition | None:
     )
 
 
-def save(definition: Definition) -> None:
+def save(definition: Definition) -> bool:
     """Write the definition; what is not persistent goes where a reboot forgets it.
 
-    Call it with the lock held. Raises OSError.
+    Call it with the lock held. Returns whether systemd has to read anew what it is told of it.
+    Raises OSError.
     """
+    is_other = False
     own = {"version": VERSION, "name": definition.name}
     own["properties"] = definition.properties.to_data()
     if definition.persistent:
         atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
         atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
+        is_other = boot.write(definition)
         record = {**own, "steps": [step.to_data() for step in definition.steps]}
         json_file.write(path_of(definition.name), record)
     if host_paths.is_kept(definition.name):
@@ -105,12 +108,14 @@ def save(definition: Definition) -> None:
         json_file.write(state_path(definition.name), state)
     if not definition.persistent:
         forget(definition.name)
+    return is_other
 
 
 def forget(name: str) -> None:
     """Remove the definition that outlives a reboot, and its directory with the last one."""
     atomic.remove(path_of(name))
     atomic.remove_directory(DIRECTORY)
+    boot.forget(name)
 
 
 def forget_state(name: str) -> None:

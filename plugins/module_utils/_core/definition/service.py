@@ -20,6 +20,9 @@ from ..errors import Refused
 from ..process.program import Program
 from .data import Fields
 
+# How nsctl ends where the namespace of a service is not there, or closed: to start it again would change
+# nothing. Neither systemd (systemd.exec(5)) nor sysexits(3) nor a shell has this number.
+UNAVAILABLE = 250
 DEFAULT_SIGNAL_TO_STOP = "TERM"
 DEFAULT_SIGNAL_TO_RELOAD = "HUP"
 # The fields of which a diff shows the names alone.

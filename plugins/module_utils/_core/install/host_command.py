@@ -8,7 +8,7 @@
     /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
     /usr/local/lib/linux-namespaces/DIGEST/lock      held by who runs from it
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
-    /etc/systemd/system/linux-namespaces.service     see boot_unit.py
+    /etc/systemd/system/linux-namespaces@.service    see boot_units.py
 
 The command is written last and renamed into place: it always names a whole set of sources, and
 one look at it tells whether the host has those of this collection. Who runs from a set holds the
@@ -40,7 +40,7 @@ from ..errors import Refused
 from ..host_paths import COMMAND, COMMAND_LOCK, UNITS, has_nsctl
 from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
-from . import boot_unit, ours, sources
+from . import boot_units, ours, sources
 
 _LOCK_TIMEOUT = 60.0
 # The host's own first: a virtual environment may be gone at the next boot.
@@ -84,38 +84,39 @@ def settle(nsctl: types.ModuleType, name: str, *, is_recorded: bool, check: bool
     Refused, StepFailed.
     """
     if is_recorded:
-        return present(nsctl, check=check)
+        return present(nsctl, name, check=check)
     return absent(check=check, without=name)
 
 
-def present(nsctl: types.ModuleType, *, check: bool) -> list[str]:
-    """Have nsctl on the host, of this very version, and its unit where systemd runs it.
+def present(nsctl: types.ModuleType, name: str = "", *, check: bool) -> list[str]:
+    """Have nsctl on the host, of this very version, and its units where systemd runs it.
 
-    Returns and raises what settle() does.
+    ``name`` is a namespace that is to come back at boot. Call it without the lock of any name: its
+    unit, which may be started, takes that. Returns and raises what settle() does.
     """
     with contextlib.nullcontext() if check else _lock():
-        return run_all([*_installation(nsctl), *boot_unit.installation()], check=check)
+        planned = [*_installation(nsctl), *boot_units.settlement(present=name)]
+        return run_all(planned, check=check)
 
 
 def absent(*, check: bool, without: str = "") -> list[str]:
-    """Remove nsctl and its unit when nobody needs them; ``without`` is a name that goes.
+    """Remove nsctl and its units when nobody needs them; ``without`` is a name that goes.
 
-    Returns and raises what settle() does.
+    Call it without the lock of any name. Returns and raises what settle() does.
     """
     if not has_nsctl() or os.geteuid() != 0:  # who may not remove it, nor see who needs it
         return []
     with contextlib.nullcontext() if check else _lock():
         # Under the lock: whoever records a definition looks for nsctl afterwards.
+        done = run_all(boot_units.settlement(without=without), check=check)
         if _is_needed(without):
-            return []
-        return run_all([*boot_unit.removal(), *_removal()], check=check)
+            return done
+        return done + run_all([*boot_units.removal(), *_removal()], check=check)
 
 
 def _is_needed(without: str) -> bool:
     return any(name != without for name in definitions.names()) or any(
-        COMMAND in ours.text_of(path)
-        for path in _unit_files()
-        if os.path.realpath(path) != boot_unit.PATH
+        COMMAND in ours.text_of(path) for path in _unit_files() if not boot_units.is_one(path)
     )
 
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 
 from ..errors import Refused
+from ..host_paths import SYSTEMD
 from ..printable import in_sentence
 
 
@@ -23,7 +24,7 @@ class SystemctlFailed(Refused):
 
 def runs_here() -> bool:
     """Whether systemd manages this host (sd_booted(3))."""
-    return os.path.isdir("/run/systemd/system") and shutil.which("systemctl") is not None
+    return os.path.isdir(SYSTEMD) and shutil.which("systemctl") is not None
 
 
 def run(*words: str) -> str:

@@ -48,6 +48,11 @@ def held(name: str, *, timeout: float) -> t.Iterator[None]:
         _drop(name, fd)
 
 
+def is_held(name: str) -> bool:
+    """Whether this process holds the lock of ``name``."""
+    return name in _held
+
+
 def _take(name: str, deadline: float) -> int:
     path = f"{_LOCKS}/{name}"
     while True:

@@ -42,6 +42,7 @@ EXIT STATUS
     125    exec, enter and service: the program was not started.
     126    exec, enter and service: the program may not be executed.
     127    exec, enter and service: there is no such program inside.
+    250    service: its namespace is not there, or closed.
     Any other exit status of these three is the program's own.
 
 FILES
@@ -60,9 +61,14 @@ FILES
            What a service without systemd has written, up to 10 MiB each.
     /run/linux-namespaces/NAME/failed
            Why the last `nsctl up` failed.
-    /etc/systemd/system/linux-namespaces.service
-           Runs `nsctl up --all` at boot. Services that need a named namespace
-           are ordered after it: After=linux-namespaces.service.
+    /etc/systemd/system/linux-namespaces@.service
+           Runs `nsctl up NAME` at boot, and `nsctl down NAME` when it is
+           stopped: linux-namespaces@NAME.service. Services of a named
+           namespace require that, and start with it.
+    /etc/systemd/system/linux-namespaces@NAME.service.d/definition.conf
+           The mounts, devices and network that it waits for.
+    /etc/systemd/system/linux-namespaces.target
+           All of them: `systemctl start linux-namespaces.target`.
 
 NOTES
     What the caller has for mounts does not count: in a unit with PrivateTmp=,
@@ -260,7 +266,7 @@ OPTIONS
                program ended ($SERVICE_RESULT), for ns_service to tell.
 
 EXIT STATUS
-    The program's own; 125, 126 and 127 as said in `nsctl --help`.
+    The program's own; 125, 126, 127 and 250 as said in `nsctl --help`.
 """
 
 _LOGS = """\
@@ -331,7 +337,8 @@ DESCRIPTION
 OPTIONS
     --all      All that have a definition.
     --check    Only say what would be done.
-    --force    End the processes inside.
+    --force    End the services of systemd as they want to end, and kill all
+               other processes inside.
     --json     Print a list of dictionaries: name, actions, failure.
 
 EXIT STATUS

@@ -19,6 +19,12 @@ import typing as t
 from ..syscalls import processes
 
 _AT_ONCE = 8
+# select(2) takes no longer than some days.
+_LONGEST_WAIT = 3600.0
+
+
+class _Ended(Exception):
+    """Somebody wants this to end."""
 
 
 class _Child(t.NamedTuple):
@@ -37,35 +43,56 @@ def run(
     """Call ``action`` with each name; return the answers, which travel as JSON, in that order.
 
     None stands for a process that was killed, after ``limit`` seconds or by somebody else. It
-    is not waited for: one that hangs in the kernel does not even end when it is killed.
+    is not waited for: one that hangs in the kernel does not even end when it is killed. SIGTERM
+    ends all of them, and this with the answers that there are.
     """
     answers: list[t.Any | None] = [None] * len(names)
-    waiting = list(enumerate(names))
     with selectors.DefaultSelector() as selector:
-        while waiting or selector.get_map():
-            while waiting and len(selector.get_map()) < _AT_ONCE:
-                position, name = waiting.pop(0)
-                pid, fd = _started(name, action)
-                child = _Child(position, pid, time.monotonic() + limit, bytearray())
-                selector.register(fd, selectors.EVENT_READ, child)
-            running = list(selector.get_map().values())
-            nearest = min(key.data.deadline for key in running) - time.monotonic()
-            ready = {key.fd for key, _events in selector.select(max(0.0, nearest))}
-            for key in running:
-                child = key.data
-                if key.fd in ready:
-                    chunk = os.read(key.fd, 65536)
-                    child.answer.extend(chunk)
-                    if chunk:
-                        continue
-                    answers[child.position] = _finished(child)
-                elif time.monotonic() < child.deadline:
-                    continue
-                else:
-                    os.kill(child.pid, signal.SIGKILL)
-                selector.unregister(key.fd)
-                os.close(key.fd)
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            _run(selector, list(enumerate(names)), action, limit, answers)
+        except _Ended:
+            for key in selector.get_map().values():
+                os.kill(key.data.pid, signal.SIGKILL)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     return answers
+
+
+def _end(*_about: object) -> None:
+    raise _Ended
+
+
+def _run(
+    selector: selectors.BaseSelector,
+    waiting: list[tuple[int, str]],
+    action: t.Callable[[str], t.Any],
+    limit: float,
+    answers: list[t.Any | None],
+) -> None:
+    while waiting or selector.get_map():
+        while waiting and len(selector.get_map()) < _AT_ONCE:
+            position, name = waiting.pop(0)
+            pid, fd = _started(name, action)
+            child = _Child(position, pid, time.monotonic() + limit, bytearray())
+            selector.register(fd, selectors.EVENT_READ, child)
+        running = list(selector.get_map().values())
+        nearest = min(key.data.deadline for key in running) - time.monotonic()
+        ready = {key.fd for key, _events in selector.select(min(max(0.0, nearest), _LONGEST_WAIT))}
+        for key in running:
+            child = key.data
+            if key.fd in ready:
+                chunk = os.read(key.fd, 65536)
+                child.answer.extend(chunk)
+                if chunk:
+                    continue
+                answers[child.position] = _finished(child)
+            elif time.monotonic() < child.deadline:
+                continue
+            else:
+                os.kill(child.pid, signal.SIGKILL)
+            selector.unregister(key.fd)
+            os.close(key.fd)
 
 
 def _started(name: str, action: t.Callable[[str], t.Any]) -> tuple[int, int]:
@@ -76,6 +103,7 @@ def _started(name: str, action: t.Callable[[str], t.Any]) -> tuple[int, int]:
         return pid, reader
     status = 1
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.close(reader)
         message = json.dumps(action(name)).encode()

@@ -15,18 +15,19 @@ import os
 from ..definition import service_end, service_file
 from ..definition.service import (
     DEFAULT_SIGNAL_TO_RELOAD,
+    UNAVAILABLE,
     ServiceSpec,
     credentials_directory,
     signal_number,
 )
-from ..errors import Refused
+from ..errors import Refused, in_words
 from ..launch import credential_files
 from ..namespace import host_mounts, pins
 from ..namespace.target import Target
 from ..process import accounts, watch
 from ..process.execute import identity_of
 from ..process.program import Program
-from . import exec_enter, streams
+from . import complain, exec_enter, streams
 from .arguments import WrongUsage, parse
 
 TYPE_CHECKING = False
@@ -90,8 +91,12 @@ def _start(verb: str, spec: ServiceSpec) -> int:
         return program
 
     # With all of them, also those of which it gets new ones: they are made from there.
-    with host_mounts.Joined():  # a drop-in of the unit may give it mounts of its own
-        handles = Target(namespace=spec.namespace).open()
+    try:
+        with host_mounts.Joined():  # a drop-in of the unit may give it mounts of its own
+            handles = Target(namespace=spec.namespace).open()
+    except Refused as error:
+        # It is not there, or closed. Who brings it up starts what is enabled in it.
+        return complain(verb, in_words(error), UNAVAILABLE)
     spec.check_place_of_credentials(handles.kinds)
     return exec_enter.start(
         verb,

@@ -10,10 +10,14 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import functools
+import math
+import os
 import typing as t
 
+from .. import host_paths
 from ..definition import file as definitions
 from ..errors import Refused, StepFailed, in_words
+from ..install import instance
 from ..operations import namespace_removal, restore
 from ..storage import lock
 from . import FAILED, complain, parallel, remark, say, say_data
@@ -42,6 +46,8 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         # A single name is waited for by somebody, who can end it.
         limit = seconds(given.last("timeout") or (str(_LIMIT) if "all" in given.switches else "0"))
         results = _up(_chosen(given), limit=limit, check="check" in given.switches)
+        if "check" not in given.switches:
+            instance.start([result.name for result in results if not result.failure])
     else:
         given = parse(words, switches=("all", "check", "force", "json"))
         take_down = functools.partial(
@@ -69,6 +75,8 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
             return restore.plan(restore.loaded(name), check=True, timeout=0)
         return restore.up(name, timeout=_LOCK_TIMEOUT)
 
+    if host_paths.BY_UNIT in os.environ:
+        limit = math.inf  # it is the unit's, whose SIGTERM says that it is over
     if not limit:
         return [_attempt(name, bring) for name in names]
     # Each by itself: one that waits for a dead file server is not to keep the others waiting.
@@ -76,11 +84,19 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
     found = []
     for name, result in zip(names, results):
         if result is None:
-            failure = f"It was not up after {limit:g} seconds, or its process was killed."
+            failure = f"It was not up after {_in_words(limit)}, or its process was killed."
             restore.keep_reason(name, failure)
             result = ((), failure)
         found.append(Result(name, *result))
     return found
+
+
+def _in_words(limit: float) -> str:
+    return (
+        "the time that its unit has (TimeoutStartSec)"
+        if math.isinf(limit)
+        else f"{limit:g} seconds"
+    )
 
 
 def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:

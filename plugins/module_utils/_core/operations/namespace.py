@@ -21,6 +21,7 @@ from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
+from ..install import instance
 from ..namespace import gate, network, pid_holder, pins, settings, sysctl
 from ..namespace.target import Target
 from . import (
@@ -133,7 +134,7 @@ def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.
             if made is not None and pins.pinned(name).get("mnt") != mnt:
                 # What a mount namespace lacks that was made before something else failed.
                 was = was.replace(pivoted=made.pivoted, volatile=(), missing=made.missing)
-            definitions.save(was)
+            instance.keep(was)
         raise
 
 
@@ -213,7 +214,7 @@ def _definition_after(request: NamespaceRequest, old: Definition | None) -> Defi
 def _record(request: NamespaceRequest) -> None:
     # Before there is a namespace: what a killed run leaves can be told by it.
     pins.prepare(request.name)
-    definitions.save(_definition_after(request, definitions.load(request.name)))
+    instance.keep(_definition_after(request, definitions.load(request.name)))
 
 
 def _drop(name: str, kind: str) -> None:

@@ -15,6 +15,7 @@ import typing as t
 from ..actions import Action
 from ..definition import file as definitions
 from ..definition.properties import Properties
+from ..install import instance
 from ..namespace import create, gate, pins
 from ..namespace.settings import Setting
 
@@ -65,7 +66,7 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
         # With a mount namespace end its pivots, and the steps that are not recorded; the others
         # are to be taken anew.
         missing = tuple(step.title for step in definition.steps)
-        definitions.save(definition.replace(pivoted=(), volatile=(), missing=missing))
+        instance.keep(definition.replace(pivoted=(), volatile=(), missing=missing))
     create.create(name, making, pinned=pinned)
 
 

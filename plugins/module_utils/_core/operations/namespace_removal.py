@@ -20,6 +20,7 @@ from ..definition import file as definitions
 from ..definition import service_file
 from ..definition.model import Definition
 from ..errors import Refused
+from ..install import instance
 from ..namespace import pins
 from ..process import kill
 from ..rootfs.sources import cache
@@ -41,6 +42,8 @@ def absent(
     if not is_kept and (check or not os.path.isdir(host_paths.BASE)):
         _clear_cache(check=check)
         return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
+    if not check:
+        instance.interrupt(name)
     with (
         _ready_to_kill(force),
         namespace_state.locked(  # which also clears away what is left
@@ -74,17 +77,26 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     Raises Refused where nothing would bring it back, and as absent() does.
     """
     host_paths.checked_name(name)
-    if not host_paths.is_kept(name):
-        return []
-    with _ready_to_kill(force), namespace_state.locked(name, check=check, timeout=timeout):
-        if pins.pinned(name) and not definitions.has_record(name):
-            raise Refused(
-                f"namespace {name!r} is not persistent: there is no definition to bring it back",
-                "Remove it with linux.namespaces.ns_namespace, state: absent.",
-            )
-        check_notes(name)
-        changes = removal(name, force=force, keep_definition=True)
-        return run_all(changes, check=check)
+    if host_paths.BY_UNIT in os.environ and not definitions.has_record(name):
+        return []  # it is the unit's business no more
+    done: list[str] = []
+    if host_paths.is_kept(name):
+        if force and not check:
+            check_notes(name)
+            instance.stop(name)  # services end as they want to end
+        with _ready_to_kill(force), namespace_state.locked(name, check=check, timeout=timeout):
+            if pins.pinned(name) and not definitions.has_record(name):
+                raise Refused(
+                    f"namespace {name!r} is not persistent: there is no definition to bring it back",
+                    "Remove it with linux.namespaces.ns_namespace, state: absent.",
+                )
+            check_notes(name)
+            changes = removal(name, force=force, keep_definition=True)
+            done = run_all(changes, check=check)
+    if not check:
+        # Without the lock, which its own ExecStop takes. A later start so brings it up again.
+        instance.stop(name)
+    return done
 
 
 def _ready_to_kill(force: bool) -> t.ContextManager[None]:

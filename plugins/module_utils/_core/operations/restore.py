@@ -15,10 +15,13 @@ import itertools
 import typing as t
 
 from .. import host_paths
+from ..definition import boot
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.steps import MountStep, PivotStep, RootStep, Step
 from ..errors import Refused, StepFailed, in_words
+from ..install import instance
+from ..mount import table
 from ..mount.table import Mount
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
@@ -96,12 +99,26 @@ def up(name: str, *, timeout: float) -> list[str]:
     try:
         # One lock for all of it: what a play changes meanwhile must not be undone.
         with lock.held(name, timeout=timeout):
+            _check_host(loaded(name))
             actions = plan(loaded(name), check=False, timeout=timeout)
             gate.forget_reason(name)
     except (Refused, StepFailed, OSError) as error:
         keep_reason(name, in_words(error))
         raise
     return actions
+
+
+def _check_host(definition: Definition) -> None:
+    """Raises Refused where it is to be made of what is not there yet, but below where that comes to."""
+    if pins.pinned(definition.name) and not gate.is_closed(definition.name):
+        return
+    absent = boot.absent_mounts(definition, {mount.path for mount in table.read()})
+    if absent:
+        path, unit = absent[0]
+        raise Refused(
+            f"{path} is not mounted on this host, and what is below it is needed",
+            f"`systemctl status '{unit}'` says why; `nsctl up {definition.name}` goes on from there.",
+        )
 
 
 def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
@@ -165,7 +182,7 @@ def _close(name: str) -> None:
         lasts = definition.lasting()
         lasting = [step for step in within if lasts(step)]
         missing = [step.title for step in not_taken(definition, lasting)]
-        definitions.save(definition.replace(missing=tuple(missing)))
+        instance.keep(definition.replace(missing=tuple(missing)))
     gate.close(name)
 
 

@@ -49,10 +49,11 @@ class Session(t.NamedTuple):
         return enter.run_inside(lambda: function(self.view()), joins=self.handles)
 
     def save(self, definition: Definition) -> None:
-        """Write what the definition is now. Raises OSError."""
-        from ..definition import file  # opened() has loaded it
+        """Write what the definition is now. Raises OSError, SystemctlFailed."""
+        # Only who changes something needs it.
+        from ..install import instance
 
-        file.save(definition)
+        instance.keep(definition)
 
 
 @contextlib.contextmanager
@@ -73,6 +74,7 @@ def opened(
     """
     with contextlib.ExitStack() as stack:
         definition = None
+        whole_now: list[str] = []
         if target.namespace is not None:
             # 7 ms to compile, for a target that has neither.
             from ..definition import file as definitions
@@ -81,6 +83,7 @@ def opened(
             if not check:
                 if not target.exists():
                     target.open()  # says that it does not exist, before a lock is made for it
+                stack.callback(_start_what_is_enabled, whole_now)  # without the lock
                 stack.enter_context(lock.held(target.namespace, timeout=lock_timeout))
             definition = definitions.load(target.namespace)
         is_to_come = check and not target.exists()
@@ -104,7 +107,19 @@ def opened(
             # The last of its steps may have been this one.
             from . import whole  # opened() has loaded what it loads
 
-            whole.open_if_whole(definition.name)
+            if whole.open_if_whole(definition.name):
+                whole_now.append(definition.name)
+
+
+def _start_what_is_enabled(names: list[str]) -> None:
+    """Have systemd know that these are whole; who holds the lock yet does so later."""
+    from ..namespace import lock  # opened() has loaded it
+
+    if names and not lock.is_held(names[0]):
+        # For who completes one.
+        from ..install import instance
+
+        instance.start(names)
 
 
 def check_can_persist(target: Target, persistent: bool | None, *, what: str, hint: str) -> None:

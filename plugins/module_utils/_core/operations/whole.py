@@ -14,18 +14,21 @@ from ..errors import Refused
 from ..namespace import gate, pins
 
 
-def open_if_whole(name: str) -> None:
+def open_if_whole(name: str) -> bool:
     """Open its gate where everything is there that its definition says. The lock is held.
 
+    Whether it was opened: then, without the lock, install/instance.py starts what is enabled.
     Raises OSError.
     """
     if not gate.is_closed(name):
-        return
+        return False
     try:
         definition = definitions.load(name)
     except Refused:  # damaged: nobody knows what belongs to it
-        return
+        return False
     if definition is None or definition.missing:
-        return
-    if pins.pinned(name).keys() >= set(definition.properties.kinds):
-        gate.open_up(name)
+        return False
+    if not pins.pinned(name).keys() >= set(definition.properties.kinds):
+        return False
+    gate.open_up(name)
+    return True

@@ -15,6 +15,7 @@ from .. import actions
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.steps import RootStep
+from ..install import instance
 from ..namespace import pins
 from ..namespace.target import Target
 from .request import RootRequest
@@ -46,7 +47,7 @@ def update(
         is_new = after.steps_differ(definition)
         name = f"record the root at {request.path}" if is_new else ""
     if not check:
-        actions.run(name or "note the root", lambda: definitions.save(after))
+        actions.run(name or "note the root", lambda: instance.keep(after))
     return [name] if name else []
 
 

@@ -17,7 +17,7 @@ import typing as t
 
 from ..actions import Action, run_all
 from ..definition.service import ServiceSpec
-from ..install import boot_unit, host_command
+from ..install import host_command, instance
 from ..namespace import lock, pins
 from ..namespace.target import Target
 from ..process.program import Program
@@ -94,24 +94,25 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     if request.is_to_run:
         wanted = request.spec_over(supervisor.look().spec)  # says that argv is needed
         if not check:
+            instance.wait(request.spec.namespace)
             with Target(namespace=request.spec.namespace).open() as handles:  # or it does not exist
                 wanted.check_place_of_credentials(handles.kinds)
     done = []
     # One that is stopped may be started by a socket, or at boot.
     is_to_be_there = request.is_to_run or (request.state == "stopped" and request.gives_program)
     if is_to_be_there and supervisor.needs_nsctl:
-        # Before the lock is taken: a boot unit that is started waits for it.
+        # Before the lock is taken: the unit of the namespace, which its services need, takes it too.
         done += host_command.present(nsctl, check=check)
-        if not check:
-            boot_unit.wait()
+        if request.is_to_run and not check:
+            instance.start([request.spec.namespace])
     with _locked(request, supervisor, others, check=check):
         seen, elsewhere = supervisor.look(), _looked_at(others)
         before = _known([seen, *elsewhere.values()])
         moves = _plan_of_others(request, kind, others, elsewhere)
         changes = [*moves, *plan(request, supervisor, seen)]
         done += run_all(changes, check=check)
-        if not is_to_be_there and not check and changes:
-            done += host_command.absent(check=False)
+    if not is_to_be_there and not check and changes:
+        done += host_command.absent(check=False)
     after = before
     if done and not check:
         after = _known([supervisor.look(), *_looked_at(others).values()])

@@ -15,11 +15,13 @@ import contextlib
 import dataclasses
 import functools
 import os
+import shutil
 import time
 import typing as t
 
 from .. import host_paths, kinds
 from ..actions import Action
+from ..definition import file as definitions
 from ..definition import service_end, service_file
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD, ServiceSpec
 from ..errors import Refused
@@ -154,6 +156,9 @@ class Systemd:
             verb = "enable" if enabled else "disable"
             act = functools.partial(systemctl.run, verb, self._name)
             planned.append(Action(f"{verb} {title}", act))
+        elif self._seen.enabled and self._is_misplaced:
+            act = functools.partial(systemctl.run, "reenable", self._name)
+            planned.append(Action(f"enable {title} anew", act))
         return planned
 
     def start(self) -> None:
@@ -223,7 +228,12 @@ class Systemd:
         pinned = pins.pinned(wanted.namespace)
         # Of a namespace that is down it cannot be told, so that stays as it is.
         is_child = "pid" in pinned if pinned else systemd_unit.is_child(self._seen.text or "")
-        return systemd_unit.text(wanted, is_child=is_child, can_grow=self._seen.can_grow)
+        return systemd_unit.text(
+            wanted,
+            is_child=is_child,
+            persistent=self._is_persistent,
+            can_grow=self._seen.can_grow,
+        )
 
     def _has_unit(self, wanted: ServiceSpec) -> bool:
         return self._text(wanted) == self._seen.text
@@ -273,6 +283,16 @@ class Systemd:
             can_grow="RestartSteps" in facts,
         )
 
+    @property
+    def _is_persistent(self) -> bool:
+        return definitions.has_record(self._names[0])
+
+    @property
+    def _is_misplaced(self) -> bool:
+        """Whether it starts with what an earlier version had it start with, or a lasting namespace."""
+        other = systemd_unit.wanted_by(self._names[0], persistent=not self._is_persistent)
+        return os.path.lexists(f"{host_paths.UNITS}/{other}.wants/{self._name}")
+
     def _write(self, text: str) -> None:
         atomic.write(self._path, text, mode=0o644)
         systemctl.run("daemon-reload")
@@ -306,6 +326,7 @@ def _remove(namespace: str, name: str) -> None:
         with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
             systemctl.run("disable", unit)
     atomic.remove(_path(unit))
+    shutil.rmtree(host_paths.drop_ins(unit), ignore_errors=True)
     service_file.remove(namespace, name)
     service_end.remove(namespace, name)
     if asks:

@@ -13,9 +13,14 @@ import resource
 import typing as t
 
 from ..definition import service_file
-from ..definition.service import DEFAULT_SIGNAL_TO_STOP, RestartPolicy, ServiceSpec, signal_name
-from ..host_paths import COMMAND
-from ..install import boot_unit
+from ..definition.service import (
+    DEFAULT_SIGNAL_TO_STOP,
+    UNAVAILABLE,
+    RestartPolicy,
+    ServiceSpec,
+    signal_name,
+)
+from ..host_paths import COMMAND, boot_unit_name
 
 _Value = t.TypeVar("_Value")
 _CONDITIONS = {"on-failure": "on-failure", "always": "always", "never": "no"}
@@ -30,12 +35,15 @@ _STEPS = 40
 _OF_CHILD = "NotifyAccess=main"
 
 
-def text(spec: ServiceSpec, *, is_child: bool, can_grow: bool = False) -> str:
+def text(
+    spec: ServiceSpec, *, is_child: bool, persistent: bool = False, can_grow: bool = False
+) -> str:
     """The file. What systemd does well is left to it: restarting, limits, logs, order.
 
     Nothing in it can be more than a name, a number or a known word: all else of the program is in
     the file of the service, where nobody but root can read it, and nothing on the host runs with
-    it. ``is_child`` says that the program is a child of nsctl, as in a pid namespace; ``can_grow``
+    it. ``is_child`` says that the program is a child of nsctl, as in a pid namespace; ``persistent``
+    that the namespace is there again after a reboot, brought up by a unit of its own; ``can_grow``
     that this systemd knows delays that grow (254 and later).
     """
     program, policy = spec.program, spec.restart_policy or RestartPolicy()
@@ -44,7 +52,7 @@ def text(spec: ServiceSpec, *, is_child: bool, can_grow: bool = False) -> str:
         f"# What it runs is in {service_file.path_of(spec.namespace, spec.name)}.",
         "[Unit]",
         f"Description={spec.name} in namespace {spec.namespace}",
-        f"After={boot_unit.NAME} network.target",
+        *_order(spec.namespace, persistent=persistent),
         *_start_limit(policy),
         "",
         "[Service]",
@@ -58,15 +66,29 @@ def text(spec: ServiceSpec, *, is_child: bool, can_grow: bool = False) -> str:
         *([f"UMask={program.umask:04o}"] if program.umask is not None else []),
         f"SyslogIdentifier={spec.name}",
         *_restart(policy, can_grow=can_grow),
+        # Its namespace is not there: the unit of that starts it again.
+        f"RestartPreventExitStatus={UNAVAILABLE}",
         f"KillSignal={signal_name(spec.stop_signal or DEFAULT_SIGNAL_TO_STOP)}",
         f"TimeoutStopSec={_seconds(spec.stop_timeout)}",
         # The main process gets the signal, and what is left of the others is killed after it.
         "KillMode=mixed",
         "",
         "[Install]",
-        "WantedBy=multi-user.target",
+        f"WantedBy={wanted_by(spec.namespace, persistent=persistent)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def wanted_by(namespace: str, *, persistent: bool) -> str:
+    """The unit with which an enabled service starts: that of its namespace, however late that is up."""
+    return boot_unit_name(namespace) if persistent else "multi-user.target"
+
+
+def _order(namespace: str, *, persistent: bool) -> list[str]:
+    if not persistent:
+        return ["After=network.target"]
+    unit = boot_unit_name(namespace)
+    return [f"Requires={unit}", f"After={unit} network.target"]
 
 
 def is_child(unit: str) -> bool:

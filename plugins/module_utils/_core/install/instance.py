@@ -1,0 +1,145 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The unit of a named namespace, an instance of the template in boot_units.py.
+
+It runs `nsctl up NAME`, which takes the lock of the name: nobody waits for systemd to start or stop it
+while holding that.
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import typing as t
+
+from .. import host_paths
+from ..definition import file as definitions
+from ..definition import service_file
+from ..storage import atomic
+from . import systemctl
+from .systemctl import SystemctlFailed
+
+if t.TYPE_CHECKING:
+    from ..definition.model import Definition
+
+# What `systemctl enable` makes of the WantedBy= of the template.
+_WANTED = f"{host_paths.BOOT_TARGET}.wants"
+_FIRST, _LAST = os.path.basename(host_paths.BOOT_TEMPLATE).split("@")
+
+
+def keep(definition: Definition) -> None:
+    """Write the definition, and have systemd know what that needs at boot.
+
+    Call it with the lock held. Raises OSError, SystemctlFailed.
+    """
+    if definitions.save(definition) and is_enabled(definition.name) and systemctl.runs_here():
+        systemctl.run("daemon-reload")
+
+
+def is_enabled(name: str) -> bool:
+    """Whether it is started at boot."""
+    link = _link(name)
+    return os.path.islink(link) and os.readlink(link) == host_paths.BOOT_TEMPLATE
+
+
+def enabled_names() -> list[str]:
+    """The names whose unit is started at boot, sorted; whether they have a definition or not."""
+    try:
+        listed = os.listdir(_WANTED)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [
+        each[len(_FIRST) + 1 : -len(_LAST)]
+        for each in listed
+        if each.startswith(f"{_FIRST}@") and each.endswith(_LAST)
+    ]
+    return sorted(name for name in found if host_paths.is_name(name))
+
+
+def enable(name: str) -> None:
+    """Have it started at boot, once systemd has read that. Raises OSError."""
+    atomic.make_directory(_WANTED, mode=0o755)
+    atomic.link(host_paths.BOOT_TEMPLATE, _link(name))
+
+
+def is_down(name: str) -> bool:
+    """Whether systemd has the namespace for one that is not up, and nobody is about to change that."""
+    return _state_of(name) in ("inactive", "failed")
+
+
+def start(names: t.Sequence[str]) -> None:
+    """Have systemd know that they are up, and start what is enabled in them.
+
+    What is not there comes up. Why that fails is its own affair: it is kept for `nsctl list`.
+    """
+    known = [name for name in names if is_enabled(name)]
+    if not known or not systemctl.runs_here():
+        return
+    # Otherwise one that failed too often a moment ago is not started.
+    services = [host_paths.unit_name(name, "*") for name in known if service_file.names(name)]
+    if services:
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run("reset-failed", *services)
+    if host_paths.BY_UNIT not in os.environ:  # else systemd waits for us, to start them
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run("start", *map(host_paths.boot_unit_name, known))
+
+
+def stop(name: str) -> None:
+    """End its services, and take the namespace down where nothing else lives in it.
+
+    Why it cannot be taken down is its own affair.
+    """
+    if not is_enabled(name) or host_paths.BY_UNIT in os.environ or not systemctl.runs_here():
+        return
+    unit = host_paths.boot_unit_name(name)
+    for verb in ("stop", "reset-failed"):
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run(verb, unit)
+
+
+def wait(name: str) -> None:
+    """Wait while it is being started, as at boot."""
+    if is_enabled(name) and systemctl.runs_here() and _state_of(name) == "activating":
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run("start", host_paths.boot_unit_name(name))
+
+
+def interrupt(name: str) -> None:
+    """End an attempt to bring it up, which may hang with the lock held."""
+    if is_enabled(name) and systemctl.runs_here() and _state_of(name) == "activating":
+        with contextlib.suppress(SystemctlFailed):
+            systemctl.run("stop", host_paths.boot_unit_name(name))
+
+
+def forget(names: t.Sequence[str]) -> None:
+    """Have systemd know nothing of them any more. What lives of them lives on. Raises OSError."""
+    units = [host_paths.boot_unit_name(name) for name in names]
+    if systemctl.runs_here():
+        with contextlib.suppress(SystemctlFailed):  # they are not loaded
+            # nsctl leaves alone what has no definition, and others that require it stay.
+            systemctl.run("stop", "--job-mode=ignore-dependencies", *units)
+    for name, unit in zip(names, units):
+        atomic.remove(_link(name))
+        shutil.rmtree(host_paths.drop_ins(unit), ignore_errors=True)
+        atomic.remove_directory(f"{host_paths.UNITS}/{unit}.wants")
+    atomic.remove_directory(_WANTED)
+    if systemctl.runs_here():
+        systemctl.run("daemon-reload")
+        with contextlib.suppress(SystemctlFailed):  # they have not failed
+            systemctl.run("reset-failed", *units)
+
+
+def _link(name: str) -> str:
+    return f"{_WANTED}/{host_paths.boot_unit_name(name)}"
+
+
+def _state_of(name: str) -> str:
+    unit = host_paths.boot_unit_name(name)
+    with contextlib.suppress(SystemctlFailed):
+        return systemctl.run("show", "--property", "ActiveState", unit).strip().partition("=")[2]
+    return ""
