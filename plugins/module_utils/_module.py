@@ -15,8 +15,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._core import redact
-from ._core.errors import KernelError, Refused, StepFailed, sentence
+from ._core import exhaustion, redact
+from ._core.errors import LOOKING, KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
 from ._core.namespace import host_mounts, pins
 from ._core.namespace.target import Target
@@ -185,7 +185,7 @@ def failures_reported(module: Module) -> t.Iterator[None]:
         error.hint = f"{error.hint} {note}".strip()
         module.fail_json(**failure_of_step(error))
     except OSError as error:
-        module.fail_json(**failure_of(error, hint=note))
+        module.fail_json(**failure_of(error, LOOKING, hint=note))
     except Exception as error:
         module.fail_json(
             msg=f"This is a defect of linux.namespaces: {type(error).__name__}: {error}",
@@ -236,6 +236,9 @@ def failure_of(
 ) -> dict[str, t.Any]:
     """The result of a failed call: ``step``, ``syscall``, ``errno``, ``reason``, ``hint``."""
     kernel = error if isinstance(error, KernelError) else None
+    if not reason:
+        reason, more = exhaustion.explain(error)
+        hint = f"{more} {hint}".strip()
     reason = reason or str(error)
     result: dict[str, t.Any] = {
         "msg": sentence(f"{step} failed: {reason}" if step else reason, hint),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import errno
 import importlib
 import importlib.util
 import json
@@ -23,6 +24,7 @@ import runpy
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -36,9 +38,14 @@ TIMEOUT = 120.0
 # over all of its processes: at each instant at which something else is left behind. One that
 # makes no more than that says how many it made, on its standard error.
 KILL_AT = "TESTS_KILL_AT"
+# A run with "NUMBER:CHOICE" of this in its environment has its call of this number fail, with an error of
+# those that exhaustion may give it: CHOICE picks one. It says which on its standard error; one that makes
+# no more than that many calls says how many it made.
+FAIL_AT = "TESTS_FAIL_AT"
 # In the environment of all processes of this test run that are not a program of a test.
 RUN = "TESTS_RUN"
 _DOOM_FD = 200
+_SAID_FD = 201
 # What the C library is asked for that changes nothing.
 _HARMLESS_CALLS = {"prctl", "statx", "capget", 434, 437}  # pidfd_open, openat2
 _CHANGES = {
@@ -55,6 +62,14 @@ _CHANGES = {
     "os.rmdir",
     "os.symlink",
     "os.truncate",
+}
+# What exhaustion can make fail, beside opening. Signals and locks need nothing.
+_ATTEMPTS = (_CHANGES - {"fcntl.flock", "os.kill"}) | {
+    "os.listdir",
+    "os.scandir",
+    "os.setxattr",
+    "socket.__new__",
+    "subprocess.Popen",
 }
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -169,6 +184,8 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
         module = f"{MODULES}.{request['name']}"
         if KILL_AT in request["env"]:
             _kill_at(int(request["env"][KILL_AT]))
+        if FAIL_AT in request["env"]:
+            _fail_at(*map(int, request["env"][FAIL_AT].split(":")))
         if request["user"] is not None:
             # Python may lie where only root can read.
             importlib.import_module(module)
@@ -194,12 +211,10 @@ def _run(inputs: int, out: int, err: int) -> t.NoReturn:
 
 
 def _kill_at(last: int) -> None:
-    taken = mmap.mmap(-1, 8)  # shared with children
+    count = _counter()
 
-    def count() -> None:
-        number = int.from_bytes(taken[:], "little") + 1
-        taken[:] = number.to_bytes(8, "little")
-        if number == last:
+    def change(_name: str, _subject: t.Any) -> None:
+        if count() == last:
             with contextlib.suppress(OSError):  # a child may have closed it, and dies alone
                 doom = socket.socket(fileno=os.dup(_DOOM_FD))
                 doom.send(b"k")
@@ -209,11 +224,83 @@ def _kill_at(last: int) -> None:
     def hook(event: str, arguments: tuple[t.Any, ...]) -> None:
         if event == "open":
             path, _mode, flags = arguments
-            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-            if writes and path not in ("/dev/null", os.devnull):
-                count()
+            if _writes(flags) and path not in ("/dev/null", os.devnull):
+                change(event, path)
         elif event in _CHANGES:
-            count()
+            change(event, arguments)
+
+    _watch(change, hook, ["write"])
+
+
+def _writes(flags: int) -> bool:
+    return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+
+
+def _fail_at(last: int, choice: int) -> None:
+    count = _counter()
+    said = os.dup(2)
+    os.dup2(said, _SAID_FD, inheritable=False)
+    os.close(said)
+
+    def attempt(name: str, subject: t.Any) -> None:
+        if count() == last:
+            errors = _exhausted_of(name)
+            number = errors[choice % len(errors)]
+            text = f"{errno.errorcode[number]} of {name} {subject!r}\n"
+            with contextlib.suppress(OSError):
+                write(_SAID_FD, text.encode())
+            path = subject if isinstance(subject, (str, bytes)) else None
+            raise OSError(number, os.strerror(number), path)
+
+    def hook(event: str, arguments: tuple[t.Any, ...]) -> None:
+        if event == "open":
+            path, _mode, flags = arguments
+            # What Python itself reads is not ours. Other processes come and go.
+            if isinstance(path, str) and not path.endswith((".py", ".pyc")):
+                attempt("create" if _writes(flags) else "open", path)
+        elif event in _ATTEMPTS:
+            attempt(event, arguments[0] if arguments else None)
+
+    write = os.write
+    _watch(attempt, hook, ["write", "fsync", "pipe", "memfd_create", "mknod"])
+
+
+def _exhausted_of(name: str) -> list[int]:
+    """The errors that a call of this name may give for want of something."""
+    if name in ("mount", "open_tree", "move_mount"):
+        return [errno.ENOSPC, errno.ENOMEM]
+    if name in ("unshare", "clone3"):
+        return [errno.ENOSPC, errno.ENOMEM]
+    if name == "os.fork":
+        return [errno.EAGAIN, errno.ENOMEM]
+    if name in ("write", "fsync", "create", *_CHANGES):
+        return [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOMEM]
+    return [errno.EMFILE, errno.ENFILE, errno.ENOMEM]
+
+
+def _counter() -> t.Callable[[], int]:
+    """Counts calls, over this process and its children; says how many there were at the end."""
+    taken = mmap.mmap(-1, 8)  # shared with children
+
+    def count() -> int:
+        number = int.from_bytes(taken[:], "little") + 1
+        taken[:] = number.to_bytes(8, "little")
+        return number
+
+    atexit.register(lambda: print(int.from_bytes(taken[:], "little"), file=sys.stderr))
+    return count
+
+
+def _watch(
+    attempt: t.Callable[[str, t.Any], None],
+    hook: t.Callable[[str, tuple[t.Any, ...]], None],
+    unheard: t.Sequence[str],
+) -> None:
+    """Have each call reported before it is made: by ``hook`` what Python tells, else ``attempt``.
+
+    ``unheard`` are functions of os of which Python tells nothing. An OSError that is raised there is
+    what the call fails with.
+    """
 
     class Counted:
         def __init__(self, library: t.Any) -> None:
@@ -225,23 +312,34 @@ def _kill_at(last: int) -> None:
             def call(*values: t.Any) -> t.Any:
                 called = values[0].value if name == "syscall" else name
                 if called not in _HARMLESS_CALLS:
-                    count()
+                    try:
+                        attempt(names.get(called, str(called)), None)
+                    except OSError as error:
+                        ctypes.set_errno(error.errno or 0)
+                        return -1
                 return function(*values)
 
             return call
 
-    write = os.write
-
-    def counted_write(fd: int, data: bytes) -> int:
-        count()
-        return write(fd, data)
-
     core = MODULES.replace("modules", "module_utils._core.syscalls.call")
     calls = importlib.import_module(core)
+    names = {number: name for name, number in calls.NUMBERS.items()}
     calls._libc = Counted(calls._libc)  # type: ignore[attr-defined]
-    os.write = counted_write
+    for name in unheard:
+        setattr(os, name, _reported(name, getattr(os, name), attempt))
     sys.addaudithook(hook)
-    atexit.register(lambda: print(int.from_bytes(taken[:], "little"), file=sys.stderr))
+
+
+def _reported(
+    name: str, function: t.Callable[..., t.Any], attempt: t.Callable[[str, t.Any], None]
+) -> t.Callable[..., t.Any]:
+    def call(*values: t.Any) -> t.Any:
+        # A pipe or a socket to another process of ours always has room in the end.
+        if name != "write" or not stat.S_ISFIFO(os.fstat(values[0]).st_mode):
+            attempt(name, None)
+        return function(*values)
+
+    return call
 
 
 def _import_collection() -> None:

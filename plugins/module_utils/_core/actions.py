@@ -14,7 +14,8 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found] # signal loads enum, for the names of its numbers
 import os
 
-from .errors import Refused, StepFailed
+from . import exhaustion
+from .errors import Refused, StepFailed, in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = N
 
     Raises StepFailed with the name, whatever was raised: Refused means "before anything was
     changed", which nobody can say of an action that has begun. ``explain`` looks for the cause
-    of an OSError.
+    of an OSError, before what every call may find exhausted.
     """
     if _doomed and _is_doomed(name):
         _end_this_run()
@@ -50,8 +51,55 @@ def run(name: str, action: t.Callable[[], t.Any], *, explain: Explain | None = N
     except Refused as error:
         raise StepFailed(name, error, error.reason, error.hint, error.facts) from error
     except OSError as error:
-        reason, hint = explain(error) if explain is not None else ("", "")
-        raise StepFailed(name, error, reason, hint) from error
+        raise _failed(name, error, explain) from error
+
+
+def _failed(name: str, error: OSError, explain: Explain | None = None) -> StepFailed:
+    reason, hint = "", ""
+    if explain is not None:
+        try:
+            reason, hint = explain(error)
+        except (OSError, Refused):  # what is exhausted is so for who looks as well
+            pass
+    if not reason:
+        reason, more = exhaustion.explain(error)
+        hint = hint or more
+    return StepFailed(name, error, reason, hint)
+
+
+class Step:
+    """A with statement for what is no action: looking, and what is taken for an action.
+
+    An OSError in it becomes a StepFailed with the name; what else is raised stays what it is.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise _failed(self._name, error) from error
+
+
+def undo(failed: BaseException, parts: t.Iterable[t.Callable[[], t.Any]]) -> None:
+    """Take back what was begun before ``failed`` was raised, each part by itself.
+
+    What cannot be taken back never hides why that has to be: it is told in the hint.
+    """
+    left = []
+    for part in parts:
+        try:
+            part()
+        except (Refused, StepFailed, OSError) as error:
+            left.append(in_words(error))
+    if left and isinstance(failed, StepFailed):
+        told = f"Not all could be taken back, which the next run does: {' '.join(left)}"
+        failed.hint = f"{failed.hint} {told}".strip()
 
 
 class Action:

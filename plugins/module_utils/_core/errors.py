@@ -13,6 +13,8 @@ from __future__ import annotations
 import errno as errno_names
 import os
 
+from . import exhaustion
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
@@ -89,13 +91,18 @@ class StepFailed(Exception):
         return (StepFailed, (self.step, self.cause, self.reason, self.hint, self.facts))
 
 
+# What a run was at, where it was carrying out no action.
+LOOKING = "look at what is there"
+
+
 def in_words(error: Exception) -> str:
     """The failure as a person reads it: the step, the cause, the remedy, in one line."""
     if isinstance(error, Refused):
         return sentence(error.reason, error.hint)
     if isinstance(error, StepFailed):
         return sentence(f"{error.step} failed: {error.reason}", error.hint)
-    return sentence(str(error), "")
+    reason, hint = exhaustion.explain(error) if isinstance(error, OSError) else ("", "")
+    return sentence(reason or str(error), hint)
 
 
 def sentence(reason: str, hint: str) -> str:

@@ -91,24 +91,61 @@ def save(definition: Definition) -> bool:
     Call it with the lock held. Returns whether systemd has to read anew what it is told of it.
     Raises OSError.
     """
-    is_other = False
-    own = {"version": VERSION, "name": definition.name}
-    own["properties"] = definition.properties.to_data()
-    if definition.persistent:
-        atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
-        atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
-        is_other = boot.write(definition)
-        record = {**own, "steps": [step.to_data() for step in definition.steps]}
-        json_file.write(path_of(definition.name), record)
-    if host_paths.is_kept(definition.name):
-        state = {**own, "steps": [step.to_data() for step in definition.volatile]}
-        state["pivoted"] = [note.to_data() for note in definition.pivoted]
-        if definition.missing:
-            state["missing"] = list(definition.missing)
-        json_file.write(state_path(definition.name), state)
-    if not definition.persistent:
-        forget(definition.name)
-    return is_other
+    return Saving(definition).finish()
+
+
+class Saving:
+    """save() in two phases: what there is no room for is known before anything is changed.
+
+    It must be finished or given up. Making it raises OSError, after which nothing is left of it.
+    """
+
+    def __init__(self, definition: Definition) -> None:
+        self.name = definition.name
+        self._definition = definition
+        self._files: list[atomic.Beside] = []
+        try:
+            self._write()
+        except OSError:
+            self.give_up()
+            raise
+
+    def _write(self) -> None:
+        definition = self._definition
+        own = {"version": VERSION, "name": definition.name}
+        own["properties"] = definition.properties.to_data()
+        if definition.persistent:
+            atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
+            atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
+            record = {**own, "steps": [step.to_data() for step in definition.steps]}
+            self._files.append(json_file.beside(path_of(definition.name), record))
+        if host_paths.is_kept(definition.name):
+            state = {**own, "steps": [step.to_data() for step in definition.volatile]}
+            state["pivoted"] = [note.to_data() for note in definition.pivoted]
+            if definition.missing:
+                state["missing"] = list(definition.missing)
+            self._files.append(json_file.beside(state_path(definition.name), state))
+
+    def finish(self) -> bool:
+        """What was to be recorded has been done: record it. Returns and raises what save() does."""
+        is_other = False
+        try:
+            if self._definition.persistent:
+                is_other = boot.write(self._definition)
+            for file in self._files:
+                file.put()
+        finally:
+            self.give_up()
+        if not self._definition.persistent:
+            forget(self.name)
+        return is_other
+
+    def give_up(self) -> None:
+        """Leave nothing of it, where it was not finished."""
+        for file in self._files:
+            file.drop()
+        if not has_record(self.name):
+            atomic.remove_directory(DIRECTORY)
 
 
 def forget(name: str) -> None:

@@ -96,7 +96,9 @@ def read(namespace: str, name: str) -> Note | None:
 
 def write(note: Note) -> None:
     """Write the note. Call it with the lock of the namespace held. Raises OSError."""
-    os.chmod(host_paths.services(note.spec.namespace), 0o700)  # version 0.1.0 left it open
+    directory = host_paths.services(note.spec.namespace)
+    atomic.make_directory(directory, mode=0o700)  # somebody may have removed it
+    os.chmod(directory, 0o700)  # version 0.1.0 left it open
     json_file.write(path_of(note.spec.namespace, note.spec.name), note.to_data())
 
 

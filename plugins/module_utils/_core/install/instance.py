@@ -36,7 +36,12 @@ def keep(definition: Definition) -> None:
 
     Call it with the lock held. Raises OSError, SystemctlFailed.
     """
-    if definitions.save(definition) and is_enabled(definition.name) and systemctl.runs_here():
+    finish(definitions.Saving(definition))
+
+
+def finish(saving: definitions.Saving) -> None:
+    """The same for a definition that there is room for. Raises OSError, SystemctlFailed."""
+    if saving.finish() and is_enabled(saving.name) and systemctl.runs_here():
         systemctl.run("daemon-reload")
 
 

@@ -20,6 +20,7 @@ from .. import actions
 from ..definition.layout import Layout
 from ..namespace import enter
 from ..namespace.target import Handles
+from ..syscalls import files, mounts
 from . import attach, build, idmap, observe
 from .changes import Change
 from .explain import mount as explain
@@ -27,6 +28,9 @@ from .host_view import HostView
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
+
+# A path, and the id of the mount that was mounted on it.
+Attached = tuple[str, int]
 
 
 def apply(
@@ -37,16 +41,24 @@ def apply(
     host_proc: int,
     layout: Layout,
     host_mounts: t.Sequence[Mount],
-) -> list[Mount]:
+) -> tuple[list[Mount], list[Attached]]:
     """Carry out the plan for the ``wanted`` mounts; return those of them that are there then.
 
-    ``handles`` are the target's namespaces, ``host_mounts`` is the host's mount table. Raises
-    StepFailed.
+    ``handles`` are the target's namespaces, ``host_mounts`` is the host's mount table. With it what
+    was mounted where nothing was, for take_back(): that is done here where a later change fails.
+    Raises StepFailed.
     """
 
-    def change() -> list[Mount]:
+    def change() -> tuple[list[Mount], list[Attached]]:
         view = TargetView(host_proc, layout)
         mounter = attach.Mounter(view, trees)
+        try:
+            return change_by(mounter, view), mounter.attached
+        except BaseException as error:
+            actions.undo(error, _taking_back(view, mounter.attached))
+            raise
+
+    def change_by(mounter: attach.Mounter, view: TargetView) -> list[Mount]:
         for action in planned:
             if action.needs_source:
                 _run(action, functools.partial(mounter.prepare, action.wanted), view)
@@ -60,11 +72,30 @@ def apply(
         by_id = {mount.id: mount for mount in host_mounts}
         trees = _built_on_host(planned, HostView(host_proc), by_id)
         try:
-            found: list[Mount] = enter.run_inside(change, joins=handles)
+            found: tuple[list[Mount], list[Attached]] = enter.run_inside(change, joins=handles)
             return found
         finally:
             for tree in trees.values():
                 os.close(tree.fd)
+
+
+def take_back(attached: t.Sequence[Attached], view: TargetView) -> None:
+    """Unmount what apply() has mounted where nothing was. Raises KernelError, Refused."""
+    for part in _taking_back(view, attached):
+        part()
+
+
+def _taking_back(
+    view: TargetView, attached: t.Sequence[Attached]
+) -> t.Iterator[t.Callable[[], None]]:
+    for path, mount_id in reversed(attached):
+        yield functools.partial(_take_back, view, path, mount_id)
+
+
+def _take_back(view: TargetView, path: str, mount_id: int) -> None:
+    with view.opened(path) as fd:
+        if files.place_of(fd).mount_id == mount_id:
+            mounts.umount(view.name(fd), flags=mounts.MNT_DETACH)
 
 
 def _run(action: Change, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:

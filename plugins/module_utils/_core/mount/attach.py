@@ -34,6 +34,8 @@ class Mounter:
         self._view = view
         # Detached mounts that were built already, by the path that they are for.
         self._trees = trees
+        # What attach() has mounted: path and id, the first first.
+        self.attached: list[tuple[str, int]] = []
 
     def prepare(self, wanted: WantedMount) -> None:
         """Build the mount, where that needs nothing that another one makes.
@@ -49,6 +51,7 @@ class Mounter:
         with self._new(wanted) as tree:
             self._make_place(wanted, tree)
             self._move(tree, wanted.path)
+            self.attached.append((wanted.path, files.place_of(tree).mount_id))
 
     def replace(self, wanted: WantedMount) -> None:
         """Mount it in place of what is mounted on its path. Raises KernelError, Refused."""

@@ -57,7 +57,8 @@ def birth(error: OSError, *, joins: Handles | None, creates: t.Collection[str]) 
         )
     if call == "write":
         return _time_offsets(error)
-    return unshare(error, creates)
+    # Whatever else is done on the way to a birth has its own causes.
+    return unshare(error, creates) if call in ("unshare", "clone3") else ("", "")
 
 
 def unshare(error: OSError, creates: t.Collection[str]) -> Answer:
@@ -68,8 +69,6 @@ def unshare(error: OSError, creates: t.Collection[str]) -> Answer:
         return _limit_reached(creates)
     if error.errno == errno.EPERM:
         return _unshare_forbidden(creates)
-    if error.errno == errno.ENOMEM:
-        return "the kernel has no memory left for it", "Free memory on the host."
     return "", ""
 
 
@@ -235,8 +234,6 @@ def setns(error: OSError, joins: Handles) -> Answer:
         return _join_forbidden(joins, names)
     if error.errno in (errno.EINVAL, errno.EUSERS):
         return _join_invalid(joins, names)
-    if error.errno == errno.ENOMEM:
-        return "the kernel has no memory left for it", "Free memory on the host."
     return "", ""
 
 

@@ -14,7 +14,8 @@ import os
 import time
 import typing as t
 
-from ..errors import Refused
+from ..actions import Step, undo
+from ..errors import Refused, StepFailed
 from ..host_paths import BASE, BASE_LOCK, CLOSED, checked_name, is_kept
 from ..storage import atomic, lock
 from ..syscalls import files, mounts
@@ -23,6 +24,7 @@ from . import pins
 _LOCKS = f"{BASE}/.locks"
 # What lies in BASE whichever names there are.
 _FOR_ALL = (_LOCKS, CLOSED)
+_NAMES_FOR_ALL = {os.path.basename(each) for each in _FOR_ALL}
 _held: set[str] = set()
 
 
@@ -39,7 +41,12 @@ def held(name: str, *, timeout: float) -> t.Iterator[None]:
     if name in _held:
         yield
         return
-    fd = _take(name, time.monotonic() + timeout)
+    try:
+        with Step(f"take the lock of namespace {name!r}"):
+            fd = _take(name, time.monotonic() + timeout)
+    except StepFailed as error:
+        undo(error, [_remove_base])
+        raise
     _held.add(name)
     try:
         yield
@@ -77,8 +84,9 @@ def _take(name: str, deadline: float) -> int:
 
 
 def _drop(name: str, fd: int) -> None:
-    if not is_kept(name):
-        with contextlib.suppress(FileNotFoundError):
+    # What stays of it is no reason to fail, at the end of all: a later run removes it.
+    with contextlib.suppress(OSError):
+        if not is_kept(name):
             os.unlink(f"{_LOCKS}/{name}")
     os.close(fd)
     if not is_kept(name):
@@ -117,8 +125,17 @@ def _make_base() -> None:
 def _remove_base() -> None:
     """Remove BASE when nothing is kept in it and nobody wants a lock in it."""
     # Who cannot have the guard now leaves BASE to the one who has it, or to a later run.
-    with contextlib.suppress(Refused, FileNotFoundError), _guard(time.monotonic() + 1):
-        while not any(map(os.listdir, _FOR_ALL)) and len(os.listdir(BASE)) == len(_FOR_ALL):
+    with contextlib.suppress(Refused, OSError), _guard(time.monotonic() + 1):
+        if not _is_base_mounted():
+            os.rmdir(BASE)
+        while not any(map(_listed, _FOR_ALL)) and {*os.listdir(BASE)} <= _NAMES_FOR_ALL:
             # Somebody may look at it, or work in it: that is no reason for it to stay.
             mounts.umount(BASE, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
             os.rmdir(BASE)
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:  # who made it has failed
+        return []

@@ -15,8 +15,9 @@ import os
 import typing as t
 
 from .. import host_paths
+from ..actions import Step
 from ..definition import file as definitions
-from ..errors import Refused, StepFailed, in_words
+from ..errors import LOOKING, Refused, StepFailed, in_words
 from ..install import instance
 from ..operations import namespace_removal, restore
 from ..storage import lock
@@ -101,8 +102,9 @@ def _in_words(limit: float) -> str:
 
 def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:
     try:
-        return Result(name, action(name))
-    except (Refused, StepFailed, OSError) as error:
+        with Step(LOOKING):
+            return Result(name, action(name))
+    except (Refused, StepFailed) as error:
         return Result(name, failure=in_words(error))
     except Exception as error:  # a mistake in one definition is not to harm the others
         failure = f"This is a defect of linux.namespaces: {type(error).__name__}: {error}."

@@ -33,6 +33,8 @@ if t.TYPE_CHECKING:
     from ..definition.steps import Step
     from ..mount.changes import Change
 
+_RECORD = "record the mounts"
+
 # A step that mounts on a path, and whether it outlives a reboot.
 _Recorded = tuple[MountStep, bool]
 
@@ -159,19 +161,31 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             surplus=seen.surplus,
             may_be_missing=check,
         )
-        if not check:
-            mounts = apply.apply(
-                planned,
-                request.wanted,
-                opened.handles,
-                host_proc=opened.host_proc,
-                layout=opened.layout,
-                host_mounts=host_mounts,
-            )
+        carry_out = functools.partial(
+            apply.apply,
+            planned,
+            request.wanted,
+            opened.handles,
+            host_proc=opened.host_proc,
+            layout=opened.layout,
+            host_mounts=host_mounts,
+        )
     gone = _gone_with(request, opened.definition)
     after = _definition_after(opened.definition, request.wanted, gone, persistent=opened.persistent)
     if not check and after is not None and after != opened.definition:
-        actions.run("record the mounts", lambda: opened.save(after))
+        with actions.Step(_RECORD):
+            saving = opened.saving(after)
+        attached: list[tuple[str, int]] = []
+        try:
+            if planned:
+                mounts, attached = carry_out()
+            actions.run(_RECORD, lambda: opened.finish(saving))
+        except BaseException as error:
+            saving.give_up()
+            actions.undo(error, _undoing(opened, attached))
+            raise
+    elif not check and planned:
+        mounts, _attached = carry_out()
     to_record = _recorded(request.wanted, after)
     names = [
         f"{'record' if new else 'forget'} the mount on {mount.path}"
@@ -203,6 +217,18 @@ def _gone_with(request: MountRequest, definition: model.Definition | None) -> li
         exclusive_below=request.exclusive_below,
         named=[mount.path for mount in request.wanted],
     )
+
+
+def _undoing(
+    opened: Session, attached: t.Sequence[tuple[str, int]]
+) -> t.Iterator[t.Callable[[], t.Any]]:
+    from ..mount import apply  # loaded by who has attached anything
+
+    if attached:
+        yield lambda: opened.call(functools.partial(apply.take_back, attached))
+    before = opened.definition
+    if before is not None:
+        yield lambda: opened.save(before)
 
 
 def _warnings(request: MountRequest, opened: Session) -> list[str]:

@@ -16,7 +16,7 @@ import os
 import typing as t
 
 from .. import host_paths, kinds
-from ..actions import Action, run_all
+from ..actions import Action, Step, run_all, undo
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.properties import Properties
@@ -97,12 +97,11 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         removal = _removal_before(request, definition)
         kept = None if removal else definition
         changes = removal + _building(request, kept, anew=bool(removal))
-        try:
-            with _undone_on_failure(name, is_new=is_new, was=kept):
-                done = run_all(changes, check=check)
-        finally:
+        with _undone_on_failure(name, is_new=is_new, was=kept):
+            done = run_all(changes, check=check)
             if not check:
-                whole.open_if_whole(name)
+                with Step(f"open namespace {name}"):
+                    whole.open_if_whole(name)
         after = before
         if changes:
             was = definition.properties if definition is not None else None
@@ -123,19 +122,32 @@ def _would_be_incomplete(request: NamespaceRequest, kept: Definition | None) -> 
 @contextlib.contextmanager
 def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.Iterator[None]:
     """What cannot be made is not to be recorded: at boot it could not be made either."""
-    mnt = pins.pinned(name).get("mnt")
+    pinned = pins.files(name)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        parts: list[t.Callable[[], None]] = []
         if is_new:
-            namespace_state.discard(name)
+            parts = namespace_state.discarding(name)
         elif was is not None:
-            made = definitions.load(name)
-            if made is not None and pins.pinned(name).get("mnt") != mnt:
-                # What a mount namespace lacks that was made before something else failed.
-                was = was.replace(pivoted=made.pivoted, volatile=(), missing=made.missing)
-            instance.keep(was)
+            parts = [*_dropping_new(name, pinned), functools.partial(_restore, was, pinned)]
+        undo(error, [*parts, functools.partial(whole.open_if_whole, name)])
         raise
+
+
+def _dropping_new(name: str, pinned: t.Mapping[str, int]) -> t.Iterator[t.Callable[[], None]]:
+    """What takes away the kinds that were not ``pinned``, by their ids."""
+    for kind, number in pins.files(name).items():
+        if pinned.get(kind) != number:
+            yield functools.partial(_drop, name, kind)
+
+
+def _restore(was: Definition, pinned: t.Mapping[str, int]) -> None:
+    made = definitions.load(was.name)
+    if made is not None and pins.files(was.name).get("mnt") not in (None, pinned.get("mnt")):
+        # What a mount namespace lacks that was made before something else failed.
+        was = was.replace(pivoted=made.pivoted, volatile=(), missing=made.missing)
+    instance.keep(was)
 
 
 def _removal_before(request: NamespaceRequest, definition: Definition | None) -> list[Action]:

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import typing as t
 
@@ -99,20 +100,32 @@ def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
 
 
 def take_down(name: str) -> None:
-    """Remove what a reboot would; last of all what is missing of it. Raises KernelError, OSError."""
-    network.unpublish(name)
-    pid_holder.end(name)
-    cgroups.end(name)
-    pins.discard(name)
+    """Remove what a reboot would. Raises KernelError, OSError."""
+    for part in _taking_down():
+        part(name)
+
+
+def _taking_down() -> tuple[t.Callable[[str], None], ...]:
+    # Last of all what is missing of it.
+    return network.unpublish, pid_holder.end, cgroups.end, pins.discard
 
 
 def discard(name: str) -> None:
     """Remove all that is kept for the name. Raises OSError."""
-    definitions.forget(name)  # also what a killed run was writing
-    definitions.forget_state(name)
-    take_down(name)
-    pins.discard_logs(name)
-    _discard_places(name)
+    for part in discarding(name):
+        part()
+
+
+def discarding(name: str) -> list[t.Callable[[], None]]:
+    """What removes all that is kept for the name, part by part. Each raises OSError."""
+    parts = (
+        definitions.forget,  # also what a killed run was writing
+        definitions.forget_state,
+        *_taking_down(),
+        pins.discard_logs,
+        _discard_places,
+    )
+    return [functools.partial(part, name) for part in parts]
 
 
 def _discard_places(name: str) -> None:

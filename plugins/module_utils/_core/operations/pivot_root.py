@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import typing as t
 
@@ -131,13 +132,21 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
         names.append(record)
     if not check and (names or recorded != definition):
         if seen.note is not None and definition is not None:
-            definition = _noted(definition, seen.note, seen.pivoted)
-            opened.save(definition)
-        if change:
-            opened.call(lambda view: _apply(view, request, seen, change))
-        if definition is not None:
-            final = definition.with_step(step, persistent=opened.persistent)
-            actions.run(record, lambda: opened.save(final))
+            noted = _noted(definition, seen.note, seen.pivoted)
+            with actions.Step(record):
+                opened.save(noted)
+            definition = noted
+        with contextlib.ExitStack() as stack:
+            finish = None
+            if definition is not None:
+                with actions.Step(record):
+                    saving = opened.saving(definition.with_step(step, persistent=opened.persistent))
+                stack.callback(saving.give_up)
+                finish = functools.partial(opened.finish, saving)
+            if change:
+                opened.call(lambda view: _apply(view, request, seen, change))
+            if finish is not None:
+                actions.run(record, finish)
     before = {"root": seen.root, "old root": seen.old_root_at or "not there"}
     after = {"root": request.new_root, "old root": request.put_old or "not there"}
     return PivotResult(

@@ -21,6 +21,7 @@ from ..namespace import enter, gate
 from ..namespace.target import Handles, Target
 
 if t.TYPE_CHECKING:
+    from ..definition.file import Saving
     from ..definition.model import Definition
 
 
@@ -50,10 +51,19 @@ class Session(t.NamedTuple):
 
     def save(self, definition: Definition) -> None:
         """Write what the definition is now. Raises OSError, SystemctlFailed."""
-        # Only who changes something needs it.
-        from ..install import instance
+        self.finish(self.saving(definition))
 
-        instance.keep(definition)
+    def saving(self, definition: Definition) -> Saving:
+        """The same in two phases: see Saving. Raises OSError."""
+        from ..definition import file  # opened() has loaded it
+
+        return file.Saving(definition)
+
+    def finish(self, saving: Saving) -> None:
+        """What saving() has begun. Raises OSError, SystemctlFailed."""
+        from ..install import instance  # only who changes something needs it
+
+        instance.finish(saving)
 
 
 @contextlib.contextmanager

@@ -75,7 +75,8 @@ def process_facts(pid: int) -> ProcessFacts | None:
     """The facts of a process, or None when it has ended."""
     try:
         directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY)
-    except OSError:
+    except (FileNotFoundError, PermissionError):
+        # For want of a descriptor nobody is to count as dead.
         return None
     try:
         stat_line = _read_at(directory, "stat").decode("utf-8", "surrogateescape")

@@ -20,7 +20,7 @@ import sys
 import typing as t
 
 from .. import host_paths
-from ..process import watch
+from ..process import proc, watch
 from ..storage import atomic
 from ..syscalls import processes, regular_files
 from . import log_writer
@@ -31,6 +31,9 @@ KEPT = 4
 # How long it may take to write down what is left, in seconds.
 _PATIENCE = 2.0
 _SCRIPT_FD = 3
+_SCRIPT = f"/proc/self/fd/{_SCRIPT_FD}"
+# What a process of ours has in common with us, and nobody inside.
+_HOST = ("mnt", "user")
 _LAST_LINES = 20
 _LAST_BYTES = 65536
 
@@ -53,6 +56,27 @@ def remove(path: str) -> None:
     with contextlib.suppress(OSError):  # until the last log has gone
         os.rmdir(os.path.dirname(path))
         os.rmdir(host_paths.LOGS)
+
+
+def writing_to(path: str) -> t.Callable[[int], bool]:
+    """What tells of a process, by its pid, whether its output goes to the log."""
+    own = proc.ids_of_process("self", _HOST)
+    pipes = set()
+    for pid in proc.all_pids():
+        argv = proc.text_of(f"/proc/{pid}/cmdline").split("\0")
+        # Somebody inside can have any name, and be given any pipe.
+        if argv[3:5] == [_SCRIPT, path] and proc.ids_of_process(pid, _HOST) == own:
+            pipes.add(_file(pid, 0))
+    pipes.discard(None)
+    return lambda pid: _file(pid, 1) in pipes
+
+
+def _file(pid: int, fd: int) -> tuple[int, int] | None:
+    try:
+        found = os.stat(f"/proc/{pid}/fd/{fd}")
+    except OSError:  # it has ended
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Written:
@@ -137,7 +161,7 @@ def _start_writer(path: str, reader: int, place: t.Callable[[int], None]) -> int
             sys.executable,
             "-I",
             "-S",
-            f"/proc/self/fd/{_SCRIPT_FD}",
+            _SCRIPT,
             path,
             str(LIMIT),
             str(KEPT),

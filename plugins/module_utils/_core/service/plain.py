@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import typing as t
 
-from ..actions import Action
+from ..actions import Action, undo
 from ..definition import service_note
 from ..definition.service import (
     DEFAULT_SIGNAL_TO_RELOAD,
@@ -74,7 +75,7 @@ class Plain:
             pid=note.process.pid if note is not None and runs else None,
             runs=runs,
             # Workers may have outlived their master, which was killed: they hold its port.
-            lives=note is not None and (runs or _has_left_behind(note)),
+            lives=self._has_forgotten() if note is None else runs or _has_left_behind(note),
             is_outdated=note is not None and not self._wanted().runs_as(note.spec),
             leaves=note is not None or bool(log_file.parts_of(self._log)),
             facts={
@@ -103,21 +104,31 @@ class Plain:
         return [Action(f"note service {spec.name}", lambda: service_note.write(renewed))]
 
     def start(self) -> None:
-        spec = self._wanted()
+        had_log = bool(log_file.parts_of(self._log))
         self._clear()  # what one that ended by itself has left
-        lives_in: dict[str, int] = {}
+        try:
+            self._start(self._wanted())
+        except BaseException as error:
+            if not had_log:
+                undo(error, [self._remove_empty_log])
+            raise
+
+    def _start(self, spec: ServiceSpec) -> None:
+        # Written before the program runs.
+        notes: list[Note] = []
 
         def prepare(pid: int) -> None:
             if "user" in spec.kinds:
                 id_map.parse("root", id_map.Caller.of_this_process()).write(pid)
-            lives_in.update(proc.ids_of_process(pid, {*handles.kinds, *spec.kinds}))
+            lives_in = proc.ids_of_process(pid, {*handles.kinds, *spec.kinds})
+            notes.append(Note(spec, watch.identify(pid), lives_in))
             cgroups.give(spec.namespace, spec.name, pid)
-            service_note.write(Note(spec, watch.identify(pid), lives_in))
+            service_note.write(notes[0])
 
         with self._log_of(cgroups.give) as log, _open(spec) as handles:
             spec.check_place_of_credentials(handles.kinds)
             try:
-                started = self._started(
+                self._started(
                     spec.program_with_secrets(),
                     log,
                     joins=handles,
@@ -126,14 +137,14 @@ class Plain:
                     prepare=prepare,
                     service=spec,
                 )
-            except BaseException:
-                _clear(spec)
+            except BaseException as error:
+                undo(error, [functools.partial(_clear, spec), self._clear, self._restore_note])
                 raise
-            process = watch.identify(started.pid)
+            (note,) = notes
             try:
-                if ready.is_up(self._request.spec.ready, process):
+                if ready.is_up(self._request.spec.ready, note.process):
                     return
-                is_late = watch.is_alive(process)
+                is_late = watch.is_alive(note.process)
                 if not is_late:
                     log.finish()
                 raise ready.failed(
@@ -142,14 +153,20 @@ class Plain:
                     lines=log.last_lines(),
                     hint=f"Its output is in {self._log}.",
                 )
-            except BaseException:
+            except BaseException as error:
                 log.close()
-                self._end(Note(spec, process, lives_in))
+                parts: list[t.Callable[[], None]] = [functools.partial(self._end, note)]
+                if isinstance(error, OSError):  # of ours, and not of the program
+                    parts.append(self._restore_note)
+                undo(error, parts)
                 raise
 
     def stop(self) -> None:
         if self._note is not None:
             self._end(self._note)
+        else:
+            forgotten = log_file.writing_to(self._log)
+            kill.all_of(forgotten, timeout=self._request.spec.stop_timeout)
 
     def reload(self) -> None:
         spec = self._wanted()
@@ -163,6 +180,23 @@ class Plain:
         self._clear()
         service_note.remove(self._request.spec.namespace, self._request.spec.name)
         log_file.remove(self._log)
+
+    def _remove_empty_log(self) -> None:
+        if not any(map(os.path.getsize, log_file.parts_of(self._log))):
+            log_file.remove(self._log)
+
+    def _restore_note(self) -> None:
+        """Of a program that was not started: what is noted is what was."""
+        if self._note is None:
+            service_note.remove(self._request.spec.namespace, self._request.spec.name)
+        else:
+            service_note.write(self._note)
+
+    def _has_forgotten(self) -> bool:
+        """Whether a program of it runs of which the note is gone, with the directory in /run."""
+        return bool(log_file.parts_of(self._log)) and any(
+            map(log_file.writing_to(self._log), proc.all_pids())
+        )
 
     def _wanted(self) -> ServiceSpec:
         """The service as it is to be. Raises Refused where nobody says what the program is."""

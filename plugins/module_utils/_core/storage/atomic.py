@@ -26,22 +26,67 @@ def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = No
     of others, where nothing is to be opened. Characters that are no text are
     written as they were read (surrogateescape). Raises OSError.
     """
-    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    if dir_fd is None and _is_written(path, data, mode):
-        _sync_above(path)  # by a run that may have been killed before it came to that
-        return
-    beside = beside_of(path)
-    _unlink(beside, dir_fd)  # what a killed run left, or somebody else put there
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    with open(os.open(beside, flags, 0o600, dir_fd=dir_fd), "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if dir_fd is None and is_directory(path):
-        _remove_directory(path)  # no file can be renamed to it
-    os.rename(beside, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    _sync_above(path, dir_fd)
+    Beside(path, content, mode=mode, dir_fd=dir_fd).put()
+
+
+class Beside:
+    """A file that is finished, but for its name: write() in two phases. It must be put or dropped.
+
+    So it is known that there is room for it before what it tells of is begun. Making it raises OSError,
+    after which nothing is left of it.
+    """
+
+    __slots__ = ("_dir_fd", "_is_there", "_path")
+
+    def __init__(
+        self, path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None
+    ) -> None:
+        data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+        self._path, self._dir_fd = path, dir_fd
+        self._is_there = dir_fd is not None or not _is_written(path, data, mode)
+        if not self._is_there:
+            return
+        beside = beside_of(path)
+        _unlink(beside, dir_fd)  # what a killed run left, or somebody else put there
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        try:
+            with open(os.open(beside, flags, 0o600, dir_fd=dir_fd), "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.drop()
+            error.filename = path  # a call by descriptor names none
+            raise
+
+    def put(self) -> None:
+        """Give it its name, in place of what had it. Raises OSError; then nothing is left of it."""
+        if not self._is_there:
+            # By a run that may have been killed before it came to that.
+            _sync_above(self._path, self._dir_fd)
+            return
+        try:
+            if self._dir_fd is None and is_directory(self._path):
+                _remove_directory(self._path)  # no file can be renamed to it
+            os.rename(
+                beside_of(self._path), self._path, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd
+            )
+        except OSError:
+            self.drop()
+            raise
+        self._is_there = False
+        _sync_above(self._path, self._dir_fd)
+
+    def drop(self) -> None:
+        """Leave nothing of it, where it was not put."""
+        if not self._is_there:
+            return
+        self._is_there = False
+        try:
+            _unlink(beside_of(self._path), self._dir_fd)
+        except OSError:  # the next one who writes the file removes it
+            pass
 
 
 def _is_written(path: str, data: bytes, mode: int) -> bool:
@@ -126,8 +171,15 @@ def make_directory(path: str, *, mode: int) -> None:
         os.mkdir(path, mode)
     except FileExistsError:  # another run has just made it
         return
-    os.chmod(path, mode)
-    _sync_above(path)
+    try:
+        os.chmod(path, mode)
+        _sync_above(path)
+    except OSError:
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+        raise
 
 
 def close(path: str, *, mode: int) -> None:
@@ -170,6 +222,19 @@ def _unlink(path: str, dir_fd: int | None = None) -> bool:
             os.rmdir(path, dir_fd=dir_fd)
         else:
             _remove_directory(path)
+    except OSError as error:
+        # On a file system that can only be read so is told of what is not there.
+        if error.errno == errno.EROFS and not _exists(path, dir_fd):
+            return False
+        raise
+    return True
+
+
+def _exists(path: str, dir_fd: int | None) -> bool:
+    try:
+        os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+    except OSError:
+        return False
     return True
 
 

@@ -103,5 +103,13 @@ def _text_of(path: str) -> str | None:
 
 def write(path: str, content: t.Mapping[str, t.Any]) -> None:
     """Write the object, readable by root alone, as atomic.write() does. Raises OSError."""
-    text = json.dumps(content, indent=2, ensure_ascii=True) + "\n"
-    atomic.write(path, text, mode=_MODE)
+    atomic.write(path, _text(content), mode=_MODE)
+
+
+def beside(path: str, content: t.Mapping[str, t.Any]) -> atomic.Beside:
+    """The same in two phases: see atomic.Beside. Raises OSError."""
+    return atomic.Beside(path, _text(content), mode=_MODE)
+
+
+def _text(content: t.Mapping[str, t.Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"

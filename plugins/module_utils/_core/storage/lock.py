@@ -141,7 +141,8 @@ def file(
                 yield
             finally:
                 # Before the lock ends: who waits for it looks for the name afterwards.
-                with contextlib.suppress(FileNotFoundError):
+                # A file that stays is no reason to fail: who takes it next removes it.
+                with contextlib.suppress(OSError):
                     os.unlink(path, dir_fd=dir_fd)
             return
         finally:
@@ -155,9 +156,13 @@ def opened(path: str, *, dir_fd: int | None = None) -> int:
     """
     flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600, dir_fd=dir_fd)
-    if is_own(os.fstat(fd)):
-        os.fchmod(fd, 0o600)  # the umask may have taken of it
-        return fd
+    try:
+        if is_own(os.fstat(fd)):
+            os.fchmod(fd, 0o600)  # the umask may have taken of it
+            return fd
+    except OSError:
+        os.close(fd)
+        raise
     os.close(fd)
     raise Refused(
         f"{path} is no lock: others can open it, and so hold it for as long as they like",

@@ -16,7 +16,7 @@ import errno
 import os
 import typing as t
 
-from ... import kinds
+from ... import exhaustion, kinds
 from ...process import capabilities
 from ..view import TargetView
 from ..wanted import WantedMount
@@ -56,11 +56,7 @@ def mount(error: OSError, view: TargetView | None, wanted: WantedMount) -> Answe
 
 def _by_number(failed: Failure) -> Answer:
     if failed.is_any(errno.ENOSPC) and failed.call in ("move_mount", "open_tree", "mount"):
-        limit = failed.text_in_proc("sys/fs/mount-max").strip()
-        return (
-            f"the mount namespace would have more mounts than fs.mount-max allows: {limit}",
-            "Unmount what is not needed (ns_mount_info lists it), or raise fs.mount-max.",
-        )
+        return exhaustion.too_many_mounts(failed.text_in_proc("sys/fs/mount-max").strip())
     if failed.is_any(errno.ENAMETOOLONG):
         longest = max(failed.wanted.path.split("/"), key=len)
         what = (
@@ -69,10 +65,8 @@ def _by_number(failed: Failure) -> Answer:
             else f"it has {len(os.fsencode(failed.wanted.path))} bytes"
         )
         return f"the path is too long: {what}", "A name has up to 255 bytes, a path up to 4095."
-    if failed.is_any(errno.EMFILE, errno.ENFILE):
-        return "too many files are open", "Make fewer mounts in one task, or raise the limit."
-    if failed.is_any(errno.ENOMEM):
-        return "the kernel has no memory left for it", "Free memory on the host."
+    if failed.is_any(errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return exhaustion.explain(failed.error)
     return NOTHING
 
 

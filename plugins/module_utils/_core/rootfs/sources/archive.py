@@ -15,6 +15,7 @@ import os
 import threading
 import typing as t
 
+from ... import exhaustion
 from ...errors import Refused
 from ...mount import host_view, resolve
 from ...syscalls import regular_files
@@ -70,6 +71,8 @@ def open_file(path: str) -> t.Iterator[int]:
     except regular_files.NotRegular as error:
         raise Refused(f"the archive {path} is not a file") from error
     except OSError as error:
+        if any(exhaustion.explain(error)):  # which is no fault of the archive
+            raise
         raise Refused(
             f"the archive {path} cannot be opened: {error.strerror}",
             "It has to be a file on the managed host: copy it there first.",
