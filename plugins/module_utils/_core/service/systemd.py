@@ -154,10 +154,10 @@ class Systemd:
         enabled = self._request.enabled
         if enabled is not None and enabled != self._seen.enabled:
             verb = "enable" if enabled else "disable"
-            act = functools.partial(systemctl.run, verb, self._name)
+            act = functools.partial(self._enable, verb)
             planned.append(Action(f"{verb} {title}", act))
         elif self._seen.enabled and self._is_misplaced:
-            act = functools.partial(systemctl.run, "reenable", self._name)
+            act = functools.partial(self._enable, "reenable")
             planned.append(Action(f"enable {title} anew", act))
         return planned
 
@@ -297,6 +297,14 @@ class Systemd:
         atomic.write(self._path, text, mode=0o644)
         systemctl.run("daemon-reload")
 
+    def _enable(self, verb: str) -> None:
+        systemctl.run(verb, self._name)
+        # When its links are on disk systemctl leaves to the kernel.
+        wanted_by = systemd_unit.wanted_by(self._names[0], persistent=self._is_persistent)
+        for path in (f"{host_paths.UNITS}/{wanted_by}.wants/{self._name}", self._path):
+            with contextlib.suppress(FileNotFoundError):  # there is none any more
+                atomic.sync_above(path)
+
     def _program(self) -> Running | None:
         """The process of the unit once it is the program itself; None where it ended."""
         deadline = time.monotonic() + self._request.spec.ready.timeout
@@ -325,8 +333,8 @@ def _remove(namespace: str, name: str) -> None:
     if asks:
         with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
             systemctl.run("disable", unit)
-    atomic.remove(_path(unit))
     shutil.rmtree(host_paths.drop_ins(unit), ignore_errors=True)
+    atomic.remove(_path(unit))
     service_file.remove(namespace, name)
     service_end.remove(namespace, name)
     if asks:

@@ -64,7 +64,7 @@ class Beside:
         """Give it its name, in place of what had it. Raises OSError; then nothing is left of it."""
         if not self._is_there:
             # By a run that may have been killed before it came to that.
-            _sync_above(self._path, self._dir_fd)
+            sync_above(self._path, self._dir_fd)
             return
         try:
             if self._dir_fd is None and is_directory(self._path):
@@ -76,7 +76,7 @@ class Beside:
             self.drop()
             raise
         self._is_there = False
-        _sync_above(self._path, self._dir_fd)
+        sync_above(self._path, self._dir_fd)
 
     def drop(self) -> None:
         """Leave nothing of it, where it was not put."""
@@ -110,7 +110,7 @@ def put(made: str, path: str) -> None:
     finally:
         os.close(fd)
     os.rename(made, path)
-    _sync_above(path)
+    sync_above(path)
 
 
 def put_directory(made: str, path: str) -> None:
@@ -130,7 +130,7 @@ def put_directory(made: str, path: str) -> None:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         trees.exchange(files.AT_FDCWD, made, files.AT_FDCWD, path)
-    _sync_above(path)
+    sync_above(path)
 
 
 def link(target: str, path: str) -> None:
@@ -139,7 +139,7 @@ def link(target: str, path: str) -> None:
     _unlink(beside)
     os.symlink(target, beside)
     os.rename(beside, path)
-    _sync_above(path)
+    sync_above(path)
 
 
 def remove(path: str, *, dir_fd: int | None = None) -> None:
@@ -151,7 +151,7 @@ def remove(path: str, *, dir_fd: int | None = None) -> None:
     """
     removed = [_unlink(each, dir_fd) for each in (path, beside_of(path))]
     if any(removed):
-        _sync_above(path, dir_fd)
+        sync_above(path, dir_fd)
 
 
 def is_there(path: str) -> bool:
@@ -173,7 +173,7 @@ def make_directory(path: str, *, mode: int) -> None:
         return
     try:
         os.chmod(path, mode)
-        _sync_above(path)
+        sync_above(path)
     except OSError:
         try:
             os.rmdir(path)
@@ -203,7 +203,7 @@ def remove_directory(path: str) -> bool:
         return True
     except OSError:  # something is in it
         return False
-    _sync_above(path)
+    sync_above(path)
     return True
 
 
@@ -244,7 +244,11 @@ def _remove_directory(path: str) -> None:
     removal.remove_path(path)
 
 
-def _sync_above(path: str, dir_fd: int | None = None) -> None:
+def sync_above(path: str, dir_fd: int | None = None) -> None:
+    """Have the directory of the path on disk, and so that there is this name in it, or none.
+
+    For names that others have made. Raises OSError.
+    """
     above = os.path.dirname(path) or "."
     fd = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
