@@ -248,6 +248,23 @@ def test_what_an_administrator_adds_is_for_nsctl_alone(systemd: Systemd) -> None
         process.kill()
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_an_administrator_adds_goes_with_the_service(
+    systemd: Systemd, tmp_path: pathlib.Path, is_link: bool
+) -> None:
+    systemd.task(argv=["/bin/sleep", "infinity"], state="stopped")
+    added = pathlib.Path(f"{systemd.unit}.d")
+    elsewhere = tmp_path / "added" if is_link else added
+    elsewhere.mkdir()
+    (elsewhere / "override.conf").write_text("[Service]\nNice=5\n")
+    if is_link:
+        added.symlink_to(elsewhere)
+    systemd.task(state="absent")
+    assert not os.path.lexists(added)
+    assert not systemd.unit.exists()
+    assert (elsewhere / "override.conf").exists() == is_link
+
+
 def test_what_cannot_be_run_is_told_without_secrets(systemd: Systemd) -> None:
     failure = systemd.fails(
         argv=["/no/such"], secret_environment={"A": "the-secret"}, credentials={"k": "the-key"}

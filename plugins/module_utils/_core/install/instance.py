@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import typing as t
 
 from .. import host_paths
 from ..definition import file as definitions
 from ..definition import service_file
-from ..storage import atomic
+from ..storage import atomic, removal
 from . import systemctl
 from .systemctl import SystemctlFailed
 
@@ -129,9 +128,10 @@ def forget(names: t.Sequence[str]) -> None:
             # nsctl leaves alone what has no definition, and others that require it stay.
             systemctl.run("stop", "--job-mode=ignore-dependencies", *units)
     for name, unit in zip(names, units):
-        atomic.remove(_link(name))
-        shutil.rmtree(host_paths.drop_ins(unit), ignore_errors=True)
+        # By the link the run after one that was killed knows that something is left.
+        removal.remove_path(host_paths.drop_ins(unit))
         atomic.remove_directory(f"{host_paths.UNITS}/{unit}.wants")
+        atomic.remove(_link(name))
     atomic.remove_directory(_WANTED)
     if systemctl.runs_here():
         systemctl.run("daemon-reload")

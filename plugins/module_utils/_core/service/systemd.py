@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import shutil
 import time
 import typing as t
 
@@ -31,7 +30,7 @@ from ..namespace import pins
 from ..printable import in_sentence
 from ..process import watch
 from ..process.watch import Running
-from ..storage import atomic
+from ..storage import atomic, removal
 from . import journal, ready, systemd_unit
 from .model import Observed, ServiceRequest
 
@@ -333,7 +332,8 @@ def _remove(namespace: str, name: str) -> None:
     if asks:
         with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
             systemctl.run("disable", unit)
-    shutil.rmtree(host_paths.drop_ins(unit), ignore_errors=True)
+    # By the unit the run after one that was killed knows that something is left.
+    removal.remove_path(host_paths.drop_ins(unit))
     atomic.remove(_path(unit))
     service_file.remove(namespace, name)
     service_end.remove(namespace, name)
