@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
+import subprocess
 import sys
 import time
 import typing as t
@@ -167,3 +169,23 @@ def test_an_older_kernel_stops_them_before(monkeypatch: pytest.MonkeyPatch) -> N
         os.waitpid(pid, 0)
         cgroup.remove(name, timeout=10)
     assert cgroup.directories(name) == []
+
+
+def test_one_that_is_not_in_every_tree() -> None:
+    """Who moved it into its cgroups was killed, or failed, before the last of them."""
+    trees = cgroups_seen.trees()
+    whole = [top for top in trees if os.path.exists(f"{top}/cgroup.controllers")]
+    if not whole or len(trees) == 1:
+        pytest.skip("it takes a tree of version 2, and one of version 1 beside it")
+    name = f"linux-namespaces-{os.urandom(8).hex()}"
+    process = subprocess.Popen(["sleep", "infinity"])
+    cgroup.make(name, process.pid, title="of a test")
+    try:
+        pathlib.Path(whole[0], "cgroup.procs").write_text(str(process.pid))
+        assert cgroup.processes_in(name) == [process.pid]
+        cgroup.end(name, timeout=10)
+        assert process.wait(timeout=10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+        cgroup.remove(name, timeout=10)

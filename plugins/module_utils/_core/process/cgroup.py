@@ -126,8 +126,14 @@ def end(name: str, *, timeout: float) -> None:
     while left := [pid for pid in _listed(places) if not killing.has_ended(pid)]:
         if time.monotonic() > deadline:
             raise killing.survival(left)
-        # Linux 5.14: at once, with what they fork meanwhile.
-        if not sum(_told(f"{place}/cgroup.kill", "1") for place in places):
+        # Linux 5.14, version 2: at once, with what they fork meanwhile. Who moved them here may not have
+        # come as far as that tree.
+        reached: set[int] = set()
+        for place in places:
+            there = _listed([place])
+            if _told(f"{place}/cgroup.kill", "1"):
+                reached |= there
+        if not reached.issuperset(left):
             with _stopped(places):
                 _kill(places)
         time.sleep(_PAUSE)
