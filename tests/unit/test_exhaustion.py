@@ -34,6 +34,14 @@ def failed(number: int, path: str | None = None) -> OSError:
         (failed(errno.ENFILE), ["fs.file-max"]),
         (failed(errno.ENOMEM), ["no memory", "kB"]),
         (failed(errno.EAGAIN), ["RLIMIT_NPROC", "pids.max"]),
+        (
+            failed(errno.EBUSY, "/proc"),
+            ["/proc cannot be changed: '/' of", " proc is mounted", "umount"],
+        ),
+        (
+            OSError(errno.EBUSY, "", "/x.new", None, "/proc"),
+            ["/proc cannot be changed", "umount /proc"],
+        ),
         (KernelError("mount", errno.ENOSPC), ["fs.mount-max"]),
         (KernelError("open", errno.ENOSPC, {"path": "/nonesuch"}), ["/nonesuch", "KB are free"]),
     ],
@@ -45,7 +53,15 @@ def test_what_is_exhausted(error: OSError, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [failed(errno.ENOENT, "/x"), failed(errno.EAGAIN, "/x"), KernelError("flock", 11)]
+    "error",
+    [
+        failed(errno.ENOENT, "/x"),
+        failed(errno.EAGAIN, "/x"),
+        failed(errno.EBUSY, "/nonesuch"),
+        failed(errno.EBUSY),
+        KernelError("flock", 11),
+        KernelError("umount2", errno.EBUSY, {"target": "/proc"}),
+    ],
 )
 def test_what_is_something_else(error: OSError) -> None:
     assert exhaustion.explain(error) == ("", "")

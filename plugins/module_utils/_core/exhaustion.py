@@ -4,7 +4,8 @@
 
 """What a call has found exhausted, whichever call it was: room, descriptors, memory, processes, mounts.
 
-The causes are those that the ERRORS sections of open(2), write(2), fork(2) and mount(2) have in common.
+The causes are those that the ERRORS sections of open(2), write(2), fork(2) and mount(2) have in common;
+and with them a mount on a file that is to be replaced or removed (rename(2), unlink(2): EBUSY).
 A part of `nsctl exec`, and loaded before any root is joined: it needs next to nothing.
 PRIVATE to the collection linux.namespaces.
 """
@@ -24,7 +25,7 @@ _OF_MOUNTS = ("mount", "move_mount", "open_tree")
 
 
 def explain(error: OSError) -> tuple[str, str]:
-    """What was exhausted, or cannot be written, and what to do; both empty for any other error.
+    """What was exhausted, or cannot be changed, and what to do; both empty for any other error.
 
     It runs where the call failed, so that a path in the error leads to the same file system.
     """
@@ -34,6 +35,8 @@ def explain(error: OSError) -> tuple[str, str]:
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
         path = _path_of(error)
         return _of_file_system(number, path) if path else _of_some_file_system(number)
+    if number == errno.EBUSY and not hasattr(error, "call"):
+        return _of_mount_on(error)
     if number == errno.EMFILE:
         limit = os.sysconf("SC_OPEN_MAX")
         return (
@@ -111,6 +114,27 @@ def _of_file_system(number: int, path: str) -> tuple[str, str]:
     return f"no space is left for {path} on the file system on {place}{_room(place)}", "Make room."
 
 
+def _of_mount_on(error: OSError) -> tuple[str, str]:
+    # The last line is of the topmost mount.
+    lines = _text_of("/proc/self/mountinfo").split("\n")[::-1]
+    for path in (error.filename2, error.filename):  # of a rename it is the second one
+        for line in lines:
+            words = line.split(" ")
+            if isinstance(path, str) and words[4:5] == [_as_in_mountinfo(path)]:
+                fstype = words[words.index("-") + 1]
+                return (
+                    f"{path} cannot be changed: {words[3]!r} of a file system {fstype} is mounted on it",
+                    f"Unmount it: umount {path}.",
+                )
+    return _NOTHING
+
+
+def _as_in_mountinfo(path: str) -> str:
+    for character in "\\ \t\n":
+        path = path.replace(character, f"\\{ord(character):03o}")
+    return path
+
+
 def _room(place: str) -> str:
     try:
         found = os.statvfs(place)
@@ -151,7 +175,7 @@ def _memory() -> str:
 
 def _text_of(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -35,7 +35,6 @@ _SEED = int(os.environ.get("EXHAUST_SEED", "1"))
 # What errors of exhaustion are called in a result.
 _ERRNO = re.compile("^(ENOSPC|EDQUOT|EROFS|EIO|EMFILE|ENFILE|ENOMEM|EAGAIN)$")
 
-
 CASES = [
     "create mnt",
     "create without definition",
@@ -206,6 +205,27 @@ def test_a_read_only_etc(stage: Stage) -> None:
         refused(stage, mount, "Record the mounts failed", why)
     assert stage.done(mount)["changed"]
     assert not stage.done(mount)["changed"]
+
+
+def test_a_mount_on_the_definition(stage: Stage, tmp_path: pathlib.Path) -> None:
+    """Somebody has put another file there by a mount: it can neither be replaced nor removed."""
+    create, mount = stage.case("create mnt").task, stage.case("mount a tmpfs").task
+    stage.done(create)
+    path = f"{host_paths.DEFINITIONS}/{stage.name}.json"
+    other = tmp_path / "other.json"
+    shutil.copy(path, other)
+    why = f"{path} cannot be changed: "
+    mounts.mount(str(other), path, flags=mounts.MS_BIND)
+    try:
+        refused(stage, mount, "Record the mounts failed", why, "is mounted on it", f"umount {path}")
+        removed = stage.run(stage.case("remove").task)
+    finally:
+        mounts.umount(path)
+    assert removed["failed"] and why in removed["msg"] and removed["step"], removed
+    stage.done(create)
+    assert stage.done(mount)["changed"]
+    assert not stage.done(mount)["changed"]
+    stage.done(stage.case("remove").task)
 
 
 def test_a_full_run(stage: Stage) -> None:
