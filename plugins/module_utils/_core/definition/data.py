@@ -9,6 +9,7 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 from ..errors import Refused
@@ -113,7 +114,13 @@ def shortened(text: str) -> str:
 
 
 def unreadable(path: str, error: OSError, hint: str = "") -> Refused:
-    """That a file cannot be read, which so concerns its name alone."""
+    """That a file cannot be read, which so concerns its name alone.
+
+    Raises the error itself where it says nothing of the file, but that the caller lacks descriptors or
+    memory.
+    """
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
     return Refused(
         f"{path} cannot be read: {error.strerror}",
         hint or "Look at the file, and at the file system that it lies on.",

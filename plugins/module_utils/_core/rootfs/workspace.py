@@ -163,6 +163,9 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
             fd = os.open(name, flags, dir_fd=parent_fd)
         except FileNotFoundError:
             continue
+        except OSError:
+            _leave_nothing(parent_fd, name, found)
+            raise
         try:
             # What a plain user makes is his own, and nobody else can open it.
             if not is_locked and not lock.take(fd, deadline=deadline):
@@ -181,5 +184,12 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
                 removal.remove(parent_fd, name)
         except BaseException:
             os.close(fd)
+            _leave_nothing(parent_fd, name, found)
             raise
         os.close(fd)  # who held it has removed it
+
+
+def _leave_nothing(parent_fd: int, name: str, found: bool) -> None:
+    if not found:
+        with contextlib.suppress(OSError):  # a later run clears it
+            os.rmdir(name, dir_fd=parent_fd)

@@ -31,6 +31,7 @@ KEPT = 4
 # How long it may take to write down what is left, in seconds.
 _PATIENCE = 2.0
 _SCRIPT_FD = 3
+_REPORT_FD = 4
 _SCRIPT = f"/proc/self/fd/{_SCRIPT_FD}"
 # What a process of ours has in common with us, and nobody inside.
 _HOST = ("mnt", "user")
@@ -137,24 +138,42 @@ class Written:
 def _start_writer(path: str, reader: int, place: t.Callable[[int], None]) -> int:
     """Its process, a child which has nothing of ours but the pipe. Raises OSError."""
     loader: t.Any = log_writer.__spec__.loader if log_writer.__spec__ is not None else None
-    script, text_end = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(script)
-        with open(text_end, "wb") as text:
-            place(pid)
-            text.write(loader.get_source(log_writer.__name__).encode())
-        return pid
+    with contextlib.ExitStack() as stack:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null)
+        script, text_end = os.pipe()
+        stack.callback(os.close, script)
+        text = stack.enter_context(open(text_end, "wb"))
+        told, report = os.pipe()
+        answer = stack.enter_context(open(told, "rb"))
+        try:
+            pid = os.fork()
+            if not pid:
+                _become_writer(path, reader, null, script, report)
+        finally:
+            os.close(report)
+        place(pid)
+        number = int(answer.read() or 0)
+        if number:
+            os.waitpid(pid, 0)
+            raise OSError(number, os.strerror(number), sys.executable)
+        text.write(loader.get_source(log_writer.__name__).encode())
+    return pid
+
+
+def _become_writer(path: str, reader: int, null: int, script: int, report: int) -> t.NoReturn:
+    """Run the writer; what keeps it from that is told as its errno. Each descriptor is above the last."""
     try:
         os.setsid()
         os.chdir("/")
         os.umask(0o027)
-        null = os.open(os.devnull, os.O_RDWR)
         os.dup2(reader, 0)
         os.dup2(null, 1)
         os.dup2(null, 2)
         os.dup2(script, _SCRIPT_FD)
-        processes.close_descriptors_from(_SCRIPT_FD + 1)
+        os.dup2(report, _REPORT_FD, inheritable=False)
+        report = _REPORT_FD
+        processes.close_descriptors_from(_REPORT_FD + 1)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as score:
             score.write(b"-900")  # its end would be that of the program
         argv = [
@@ -167,5 +186,7 @@ def _start_writer(path: str, reader: int, place: t.Callable[[int], None]) -> int
             str(KEPT),
         ]
         os.execve(sys.executable, argv, {})
+    except OSError as error:
+        os.write(report, str(error.errno).encode())
     finally:
         os._exit(1)
