@@ -72,6 +72,8 @@ def enable(name: str) -> None:
 
 def is_down(name: str) -> bool:
     """Whether systemd has the namespace for one that is not up, and nobody is about to change that."""
+    if not is_enabled(name) or not systemctl.runs_here():
+        return False
     return _state_of(name) in ("inactive", "failed")
 
 
@@ -83,14 +85,25 @@ def start(names: t.Sequence[str]) -> None:
     known = [name for name in names if is_enabled(name)]
     if not known or not systemctl.runs_here():
         return
-    # Otherwise one that failed too often a moment ago is not started.
-    services = [host_paths.unit_name(name, "*") for name in known if service_file.names(name)]
-    if services:
+    failed = _failed_services(known)
+    if failed:
+        # Otherwise one that failed too often a moment ago is not started. How often others were
+        # restarted would be forgotten.
         with contextlib.suppress(SystemctlFailed):
-            systemctl.run("reset-failed", *services)
+            systemctl.run("reset-failed", *failed)
     if host_paths.BY_UNIT not in os.environ:  # else systemd waits for us, to start them
         with contextlib.suppress(SystemctlFailed):
             systemctl.run("start", *map(host_paths.boot_unit_name, known))
+
+
+def _failed_services(names: t.Sequence[str]) -> list[str]:
+    patterns = [host_paths.unit_name(name, "*") for name in names if service_file.names(name)]
+    if not patterns:
+        return []
+    words = ["list-units", "--state=failed", "--plain", "--no-legend", *patterns]
+    with contextlib.suppress(SystemctlFailed):
+        return [line.split()[0] for line in systemctl.run(*words).splitlines() if line.strip()]
+    return []
 
 
 def stop(name: str) -> None:

@@ -103,7 +103,7 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     if is_to_be_there and supervisor.needs_nsctl:
         # Before the lock is taken: the unit of the namespace, which its services need, takes it too.
         done += host_command.present(nsctl, check=check)
-        if request.is_to_run and not check:
+        if request.is_to_run and not check and instance.is_down(request.spec.namespace):
             instance.start([request.spec.namespace])
     with _locked(request, supervisor, others, check=check):
         seen, elsewhere = supervisor.look(), _looked_at(others)
