@@ -19,8 +19,10 @@ from images import make_image
 from power import Disk
 from processes_inside import inside
 from results import Result, RunModule
+from stub_systemd import StubSystemd, stub_systemd
 from trees import make_tree, pack
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
@@ -28,6 +30,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.install imp
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 
+__all__ = ["stub_systemd"]
 _MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
@@ -35,6 +38,14 @@ _MAKE = {
 }
 _CUTS = int(os.environ.get("POWER_CUTS", "8"))
 _NAME = "power"
+_INSTANCE = f"linux-namespaces@{_NAME}.service"
+# What there is of systemd's as long as there is the namespace.
+_UNITS = {
+    "linux-namespaces@.service",
+    "linux-namespaces.target",
+    "multi-user.target.wants/linux-namespaces.target",
+    f"linux-namespaces.target.wants/{_INSTANCE}",
+}
 Task = tuple[str, dict[str, t.Any]]
 
 
@@ -110,6 +121,16 @@ def picked(cuts: list[Cut], number: int) -> list[Cut]:
     return [cuts[index * len(cuts) // number] for index in range(number)]
 
 
+def units() -> set[str]:
+    """The units and links of systemd that lead somewhere, and hold something."""
+    above = pathlib.Path(host_paths.UNITS)
+    return {
+        str(path.relative_to(above))
+        for path in above.rglob("linux-namespaces*")
+        if path.is_file() and path.stat().st_size
+    }
+
+
 def version_in(path: pathlib.Path) -> str:
     return (path / "version").read_text()
 
@@ -123,6 +144,7 @@ def check_booted(play: list[Task], answered: int) -> None:
     if answered > 1:
         assert definitions.has_record(_NAME)
         assert os.path.exists(host_command.COMMAND)
+        assert units() == _UNITS
     if os.path.exists(host_command.COMMAND):
         argv = [host_command.COMMAND, "up", "--all"]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
@@ -135,9 +157,11 @@ def check_booted(play: list[Task], answered: int) -> None:
         assert inside(_NAME, lambda: version_in(pathlib.Path("/mnt/srv"))) == "first"
 
 
-def test_a_play(disk: Disk, play: list[Task], run_module: RunModule) -> None:
+def test_a_play(
+    disk: Disk, play: list[Task], run_module: RunModule, stub_systemd: StubSystemd
+) -> None:
     def run(task: Task) -> Result:
-        done = run_module(*task)
+        done = run_module(*task, env=stub_systemd.env)
         assert not done.get("failed"), (task, done)
         return done
 
@@ -173,4 +197,5 @@ def test_a_play(disk: Disk, play: list[Task], run_module: RunModule) -> None:
             run(task)
         for path in (definitions.DIRECTORY, cache.DIRECTORY, host_command.LIBRARY):
             assert not os.path.exists(path), path
+        assert units() == set()
         assert os.listdir(disk.path / "srv") == []
