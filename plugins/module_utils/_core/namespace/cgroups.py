@@ -61,7 +61,11 @@ def give(name: str, owner: str, pid: int) -> None:
     atomic.make_directory(_directory(name), mode=0o700)
     # At once, not by way of another name: of a run that is killed nobody would know that one.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    os.close(os.open(f"{_directory(name)}/{owner}@{lot}", flags, 0o600))
+    fd = os.open(f"{_directory(name)}/{owner}@{lot}", flags, 0o600)
+    try:
+        os.fchmod(fd, 0o600)  # the umask may have taken of it
+    finally:
+        os.close(fd)
     service = owner[: -len(_LOG)] if owner.endswith(_LOG) else owner
     whose = f"{'the log of ' * (service != owner)}service {service}" if owner else "the holder"
     cgroup.make(f"linux-namespaces-{lot}", pid, title=f"{whose} of namespace {name}")
