@@ -129,11 +129,6 @@ def boot_unit_name(namespace: str) -> str:
     return f"linux-namespaces@{checked_name(namespace)}.service"
 
 
-def turn_path(number: int | str) -> str:
-    """What is locked by those who are brought up at boot, one at a time: see nsctl/turn.py."""
-    return f"{LOCKS}/linux-namespaces.turn.{number}"
-
-
 def drop_ins(unit: str) -> str:
     """The directory of the drop-ins of a unit of this host (systemd.unit(5))."""
     return f"{UNITS}/{unit}.d"

@@ -197,8 +197,6 @@ def _remove() -> None:
     for path in _paths():
         if ours.is_ours(path):
             _remove_unit(path)
-    for path in glob.glob(host_paths.turn_path("*")):
-        atomic.remove(path)
     if systemctl.runs_here():
         systemctl.run("daemon-reload")
 
