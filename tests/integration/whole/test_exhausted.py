@@ -17,6 +17,7 @@ import shutil
 import typing as t
 
 import pytest
+from cgroups_seen import noted_for
 from command import Nsctl
 from module_server import FAIL_AT
 from results import RunModule
@@ -24,6 +25,7 @@ from stages import Case, Stage, State, Task
 from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import cgroup
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import (
     mounts,
 )
@@ -274,6 +276,7 @@ def test_a_service_whose_directory_was_removed(state: str, stage: Stage) -> None
     for task in [*case.before, case.task]:
         stage.done(task)
     before = stage.state()["processes"]
+    forgotten = noted_for(stage.name)
     for gone in ("services", "cgroups"):
         shutil.rmtree(f"{host_paths.directory(stage.name)}/{gone}", ignore_errors=True)
     module, options = case.task
@@ -282,3 +285,6 @@ def test_a_service_whose_directory_was_removed(state: str, stage: Stage) -> None
     assert wait_until(lambda: stage.state()["processes"] == before - (state != "started"))
     for task in case.after:
         stage.done(task)
+    for name in forgotten:
+        cgroup.remove(name, timeout=5)  # which nobody knows any more
+        assert cgroup.directories(name) == []
