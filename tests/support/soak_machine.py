@@ -49,7 +49,8 @@ class Machine(RuleBasedStateMachine):
             gone = self.run_module("ns_rootfs", args)
             assert not gone.get("failed"), gone
         if self._is_settled:
-            assert not [holder for holder in self._holders if watch.is_alive(holder)]
+            # It has let go of its namespaces, and may take a moment to be gone.
+            assert wait_until(lambda: not any(map(watch.is_alive, self._holders)), seconds=5)
             assert not living(self.host.marker)
             assert wait_until(lambda: self._cgroups_left() == [], seconds=5), self._cgroups_left()
             assert self.host.roots("") == {}
