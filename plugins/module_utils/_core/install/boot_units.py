@@ -81,7 +81,7 @@ def settlement(*, present: str = "", without: str = "") -> list[Action]:
     ``present`` is a name that has one, or would in check mode; ``without`` one that has none any
     more. Raises Refused where a unit is another's.
     """
-    found = forgetting(without=without)
+    found = _forgetting(without=without)
     if not systemctl.runs_here():
         return found
     recorded = [name for name in definitions.names() if name != without]
@@ -105,7 +105,7 @@ def settlement(*, present: str = "", without: str = "") -> list[Action]:
     return found
 
 
-def forgetting(*, without: str = "") -> list[Action]:
+def _forgetting(*, without: str = "") -> list[Action]:
     """What is left to do until systemd knows of no instance that has no definition."""
     gone = [
         name

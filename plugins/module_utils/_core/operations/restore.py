@@ -99,8 +99,9 @@ def up(name: str, *, timeout: float) -> list[str]:
     try:
         # One lock for all of it: what a play changes meanwhile must not be undone.
         with lock.held(name, timeout=timeout):
-            _check_host(loaded(name))
-            actions = plan(loaded(name), check=False, timeout=timeout)
+            definition = loaded(name)
+            _check_host(definition)
+            actions = plan(definition, check=False, timeout=timeout)
             gate.forget_reason(name)
     except (Refused, StepFailed, OSError) as error:
         keep_reason(name, in_words(error))
