@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
-import tarfile
 import typing as t
 
 from host_state import host_state
 from results import Result, RunModule
+from trees import pack_little
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
@@ -19,6 +18,11 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sour
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import namespaces
 
 Task = tuple[str, dict[str, t.Any]]
+
+
+def marked_seconds(name: str) -> str:
+    """How long a program of a test sleeps: by that its processes can be told from all others."""
+    return f"{10**6 + os.getpid()}.{abs(hash(name)) % 10**6}"
 
 
 class Case(t.NamedTuple):
@@ -41,18 +45,11 @@ class Stage:
         self._run_module = run_module
         self._home = home
         self.name = name
-        self._seconds = f"{10**6 + os.getpid()}.{abs(hash(name)) % 10**6}"
+        self._seconds = marked_seconds(name)
         self.root = f"{home}/root"
         for directory in ("root", "site", "upper", "work", "lower"):
             (home / directory).mkdir(parents=True)
-        with tarfile.open(home / "root.tar", "w") as archive:
-            for folder in ("etc", "usr", "proc", "old"):
-                entry = tarfile.TarInfo(folder)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-                archive.addfile(entry)
-            motd = tarfile.TarInfo("etc/motd")
-            motd.size = 5
-            archive.addfile(motd, io.BytesIO(b"hello"))
+        pack_little(home / "root.tar", ["etc", "usr", "proc", "old"])
 
     def case(self, title: str) -> Case:
         """The case of this title."""

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pathlib
 import stat
 import subprocess
 import sys
+import tarfile
 import typing as t
 
 import pytest
@@ -92,6 +94,18 @@ def pack(tree: pathlib.Path, archive: pathlib.Path, *, program: t.Sequence[str] 
         tar = subprocess.run([*program, "-c"], input=tar, check=True, capture_output=True).stdout
     archive.write_bytes(tar)
     return str(archive)
+
+
+def pack_little(archive: pathlib.Path, folders: t.Iterable[str]) -> None:
+    """Make an archive of next to nothing: these folders, one of which is etc, and /etc/motd."""
+    with tarfile.open(archive, "w") as file:
+        for name in folders:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            file.addfile(entry)
+        motd = tarfile.TarInfo("etc/motd")
+        motd.size = 5
+        file.addfile(motd, io.BytesIO(b"hello"))
 
 
 def digest_of(path: str) -> str:

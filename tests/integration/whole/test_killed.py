@@ -6,11 +6,9 @@ The tasks are those of a play that puts a program into a root of its own, as the
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 import random
-import tarfile
 import typing as t
 
 import pytest
@@ -18,6 +16,8 @@ from cgroups_seen import without_lot
 from host_state import host_state
 from module_server import KILL_AT
 from results import Result, RunModule
+from stages import Task, marked_seconds
+from trees import pack_little
 from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import actions, host_paths
@@ -33,7 +33,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations 
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 
-Task = tuple[str, dict[str, t.Any]]
 _ROUNDS = 20
 _NEVER = str(10**9)
 
@@ -45,11 +44,10 @@ class Play:
         self._run_module = run_module
         self._home = home
         self.name = name
-        # So that its processes can be told from all others.
-        self._seconds = f"{10**6 + os.getpid()}.{abs(hash(name)) % 10**6}"
+        self._seconds = marked_seconds(name)
         for directory in ("root", "site", "log", "upper", "work"):
             (home / directory).mkdir(parents=True)
-        self._make_archive()
+        pack_little(home / "root.tar", ["etc", "usr", "srv"])
         root = f"{home}/root"
         mkdir = "X-mount.mkdir"
         layers = [
@@ -93,16 +91,6 @@ class Play:
             ("ns_namespace", {"name": name, "state": "absent"}),
             ("ns_rootfs", {"path": f"{home}/rootfs", "state": "absent"}),
         ]
-
-    def _make_archive(self) -> None:
-        with tarfile.open(self._home / "root.tar", "w") as archive:
-            for name in ("etc", "usr", "srv"):
-                entry = tarfile.TarInfo(name)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-                archive.addfile(entry)
-            motd = tarfile.TarInfo("etc/motd")
-            motd.size = 5
-            archive.addfile(motd, io.BytesIO(b"hello"))
 
     def run(self, task: Task, env: dict[str, str] | None = None) -> Result:
         """Run a task that must succeed."""
