@@ -14,39 +14,9 @@ import typing as t
 
 from ..definition.steps import MountStep
 from ..syscalls import mounts as calls
-from . import layers, option_paths, options
-from .option_values import normalised
+from . import compare_options, option_paths, options
 from .table import Mount
 from .wanted import WantedMount
-
-# What the kernel shows under another name.
-_SHOWN_AS = {"nr_blocks": "size"}
-# What it shows in the place of a secret.
-_HIDDEN = "<hidden>"
-# What the kernel does not show because it is the default.
-_UNSHOWN: dict[str, dict[str, str | None]] = {
-    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
-    "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
-    "proc": {"hidepid": "off", "gid": "0"},
-    "overlay": dict.fromkeys(("index", "metacopy", "nfs_export", "verity", "xino"), "off"),
-}
-# Changing one of these on a mounted file system is refused or ignored by the kernel, so that it
-# takes a new one. What is not listed is changed in place.
-_NEEDS_NEW: dict[str, set[str]] = {
-    "overlay": {"*"},
-    "tmpfs": {"mode", "uid", "gid", "noswap"},
-}
-# To change one option of these sets all that are not given to their defaults.
-_RESETS_THE_REST = ("devpts",)
-_GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand")
-# What holds where the other one is not shown.
-_OPPOSITE = {
-    "rw": "ro",
-    "async": "sync",
-    "nolazytime": "lazytime",
-    "nomand": "mand",
-    "inode32": "inode64",
-}
 
 
 class Identity(t.NamedTuple):
@@ -171,11 +141,12 @@ def differences(
     if mount is None:
         return Differences(replace=("not mounted",))
     asked = wanted.options
+    names = (source.names if source is not None else None) or {}
     reasons: list[str] = []
     reconfigure: tuple[tuple[str, str | None], ...] = ()
     if wanted.state == "remounted":
         base = options.attributes_of(mount.flags)
-        reconfigure = _changed_options(mount.fstype, asked, mount, recorded, source)
+        reconfigure = compare_options.changed_options(mount.fstype, asked, mount, recorded, names)
     elif asked.bind:
         base = source.attributes if source else 0
         if source is None or source.identity != observed.identity:
@@ -191,11 +162,13 @@ def differences(
         elif device_to_replace(mount, wanted, source) is not None:
             reasons.append("its loop device can only be read")
         else:
-            reconfigure = _changed_options(wanted.fstype, asked, mount, recorded, source)
+            reconfigure = compare_options.changed_options(
+                wanted.fstype, asked, mount, recorded, names
+            )
             reasons += [
                 f"option {key}"
                 for key, value in reconfigure
-                if _takes_new(wanted.fstype, key, mount)
+                if compare_options.takes_new(wanted.fstype, key, mount)
                 or option_paths.is_path(wanted.fstype, key, value)
             ]
     if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
@@ -290,75 +263,3 @@ def _propagation_differs(wanted: WantedMount, observed: Observed) -> bool:
         if word in ("private", "unbindable") and has != word:
             return True
     return False
-
-
-def _takes_new(fstype: str, key: str, mount: Mount) -> bool:
-    """Whether no change of the mounted file system sets the option."""
-    name = _SHOWN_AS.get(key, key)
-    # What has no limit gets none later (mm/shmem.c).
-    is_unlimited = f"{name}=0" in mount.options or f"{name}=0k" in mount.options
-    return bool({"*", key} & _NEEDS_NEW.get(fstype, set())) or (fstype == "tmpfs" and is_unlimited)
-
-
-def _changed_options(
-    fstype: str,
-    asked: options.Options,
-    mount: Mount,
-    recorded: MountStep | None,
-    source: Source | None,
-) -> tuple[tuple[str, str | None], ...]:
-    pairs: list[tuple[str, str | None]] = []
-    for word in mount.options:
-        key, has_value, text = word.partition("=")
-        pairs.append((key, text if has_value else None))
-    shown = dict(pairs)
-    unshown = _UNSHOWN.get(fstype, {})
-    made_with = options.parse(recorded.words).filesystem if recorded else ()
-    compared = asked.filesystem
-    changed = []
-    if fstype == "overlay":
-        changed = _changed_layers(asked.filesystem, pairs, made_with, source)
-        compared = tuple(pair for pair in compared if pair[0] not in layers.KEYS)
-    for key, value in compared:
-        if key not in shown and key in _OPPOSITE and _OPPOSITE[key] not in shown:
-            continue
-        name = _SHOWN_AS.get(key, key)
-        if name in shown and shown[name] != _HIDDEN:
-            same = normalised(key, value) == normalised(name, shown[name])
-        elif name in unshown:
-            same = normalised(key, value) == normalised(name, unshown[name])
-        else:
-            same = (key, value) in made_with
-        if not same:
-            changed.append((key, value))
-    if changed and fstype in _RESETS_THE_REST:
-        kept = {key: value for key, value in shown.items() if key not in _GENERIC}
-        return tuple({**kept, **dict(asked.filesystem)}.items())
-    return tuple(changed)
-
-
-def _changed_layers(
-    asked: layers.Pairs, shown: layers.Pairs, made_with: layers.Pairs, source: Source | None
-) -> list[tuple[str, str | None]]:
-    """The options that name other directories than those that the overlay has.
-
-    A directory that cannot be found, as after a pivot away from it, is what it was last time.
-    """
-    names = (source.names if source is not None else None) or {}
-    found, there = layers.of(asked), layers.of(shown, shown=True)
-    last = layers.of(made_with)
-    changed = []
-    for keys in ((layers.LOWER, layers.DATA), (layers.UPPER,), (layers.WORK,)):
-        want, has, had = (
-            [layer for layer in each if layer.key in keys] for each in (found, there, last)
-        )
-        same = [layer.key for layer in want] == [layer.key for layer in has] and all(
-            not {now.path, layers.unescaped(now.path)}.isdisjoint(names[layer.path])
-            if layer.path in names
-            else layer.path in (now.path, layers.unescaped(now.path)) or want == had
-            for layer, now in zip(want, has)
-        )
-        if want and not same:
-            options_of = (*keys, keys[0].rstrip("+"))
-            changed += [(key, value) for key, value in asked if key in options_of]
-    return changed
