@@ -51,7 +51,8 @@ options:
       - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
         file.
       - V(loop) shows O(src), an image in a file of the host, through a loop device that ends with the mount. It is
-        compared by the file that the device shows.
+        compared by the file that the device shows. An image that is attached already, by whomever, is shown by the same
+        device, so that all who mount it see one file system. Another part of it that overlaps is refused.
       - V(X-mount.idmap=u:0:100000:65536 g:0:100000:65536) shows other owners than the file system has. Each range is
         the first id in the file system, the first id as it shows, and how many; V(u) is for users, V(g) for groups,
         neither for both. The path of a user namespace, as V(/proc/4242/ns/user), stands for its maps. It is for what

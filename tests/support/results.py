@@ -31,3 +31,11 @@ def has_diff(result: Result) -> bool:
     if "diff" not in result:
         return bool(result["changed"])
     return bool(result["diff"]["before"] != result["diff"]["after"])
+
+
+def is_failure(result: Result, reason: str, hint: str) -> None:
+    """Assert that it failed, with these in its reason and its hint."""
+    assert result.get("failed"), result
+    assert reason in result["reason"]
+    assert hint in result["hint"]
+    assert "Traceback" not in str(result)

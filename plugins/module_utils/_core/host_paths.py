@@ -31,6 +31,7 @@ LOGS = "/var/log/linux-namespaces"
 # Where the locks lie that do not belong to a name, while they are held: see storage/lock.py.
 LOCKS = "/run"
 BASE_LOCK = f"{LOCKS}/linux-namespaces.lock"
+LOOP_LOCK = f"{LOCKS}/linux-namespaces.loop.lock"
 COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
 COMMAND = "/usr/local/sbin/nsctl"
 # In the environment of what the unit of a namespace runs: its name.

@@ -14,7 +14,7 @@ from host_state import host_state
 from mounted import words_on
 from processes_inside import inside
 from reach import let_everyone_reach
-from results import Converge, Result, RunModule
+from results import Converge, RunModule, is_failure
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
@@ -150,13 +150,6 @@ def test_a_device_that_somebody_else_has_attached_stays_his(
         is_failure(result, f"{device} can only be read", "Add ro to opts")
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)
-
-
-def is_failure(result: Result, reason: str, hint: str) -> None:
-    assert result.get("failed"), result
-    assert reason in result["reason"]
-    assert hint in result["hint"]
-    assert "Traceback" not in str(result)
 
 
 @pytest.mark.parametrize(

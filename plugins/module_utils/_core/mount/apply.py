@@ -111,7 +111,7 @@ def _built_on_host(
     try:
         for action in planned:
             if action.needs_source and action.wanted.needs_host:
-                work = functools.partial(_built, action.wanted, host, by_id)
+                work = functools.partial(_built, action, host, by_id)
                 trees[action.path] = _run(action, work, None)
     except BaseException:
         for tree in trees.values():
@@ -120,11 +120,12 @@ def _built_on_host(
     return trees
 
 
-def _built(wanted: WantedMount, host: HostView, by_id: t.Mapping[int, Mount]) -> build.Tree:
+def _built(action: Change, host: HostView, by_id: t.Mapping[int, Mount]) -> build.Tree:
+    wanted = action.wanted
     with contextlib.ExitStack() as stack:
         asked = wanted.options.idmap
         userns = stack.enter_context(idmap.opened(asked)) if asked else -1
         if not wanted.options.bind:
-            return build.build(wanted, host, userns=userns)
+            return build.build(wanted, host, userns=userns, replaces=action.replaces)
         fd = stack.enter_context(observe.source_on_host(wanted.src))
         return build.clone(fd, wanted, source=observe.source_of(fd, by_id), userns=userns)

@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import loop, overlay
+from . import layers, loop, overlay
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -64,11 +64,12 @@ def room_for(number: int) -> t.Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def build(wanted: WantedMount, view: View, *, userns: int = -1) -> Tree:
+def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool = False) -> Tree:
     """A detached mount of the wanted file system. Raises KernelError, Refused.
 
     ``view`` is where the caller is: what the mount is made of is looked up there. An image gets a
-    loop device, which ends with the mount. ``userns`` is as in clone().
+    loop device, which ends with the mount. ``userns`` is as in clone(). ``replaces``: it comes in the
+    place of another mount.
     """
     asked = wanted.options
     generic = (("ro", None),) if asked.read_only else ()
@@ -77,17 +78,27 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1) -> Tree:
         if asked.loop:
             image = stack.enter_context(view.opened(source))
             source = stack.enter_context(
-                loop.device_of(image, path=source, read_only=asked.read_only)
+                loop.device_of(
+                    loop.Image(
+                        image,
+                        source,
+                        read_only=asked.read_only,
+                        offset=asked.loop_offset,
+                        size=asked.loop_sizelimit,
+                        replaces_read_only=replaces,
+                    )
+                )
             )
+        elif "src" in dict(wanted.paths):
+            # For who mounts a device.
+            from . import block_devices
+
+            device = block_devices.at(source)
+            source = device.path if device is not None else source
         if wanted.fstype == "overlay":
             fd = overlay.make(wanted, view, generic=generic)
         else:
-            fd = detached.make_filesystem(
-                wanted.fstype,
-                source=source,
-                options=(*asked.filesystem, *generic),
-                attributes=asked.attr_set,
-            )
+            fd = _filesystem(wanted, source, generic)
     try:
         if userns >= 0:
             _set_id_map(fd, userns, recursive=False)
@@ -95,6 +106,23 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1) -> Tree:
         os.close(fd)
         raise
     return Tree(fd)
+
+
+def _filesystem(wanted: WantedMount, source: str, generic: layers.Pairs) -> int:
+    asked = wanted.options
+
+    def made(words: layers.Pairs) -> int:
+        return detached.make_filesystem(
+            wanted.fstype, source=source, options=words, attributes=asked.attr_set
+        )
+
+    try:
+        return made((*asked.filesystem, *generic))
+    except KernelError as error:
+        if error.errno != errno.EBUSY or not generic:
+            raise
+    # It is mounted already, to be written to: what is shown here is read-only, and that is not.
+    return made(asked.filesystem)
 
 
 def _set_id_map(fd: int, userns: int, *, recursive: bool) -> None:

@@ -60,6 +60,8 @@ class Change(_Fields):
     needs_source = False
     # Whether what was seen below the path holds no longer afterwards.
     renews = False
+    # Whether what is mounted there goes.
+    replaces = False
 
     @property
     def path(self) -> str:
@@ -94,7 +96,7 @@ class Replace(Change):
     """Mount it in place of a mount that no change makes the wanted one."""
 
     __slots__ = ()
-    needs_source = renews = True
+    needs_source = renews = replaces = True
 
     @property
     def name(self) -> str:

@@ -26,6 +26,14 @@ class Identity(t.NamedTuple):
     inode: int
 
 
+class Part(t.NamedTuple):
+    """Which bytes of an image a loop device shows."""
+
+    offset: int = 0
+    # 0 for all up to its end.
+    size: int = 0
+
+
 class LoopDevice(t.NamedTuple):
     """A loop device that shows an image."""
 
@@ -35,20 +43,35 @@ class LoopDevice(t.NamedTuple):
     read_only: bool
     # Whether it ends with its mount. One that does not, somebody has attached, and keeps.
     autoclear: bool
+    part: Part = Part()
+
+
+class BlockDevice(t.NamedTuple):
+    """A block device that is named as a source."""
+
+    # "major:minor", as in mount tables.
+    number: str
+    # Its name without links, which mount(8) gives to the kernel.
+    path: str
+    # What mount tables may call it, or the file system that it is a part of.
+    names: frozenset[str]
 
 
 class Source(t.NamedTuple):
-    """What is known of what a bind, an image or an overlay is made of, before it is mounted."""
+    """What is known of what a mount is made of, before it is mounted."""
 
-    # None for an overlay.
-    identity: Identity | None
+    # Of a bind or an image.
+    identity: Identity | None = None
     # MOUNT_ATTR_* bits of the mount that it lies on.
     attributes: int = 0
     is_directory: bool = True
     # Whether the ids of the mount that it lies on are mapped.
     is_idmapped: bool = False
-    # Those that show the image.
+    # Those that show any of the image, and which part of that is wanted.
     devices: tuple[LoopDevice, ...] = ()
+    part: Part = Part()
+    # The one that is named.
+    device: BlockDevice | None = None
     # The names that the kernel may have for each directory of an overlay, by its path in opts.
     names: dict[str, list[str]] | None = None
 
@@ -202,13 +225,28 @@ def differences(
 def _has_source(mount: Mount, wanted: WantedMount, source: Source | None) -> bool:
     if wanted.options.loop:
         return _device_of(mount, source) is not None
+    device = source.device if source is not None else None
+    if device is not None:
+        return is_on(mount, device.number, device.names)
     return mount.src == (wanted.src or "none")
+
+
+def is_on(mount: Mount, number: str, names: t.Container[str]) -> bool:
+    """Whether the device holds what is mounted.
+
+    A file system that may have several devices, as btrfs, has a number of its own, in which nothing
+    says which they are: it is known by what it was mounted from.
+    """
+    is_of_its_own = mount.device.startswith("0:")
+    return mount.src in names if is_of_its_own else mount.device == number
 
 
 def _device_of(mount: Mount, source: Source | None) -> LoopDevice | None:
     """The loop device of the image ``source`` that the mount is of."""
-    devices = source.devices if source is not None else ()
-    return next((each for each in devices if each.number == mount.device), None)
+    if source is None:
+        return None
+    same = (each for each in source.devices if each.part == source.part)
+    return next((each for each in same if is_on(mount, each.number, {each.path})), None)
 
 
 def device_to_replace(

@@ -70,6 +70,9 @@ class Options(t.NamedTuple):
     idmap: str = ""
     # Whether the source is an image in a file.
     loop: bool = False
+    # Which part of that, in bytes; a size of 0 is all up to the end.
+    loop_offset: int = 0
+    loop_sizelimit: int = 0
 
     @property
     def read_only(self) -> bool:

@@ -93,10 +93,13 @@ def _plan_one(
             "Use state: mounted.",
         )
     if seen.mount is None:
+        _check_image(wanted, source, replaces_read_only=False)
         return [Attach(wanted)]
     found = differences(wanted, seen, source=source, recorded=recorded)
     if found.replace:
+        replaces_read_only = device_to_replace(seen.mount, wanted, source) is not None
         _check_device(wanted, seen, source)
+        _check_image(wanted, source, replaces_read_only=replaces_read_only)
         if is_root:
             raise Refused(
                 f"{path} is the root of the namespace and differs in {', '.join(found.replace)}",
@@ -126,6 +129,20 @@ def _check_device(wanted: WantedMount, seen: Observed, source: Source | None) ->
             f"Add ro to opts. Or unmount it and detach it (losetup --detach {device.path}), and run "
             "this again.",
         )
+
+
+def _check_image(wanted: WantedMount, source: Source | None, *, replaces_read_only: bool) -> None:
+    if not wanted.options.loop or source is None or not source.devices:
+        return
+    # For who mounts an image that is attached already.
+    from . import loop_conflict
+
+    loop_conflict.check(
+        loop_conflict.overlapping(source.devices, source.part),
+        source.part,
+        wanted.src,
+        may_be_read=wanted.options.read_only or replaces_read_only,
+    )
 
 
 def _check_name(path: str, name: str, names: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from ..errors import KernelError, Refused
 from . import host_view, layers, observe
 from .compare import Source
 from .host_view import HostView
+from .options import Options
 from .table import Mount
 from .view import TargetView
 from .wanted import WantedMount
@@ -46,10 +47,15 @@ def on_host(
                 with observe.source_on_host(mount.src) as fd:
                     found[index] = observe.source_of(fd, by_id)
                     if mount.options.loop:
-                        found[index] = _of_image(found[index], fd)
+                        found[index] = _of_image(found[index], fd, mount.options)
             except Refused:
                 if not may_be_missing:
                     raise
+        elif "src" in dict(mount.paths):
+            # For who mounts a device.
+            from . import block_devices
+
+            found[index] = Source(device=block_devices.at(mount.src))
     return found
 
 
@@ -83,12 +89,16 @@ def _of_overlay(view: HostView | TargetView, wanted: WantedMount) -> Source:
     for layer in layers.of(wanted.options.filesystem):
         with contextlib.suppress(OSError, Refused), view.opened(layer.path) as fd:
             names[layer.path] = view.names_of(layer.path, fd)
-    return Source(None, names=names)
+    return Source(names=names)
 
 
-def _of_image(source: Source, fd: int) -> Source:
+def _of_image(source: Source, fd: int, asked: Options) -> Source:
     """What a mount of the image shows, which is the open file."""
     # Little to compile, but all of it for images alone.
     from . import loop
 
-    return source._replace(is_directory=True, devices=tuple(loop.devices_of(fd)))
+    return source._replace(
+        is_directory=True,
+        devices=tuple(loop.devices_of(fd)),
+        part=loop.part_of(fd, asked.loop_offset, asked.loop_sizelimit),
+    )

@@ -19,7 +19,7 @@ from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
 from ..mount import observe, table
 from ..mount import sources as of_mounts
-from ..mount.compare import Observed, Source, is_as_wanted
+from ..mount.compare import Observed, Source, device_to_replace, is_as_wanted
 from ..mount.table import Mount, Table
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount, surplus_below
@@ -119,6 +119,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             surplus=seen.surplus,
             may_be_missing=check,
         )
+        _check_devices(request.wanted, seen)
         carry_out = functools.partial(
             apply.apply,
             planned,
@@ -163,6 +164,27 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         gone=gone,
         warnings=_warnings(request, opened),
     )
+
+
+def _check_devices(wanted: t.Sequence[WantedMount], seen: _Seen) -> None:
+    """Raises Refused where a loop device is replaced that others go on reading: see loop.py."""
+    for index, (mount, observed) in enumerate(zip(wanted, seen.observed)):
+        source = seen.sources.get(index)
+        if observed.mount is None or mount.state != "mounted":
+            continue
+        device = device_to_replace(observed.mount, mount, source)
+        if device is None:
+            continue
+        # It looks at all processes, for the one in a thousand that comes here.
+        from ..rootfs.in_use import Usage
+
+        users = Usage().mounts_of(device, but=observed.mount.id)
+        if users:
+            raise Refused(
+                f"{device.path}, which is mounted on {mount.path}, can only be read, and others read "
+                f"from it: {', '.join(users)}",
+                "Add ro to opts, or unmount it there.",
+            )
 
 
 def _gone_with(request: MountRequest, definition: model.Definition | None) -> list[Step]:

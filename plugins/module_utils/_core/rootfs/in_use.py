@@ -21,6 +21,7 @@ from ..definition.layout import is_below
 from ..errors import KernelError
 from ..mount import layers, resolve
 from ..mount import table as mount_table
+from ..mount.compare import LoopDevice, is_on
 from ..mount.table import Mount
 from ..namespace import enter, pins
 from ..namespace.target import Target
@@ -74,6 +75,15 @@ class Usage:
             if pins.pinned(name).get("mnt", 0) not in {0, *seen}:
                 mounts = _inside(name, _own_mounts)
                 self._namespaces.append(_Namespace(0, name, mounts))
+
+    def mounts_of(self, device: LoopDevice, *, but: int) -> list[str]:
+        """Where the device is mounted, for people, but for the mount with that number."""
+        return [
+            f"{mount.path} in {namespace}"
+            for namespace in self._namespaces
+            for mount in namespace.mounts
+            if mount.id != but and is_on(mount, device.number, {device.path})
+        ]
 
     def of(
         self, location: Location, *, named: str, on_host: bool, itself_mounted: bool = False

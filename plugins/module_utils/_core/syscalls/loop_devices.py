@@ -47,14 +47,17 @@ def free_number() -> int:
         raise _failed("LOOP_CTL_GET_FREE", error, path=path) from error
 
 
-def configure(device: int, backing: int, *, name: str, read_only: bool) -> None:
+def configure(
+    device: int, backing: int, *, name: str, read_only: bool, offset: int = 0, size: int = 0
+) -> None:
     """Have the loop device show the file ``backing``, until nobody uses it any more.
 
-    Raises KernelError: EBUSY where it shows another one already.
+    It shows ``size`` bytes from ``offset`` on; 0 is all up to the end. Raises KernelError: EBUSY
+    where it shows another one already.
     """
     flags = _LO_FLAGS_AUTOCLEAR | (_LO_FLAGS_READ_ONLY if read_only else 0)
     shown = to_bytes(name)[:63]
-    info = _INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, flags, shown, b"", b"", 0, 0)
+    info = _INFO.pack(0, 0, 0, offset, size, 0, 0, 0, flags, shown, b"", b"", 0, 0)
     try:
         fcntl.ioctl(device, _LOOP_CONFIGURE, _CONFIG.pack(backing, 0, info))
     except OSError as error:
@@ -66,6 +69,9 @@ class Status(t.NamedTuple):
 
     # The device and the inode of the file.
     backing: tuple[int, int]
+    # Which part of it, in bytes; a size of 0 is all up to the end.
+    offset: int
+    size: int
     read_only: bool
     # Whether it ends with its last user; one without stays until it is detached (losetup(8)).
     autoclear: bool
@@ -83,6 +89,8 @@ def status_of(device: int) -> Status:
     # As huge_encode_dev() of the kernel: the C library's makedev() for numbers of this size.
     return Status(
         backing=(fields[0], fields[1]),
+        offset=fields[3],
+        size=fields[4],
         read_only=bool(flags & _LO_FLAGS_READ_ONLY),
         autoclear=bool(flags & _LO_FLAGS_AUTOCLEAR),
     )
