@@ -60,7 +60,9 @@ options:
         and newer, in targets without a user namespace of their own), and else with the namespace's definition; those
         of a path always with the definition.
       - Every other word is an option of the file system. It is compared if it was given; V(10m) and V(10240k) are the
-        same. One that the kernel does not show is taken to be as it was recorded in the namespace's definition.
+        same. Where the kernel shows another spelling, as V(compress=zstd:3) for V(compress=zstd), or nothing, it is
+        noted until the mount is gone what it showed right after it got the words, and that is what they mean. Only root
+        can keep such notes.
       - Options that are not given are not compared.
       - Of an option whose name says that it holds a secret, such as V(password), V(secret) or V(key), the value is
         neither logged nor returned, and a diff says only that it changes. It is kept in the namespace's definition,

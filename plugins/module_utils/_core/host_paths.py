@@ -31,6 +31,8 @@ LOGS = "/var/log/linux-namespaces"
 # Where the locks lie that do not belong to a name, while they are held: see storage/lock.py.
 LOCKS = "/run"
 BASE_LOCK = f"{LOCKS}/linux-namespaces.lock"
+# What words of mount(8) mean on the mounts that are there: see mount/meanings.py.
+MEANINGS = f"{LOCKS}/linux-namespaces.meanings"
 LOOP_LOCK = f"{LOCKS}/linux-namespaces.loop.lock"
 COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
 COMMAND = "/usr/local/sbin/nsctl"

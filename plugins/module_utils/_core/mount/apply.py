@@ -16,13 +16,15 @@ import functools
 import os
 import typing as t
 
-from .. import actions
+from .. import actions, redact
 from ..definition.layout import Layout
+from ..errors import Refused, StepFailed
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import files, mounts
-from . import attach, build, idmap, observe
+from . import attach, build, compare_options, idmap, observe
 from .changes import Change
+from .compare import Observed
 from .explain import mount as explain
 from .host_view import HostView
 from .table import Mount, Table
@@ -33,6 +35,17 @@ from .wanted import WantedMount
 Attached = tuple[str, int]
 
 
+class Applied(t.NamedTuple):
+    """What came of a plan."""
+
+    # What is at the place of each wanted mount.
+    observed: list[Observed]
+    # What was mounted where nothing was, for take_back().
+    attached: list[Attached]
+    # The ids of all mounts in the target.
+    there: frozenset[int]
+
+
 def apply(
     planned: t.Sequence[Change],
     wanted: t.Sequence[WantedMount],
@@ -41,42 +54,66 @@ def apply(
     host_proc: int,
     layout: Layout,
     host_mounts: t.Sequence[Mount],
-) -> tuple[list[Mount], list[Attached]]:
-    """Carry out the plan for the ``wanted`` mounts; return those of them that are there then.
+    before: t.Sequence[Observed],
+) -> Applied:
+    """Carry out the plan for the ``wanted`` mounts; say what is there then.
 
-    ``handles`` are the target's namespaces, ``host_mounts`` is the host's mount table. With it what
-    was mounted where nothing was, for take_back(): that is done here where a later change fails.
-    Raises StepFailed.
+    ``handles`` are the target's namespaces, ``host_mounts`` is the host's mount table, ``before`` what
+    was at each place. What was mounted is taken back where a later change fails. Raises StepFailed.
     """
 
-    def change() -> tuple[list[Mount], list[Attached]]:
+    def change() -> Applied:
         view = TargetView(host_proc, layout)
         mounter = attach.Mounter(view, trees)
         try:
-            return change_by(mounter, view), mounter.attached
+            return change_by(mounter, view)
         except BaseException as error:
             actions.undo(error, _taking_back(view, mounter.attached))
             raise
 
-    def change_by(mounter: attach.Mounter, view: TargetView) -> list[Mount]:
+    def change_by(mounter: attach.Mounter, view: TargetView) -> Applied:
         for action in planned:
             if action.needs_source:
                 _run(action, functools.partial(mounter.prepare, action.wanted), view)
         for action in planned:
             _run(action, functools.partial(action.apply, mounter), view)
         table = Table(view.mounts())
-        seen = [observe.observe(view, mount, table, host_devices=()).mount for mount in wanted]
-        return [mount for mount in seen if mount is not None]
+        now = [observe.observe(view, mount, table, host_devices=()) for mount in wanted]
+        _check_changed(planned, wanted, before, now)
+        return Applied(now, mounter.attached, frozenset(table.by_id))
 
     with build.room_for(len(planned)):
         by_id = {mount.id: mount for mount in host_mounts}
         trees = _built_on_host(planned, HostView(host_proc), by_id)
         try:
-            found: tuple[list[Mount], list[Attached]] = enter.run_inside(change, joins=handles)
+            found: Applied = enter.run_inside(change, joins=handles)
             return found
         finally:
             for tree in trees.values():
                 os.close(tree.fd)
+
+
+def _check_changed(
+    planned: t.Sequence[Change],
+    wanted: t.Sequence[WantedMount],
+    before: t.Sequence[Observed],
+    now: t.Sequence[Observed],
+) -> None:
+    """Raises StepFailed where the kernel took an option, and let it be as it was."""
+    changed = {id(change.wanted): change for change in planned if change.found.reconfigure}
+    for mount, old, new in zip(wanted, before, now):
+        change = changed.get(id(mount))
+        if change is None or change.replaces or old.mount is None or new.mount is None:
+            continue
+        words = compare_options.not_taken(change.found.reconfigure, old.mount, new.mount)
+        if words:
+            refused = Refused(
+                f"the kernel took {', '.join(words)}, and still shows "
+                f"{','.join(redact.words(new.mount.options))}",
+                "What a file system takes only when it is mounted needs it unmounted first (state: "
+                "unmounted), everywhere.",
+            )
+            raise StepFailed(change.name, refused, refused.reason, refused.hint)
 
 
 def take_back(attached: t.Sequence[Attached], view: TargetView) -> None:

@@ -38,15 +38,12 @@ def at(path: str) -> BlockDevice | None:
         return BlockDevice(number, path, frozenset({path}))
     # btrfs calls itself after one of its devices.
     names = {name for each in {own, *_together_with(own)} for name in _paths_of(each)}
-    clean = next((name for name in reversed([*_paths_of(own)]) if _leads_to(name, found)), path)
-    return BlockDevice(number, clean, frozenset({path, *names}))
-
-
-def _leads_to(name: str, device: os.stat_result) -> bool:
-    try:
-        return os.stat(name).st_rdev == device.st_rdev
-    except OSError:
-        return False
+    # Another file of the same device is another one: it may lie on a mount with nodev.
+    clean = os.path.realpath(path)
+    *_own, last = _paths_of(own)
+    if clean in _own and os.path.exists(last):
+        clean = last
+    return BlockDevice(number, clean, frozenset({path, clean, *names}))
 
 
 def _together_with(name: str) -> t.Iterator[str]:

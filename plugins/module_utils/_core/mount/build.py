@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import layers, loop, overlay
+from . import layers, loop, overlay, table
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -98,7 +98,7 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool =
         if wanted.fstype == "overlay":
             fd = overlay.make(wanted, view, generic=generic)
         else:
-            fd = _filesystem(wanted, source, generic)
+            fd = _filesystem(wanted, source, generic, host_proc=view.host_proc)
     try:
         if userns >= 0:
             _set_id_map(fd, userns, recursive=False)
@@ -108,8 +108,11 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool =
     return Tree(fd)
 
 
-def _filesystem(wanted: WantedMount, source: str, generic: layers.Pairs) -> int:
+def _filesystem(wanted: WantedMount, source: str, generic: layers.Pairs, *, host_proc: int) -> int:
     asked = wanted.options
+    filesystem = asked.filesystem
+    if wanted.fstype == "cgroup2":
+        filesystem = (*filesystem, *flags_of_cgroup2(host_proc))
 
     def made(words: layers.Pairs) -> int:
         return detached.make_filesystem(
@@ -117,12 +120,21 @@ def _filesystem(wanted: WantedMount, source: str, generic: layers.Pairs) -> int:
         )
 
     try:
-        return made((*asked.filesystem, *generic))
+        return made((*filesystem, *generic))
     except KernelError as error:
         if error.errno != errno.EBUSY or not generic:
             raise
     # It is mounted already, to be written to: what is shown here is read-only, and that is not.
-    return made(asked.filesystem)
+    return made(filesystem)
+
+
+def flags_of_cgroup2(host_proc: int) -> list[tuple[str, None]]:
+    """The flags that the host has given to it: whoever mounts it without them takes them from all.
+
+    ``host_proc`` is the host's /proc, open. Raises OSError.
+    """
+    mounts = table.read("1/mountinfo", dir_fd=host_proc, only=" - cgroup2 ")
+    return [(word, None) for row in mounts[:1] for word in row.options if word not in ("ro", "rw")]
 
 
 def _set_id_map(fd: int, userns: int, *, recursive: bool) -> None:

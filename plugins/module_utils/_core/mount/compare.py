@@ -97,6 +97,10 @@ class Observed(t.NamedTuple):
     is_shared: bool = False
     # The path without links.
     name: str = ""
+    # Where options of its file system are compared: an id of the mount that no later one gets, and
+    # what is noted of it.
+    unique: int = 0
+    meaning: compare_options.Meaning | None = None
     # The maps of an idmapped mount, for uids and for gids; None where the kernel does not tell
     # (before Linux 6.15).
     id_map: tuple[tuple[options.IdRange, ...], tuple[options.IdRange, ...]] | None = None
@@ -165,11 +169,17 @@ def differences(
         return Differences(replace=("not mounted",))
     asked = wanted.options
     names = (source.names if source is not None else None) or {}
+
+    def changed(fstype: str) -> tuple[compare_options.Pair, ...]:
+        return compare_options.changed_options(
+            fstype, asked, mount, recorded, names, observed.meaning
+        )
+
     reasons: list[str] = []
     reconfigure: tuple[tuple[str, str | None], ...] = ()
     if wanted.state == "remounted":
         base = options.attributes_of(mount.flags)
-        reconfigure = compare_options.changed_options(mount.fstype, asked, mount, recorded, names)
+        reconfigure = changed(mount.fstype)
     elif asked.bind:
         base = source.attributes if source else 0
         if source is None or source.identity != observed.identity:
@@ -185,9 +195,7 @@ def differences(
         elif device_to_replace(mount, wanted, source) is not None:
             reasons.append("its loop device can only be read")
         else:
-            reconfigure = compare_options.changed_options(
-                wanted.fstype, asked, mount, recorded, names
-            )
+            reconfigure = changed(wanted.fstype)
             reasons += [
                 f"option {key}"
                 for key, value in reconfigure

@@ -9,11 +9,13 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 
+from .. import redact
 from ..definition.steps import MountStep
 from . import layers, options
-from .option_values import normalised
+from .option_values import as_number, normalised
 from .table import Mount
 
 # What the kernel shows under another name.
@@ -32,6 +34,9 @@ _UNSHOWN: dict[str, dict[str, str | None]] = {
 _NEEDS_NEW: dict[str, set[str]] = {
     "overlay": {"*"},
     "tmpfs": {"mode", "uid", "gid", "noswap"},
+    "ramfs": {"mode"},
+    "hugetlbfs": {"*"},
+    "btrfs": {"subvol", "subvolid"},
 }
 # To change one option of these sets all that are not given to their defaults.
 _RESETS_THE_REST = ("devpts",)
@@ -46,6 +51,46 @@ _OPPOSITE = {
 }
 
 
+Pair = tuple[str, t.Optional[str]]
+
+
+class Meaning(t.NamedTuple):
+    """What a mount was given, as words(), and what the kernel showed right after it."""
+
+    given: tuple[str, ...]
+    shown: tuple[str, ...]
+
+    def holds(self, pair: Pair, name: str, mount: Mount) -> bool:
+        """Whether the mount still shows what the option came to, by this name or by none."""
+        if not {*words([pair])} <= {*self.given}:
+            return False
+        before, now = (_as_table(each) for each in (self.shown, mount.options))
+        if name in now and name in before:
+            return now[name] == before[name]
+        return before == now
+
+
+def words(pairs: t.Iterable[Pair]) -> list[str]:
+    """Options as they are noted: of a secret, what it can be told from others by."""
+    found = []
+    for key, value in pairs:
+        text = key if value is None else f"{key}={value}"
+        if redact.word(text) != text:
+            digest = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
+            text = f"{key}={digest.hexdigest()}"
+        found.append(text)
+    return found
+
+
+def _as_pairs(shown: t.Iterable[str]) -> list[Pair]:
+    split = ((word, *word.partition("=")) for word in shown)
+    return [(key, value if sign else None) for _word, key, sign, value in split]
+
+
+def _as_table(shown: t.Iterable[str]) -> dict[str, str | None]:
+    return dict(_as_pairs(shown))
+
+
 def takes_new(fstype: str, key: str, mount: Mount) -> bool:
     """Whether no change of the mounted file system ``mount`` sets the option ``key``."""
     name = _SHOWN_AS.get(key, key)
@@ -54,23 +99,36 @@ def takes_new(fstype: str, key: str, mount: Mount) -> bool:
     return bool({"*", key} & _NEEDS_NEW.get(fstype, set())) or (fstype == "tmpfs" and is_unlimited)
 
 
+def not_taken(asked: t.Iterable[Pair], before: Mount, now: Mount) -> list[str]:
+    """Which of the options, set on what is mounted, are shown as before, and plainly are another number."""
+    old, new = _as_table(before.options), _as_table(now.options)
+    found = []
+    for key, value in asked:
+        name = _SHOWN_AS.get(key, key)
+        has = new.get(name)
+        if not value or not has or has != old.get(name):
+            continue
+        numbers = as_number(value), as_number(has)
+        if None not in numbers and normalised(key, value) != normalised(name, has):
+            found.append(f"{key}={value}")
+    return found
+
+
 def changed_options(
     fstype: str,
     asked: options.Options,
     mount: Mount,
     recorded: MountStep | None,
     names: t.Mapping[str, t.Sequence[str]],
-) -> tuple[tuple[str, str | None], ...]:
+    meaning: Meaning | None = None,
+) -> tuple[Pair, ...]:
     """The options that are asked for and differ, (key, value); a flag has no value.
 
     ``recorded`` is what the mount was made with, ``names`` are those that the kernel may have for each
-    directory of an overlay, by its path in opts. Where changing one sets all that are not given to
-    their defaults, these are added.
+    directory of an overlay, by its path in opts. ``meaning`` is what is noted of the mount. Where
+    changing one sets all that are not given to their defaults, these are added.
     """
-    pairs: list[tuple[str, str | None]] = []
-    for word in mount.options:
-        key, has_value, text = word.partition("=")
-        pairs.append((key, text if has_value else None))
+    pairs = _as_pairs(mount.options)
     shown = dict(pairs)
     unshown = _UNSHOWN.get(fstype, {})
     made_with = options.parse(recorded.words).filesystem if recorded else ()
@@ -89,7 +147,7 @@ def changed_options(
             same = normalised(key, value) == normalised(name, unshown[name])
         else:
             same = (key, value) in made_with
-        if not same:
+        if not same and not (meaning and meaning.holds((key, value), name, mount)):
             changed.append((key, value))
     if changed and fstype in _RESETS_THE_REST:
         kept = {key: value for key, value in shown.items() if key not in _GENERIC}

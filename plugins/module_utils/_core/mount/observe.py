@@ -50,6 +50,7 @@ def observe(
             if not place.is_mount_root or mount is None:
                 return Observed(exists=True, is_directory=is_directory, name=name)
             # In a user namespace of its own the kernel would tell only what is mapped there.
+            unique = files.unique_mount_id(found.fd) if wanted.options.filesystem else 0
             tells = wanted.options.idmap and "user" not in own_kinds
             id_map = statmount.id_map_of(found.fd) if tells else None
     except KernelError as error:
@@ -71,6 +72,7 @@ def observe(
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
         name=name,
+        unique=unique,
         id_map=id_map,
     )
 

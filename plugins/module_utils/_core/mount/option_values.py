@@ -35,9 +35,18 @@ def normalised(key: str, value: str | None) -> str | int | None:
         return int(value, 8)
     if key == "hidepid":
         return _HIDEPID.get(value, value)
+    if key == "subvol":  # of btrfs, which shows the way from its root
+        return f"/{value.strip('/')}"
     if _is_decimal(value):
         return int(value)
-    return value
+    number = as_number(value)
+    return value if number is None else number
+
+
+def as_number(text: str) -> int | None:
+    """The number that the text says, as 65536k does; None where it says none."""
+    digits = text[:-1] if text[-1:].lower() in _UNITS else text
+    return _number(text) if _is_decimal(digits) else None
 
 
 def _is_octal(text: str) -> bool:

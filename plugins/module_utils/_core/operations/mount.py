@@ -25,7 +25,7 @@ from ..mount.view import TargetView
 from ..mount.wanted import WantedMount, surplus_below
 from ..namespace.target import Target
 from ..patience import Changing
-from . import session
+from . import mount_meanings, session
 from .mount_result import MountResult, Recorded
 from .session import Session
 
@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from ..mount.changes import Change
 
 _RECORD = "record the mounts"
+_NOTE = "note what their options mean to the kernel"
 
 
 class MountRequest(t.NamedTuple):
@@ -102,8 +103,9 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     host_mounts = table.read()
     sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
     recorded = _recorded(request.wanted, opened.definition)
-    seen = _seen(request, opened, sources, host_mounts)
-    mounts = [each.mount for each in seen.observed if each.mount is not None]
+    notes = mount_meanings.read(opened)
+    seen = _seen(request, opened, sources, host_mounts, notes)
+    mounts = _those_there(seen.observed)
     steps = {index: found[0] for index, found in enumerate(recorded) if found is not None}
     planned: list[Change] = []
     if not _is_as_wanted(request.wanted, seen, steps):
@@ -128,24 +130,39 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             host_proc=opened.host_proc,
             layout=opened.layout,
             host_mounts=host_mounts,
+            before=seen.observed,
         )
     gone = _gone_with(request, opened.definition)
     after = _definition_after(opened.definition, request.wanted, gone, persistent=opened.persistent)
+    to_record = _recorded(request.wanted, after)
+    note = functools.partial(
+        mount_meanings.note,
+        opened,
+        planned=planned,
+        wanted=request.wanted,
+        recorded={index: found[0] for index, found in enumerate(to_record) if found is not None},
+        sources=seen.sources,
+        notes=notes,
+    )
     if not check and after is not None and after != opened.definition:
         with actions.Step(_RECORD):
             saving = opened.saving(after)
         attached: list[tuple[str, int]] = []
         try:
             if planned:
-                mounts, attached = carry_out()
+                applied = carry_out()
+                attached = applied.attached
+                mounts = _those_there(applied.observed)
+                actions.run(_NOTE, lambda: note(applied))
             actions.run(_RECORD, lambda: opened.finish(saving))
         except BaseException as error:
             saving.give_up()
             actions.undo(error, _undoing(opened, attached))
             raise
     elif not check and planned:
-        mounts, _attached = carry_out()
-    to_record = _recorded(request.wanted, after)
+        applied = carry_out()
+        mounts = _those_there(applied.observed)
+        actions.run(_NOTE, lambda: note(applied))
     names = [
         f"{'record' if new else 'forget'} the mount on {mount.path}"
         for mount, old, new in zip(request.wanted, recorded, to_record)
@@ -164,6 +181,10 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         gone=gone,
         warnings=_warnings(request, opened),
     )
+
+
+def _those_there(observed: t.Sequence[Observed]) -> list[Mount]:
+    return [each.mount for each in observed if each.mount is not None]
 
 
 def _check_devices(wanted: t.Sequence[WantedMount], seen: _Seen) -> None:
@@ -265,6 +286,7 @@ def _seen(
     opened: Session,
     sources: dict[int, Source],
     host_mounts: t.Sequence[Mount],
+    notes: mount_meanings.Notes,
 ) -> _Seen:
     """What is in the target now; ``sources`` are those on the host. Raises Refused, StepFailed."""
     if opened.is_to_come:
@@ -280,6 +302,7 @@ def _seen(
         sources=sources,
         host_devices=host_devices,
         own_kinds=opened.handles.kinds,
+        notes=notes,
     )
     try:
         found: _Seen = opened.call(look)
@@ -301,6 +324,7 @@ def _look(
     sources: dict[int, Source],
     host_devices: t.Container[str],
     own_kinds: t.Container[str],
+    notes: mount_meanings.Notes,
 ) -> _Seen:
     """Look, in the process that has joined the target. Raises Refused, _Unseen."""
     there = Table(view.mounts())
@@ -316,6 +340,8 @@ def _look(
             if not places or isinstance(error, Changing):
                 raise
             place = Observed(exists=True)  # below a mount that this very list makes
+        if place.mount is not None:
+            place = place._replace(meaning=notes.get((place.unique, place.mount.id)))
         places.append(place)
         found = of_mounts.inside(view, mount, there.by_id)
         if found is not None:

@@ -107,7 +107,15 @@ def take_down(name: str) -> None:
 
 def _taking_down() -> tuple[t.Callable[[str], None], ...]:
     # Last of all what is missing of it.
-    return network.unpublish, pid_holder.end, cgroups.end, pins.discard
+    return network.unpublish, pid_holder.end, cgroups.end, _forget_meanings, pins.discard
+
+
+def _forget_meanings(name: str) -> None:
+    if os.path.lexists(host_paths.MEANINGS):
+        # For a host that has any.
+        from ..mount import meanings
+
+        meanings.forget(pins.files(name).get("mnt", 0))
 
 
 def discard(name: str) -> None:
