@@ -15,8 +15,9 @@ import subprocess
 import typing as t
 
 import pytest
+from explained import failed, loop_device
 from reach import let_everyone_reach
-from results import Result, RunModule
+from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
@@ -40,17 +41,6 @@ def here(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def failed(result: Result, call: str, errno: str, reason: str, hint: str) -> None:
-    assert result.get("failed"), result
-    assert (result.get("syscall"), result["errno"]) == (call, errno), result
-    assert reason in result["reason"]
-    assert hint in result["hint"]
-    assert result["hint"]
-    assert result["reason"] in result["msg"]
-    assert result["msg"].endswith(result["hint"])
-    assert "Traceback" not in str(result)
-
-
 @contextlib.contextmanager
 def using(target: Unshared, script: str) -> t.Iterator[int]:
     """A shell in the target that has run the script and goes on living; its pid."""
@@ -66,16 +56,6 @@ def using(target: Unshared, script: str) -> t.Iterator[int]:
         process.stdin.close()
         process.wait()
         process.stdout.close()
-
-
-@contextlib.contextmanager
-def loop_device(image: pathlib.Path, *options: str) -> t.Iterator[str]:
-    argv = ["losetup", "--show", "--find", *options, str(image)]
-    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-    try:
-        yield device
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def ext4(image: pathlib.Path) -> pathlib.Path:
@@ -151,7 +131,8 @@ def test_eacces_a_device_below_nodev(
         os.mknod(here / "src/disk", 0o600 | stat.S_IFBLK, os.makedev(7, 0))
         args = {"pid": target.pid, "path": f"{here}/mnt", "src": f"{here}/src/disk"}
         result = run_module("ns_mount", {**args, "fstype": "ext4"})
-        failed(result, "fsconfig", "EACCES", "", "nodev")
+        reason = f"src {here}/src/disk lies on a mount with nodev: {here}/src"
+        failed(result, "fsconfig", "EACCES", reason, "below /dev")
     finally:
         run_module("ns_mount", {"path": f"{here}/src", "state": "unmounted"})
 

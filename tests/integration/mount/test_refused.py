@@ -210,7 +210,7 @@ def test_targets(
         ({"fstype": "overlay", "src": "o", "opts": "lowerdir={}/none", "src_in": "namespace"},
          "fsconfig", "ENOENT",
          "lowerdir={}/none names a directory that does not exist in the target"),
-        ({"fstype": "overlay", "src": "o"}, "fsconfig", "EINVAL", "fsconfig(): EINVAL"),
+        ({"fstype": "overlay", "src": "o"}, "fsconfig", "EINVAL", "opts name none"),
         ({"fstype": "ext4", "src": "/dev/null"}, "fsconfig", "ENOTBLK", "/dev/null"),
         ({"fstype": "ext4", "src": "{}/file"}, "fsconfig", "ENOTBLK", "{}/file"),
         ({"fstype": "ext4", "src": "/dev/no-such-disk"}, "fsconfig", "ENOENT",

@@ -29,6 +29,7 @@ from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import network, pins
 from ..syscalls import detached, mounts, namespaces
+from ..syscalls.kernel_log import KernelLog
 
 PROC = WantedMount(path="/proc", src="proc", fstype="proc", words=("nosuid", "nodev", "noexec"))
 
@@ -147,12 +148,13 @@ class _Mounting:
         # Both by the index of the mount.
         self._trees: dict[int, build.Tree] = {}
         self._sources: dict[int, Source] = {}
+        self._log: KernelLog | None = None
 
     def run(self) -> list[str]:
         """Make them; the names of the steps taken. Raises StepFailed."""
         done = []
         try:
-            with build.room_for(len(self._mounts)):
+            with build.room_for(len(self._mounts)), KernelLog() as self._log:
                 copied = {mount.device for mount in self._table().values()}
                 # Before the pivot: sources are the host's, and a user namespace may mount proc
                 # and sysfs only as long as it sees the host's (mount_namespaces(7)).
@@ -179,7 +181,7 @@ class _Mounting:
         self._trees[index] = actions.run(
             f"mount {mount.title} on {mount.path}",
             lambda: self._built(index, mount),
-            explain=functools.partial(explain.mount, view=None, wanted=mount),
+            explain=functools.partial(explain.mount, view=None, wanted=mount, log=self._skipped()),
         )
 
     def _built(self, index: int, mount: WantedMount) -> build.Tree:
@@ -188,6 +190,11 @@ class _Mounting:
         with observe.source_on_host(mount.src) as fd:
             self._sources[index] = observe.source_of(fd, self._table())
             return build.clone(fd, mount, source=self._sources[index])
+
+    def _skipped(self) -> KernelLog | None:
+        if self._log is not None:
+            self._log.skip()
+        return self._log
 
     def _table(self) -> dict[int, table.Mount]:
         rows = table.read("self/mountinfo", dir_fd=self._host_proc)
@@ -227,7 +234,9 @@ class _Mounting:
             actions.run(
                 action.name,
                 functools.partial(action.apply, mounter),
-                explain=functools.partial(explain.mount, view=view, wanted=mount),
+                explain=functools.partial(
+                    explain.mount, view=view, wanted=mount, log=self._skipped()
+                ),
             )
         return [action.name for action in planned]
 

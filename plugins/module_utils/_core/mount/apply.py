@@ -22,6 +22,7 @@ from ..errors import Refused, StepFailed
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import files, mounts
+from ..syscalls.kernel_log import KernelLog
 from . import attach, build, compare_options, idmap, observe
 from .changes import Change
 from .compare import Observed
@@ -62,6 +63,11 @@ def apply(
     was at each place. What was mounted is taken back where a later change fails. Raises StepFailed.
     """
 
+    def run(action: Change, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:
+        log.skip()
+        look = functools.partial(explain.mount, view=view, wanted=action.wanted, log=log)
+        return actions.run(action.name, work, explain=look)
+
     def change() -> Applied:
         view = TargetView(host_proc, layout)
         mounter = attach.Mounter(view, trees)
@@ -74,17 +80,17 @@ def apply(
     def change_by(mounter: attach.Mounter, view: TargetView) -> Applied:
         for action in planned:
             if action.needs_source:
-                _run(action, functools.partial(mounter.prepare, action.wanted), view)
+                run(action, functools.partial(mounter.prepare, action.wanted), view)
         for action in planned:
-            _run(action, functools.partial(action.apply, mounter), view)
+            run(action, functools.partial(action.apply, mounter), view)
         table = Table(view.mounts())
         now = [observe.observe(view, mount, table, host_devices=()) for mount in wanted]
         _check_changed(planned, wanted, before, now)
         return Applied(now, mounter.attached, frozenset(table.by_id))
 
-    with build.room_for(len(planned)):
+    with build.room_for(len(planned)), KernelLog() as log:
         by_id = {mount.id: mount for mount in host_mounts}
-        trees = _built_on_host(planned, HostView(host_proc), by_id)
+        trees = _built_on_host(planned, HostView(host_proc), by_id, run)
         try:
             found: Applied = enter.run_inside(change, joins=handles)
             return found
@@ -135,13 +141,11 @@ def _take_back(view: TargetView, path: str, mount_id: int) -> None:
             mounts.umount(view.name(fd), flags=mounts.MNT_DETACH)
 
 
-def _run(action: Change, work: t.Callable[[], t.Any], view: TargetView | None) -> t.Any:
-    look = functools.partial(explain.mount, view=view, wanted=action.wanted)
-    return actions.run(action.name, work, explain=look)
-
-
 def _built_on_host(
-    planned: t.Sequence[Change], host: HostView, by_id: t.Mapping[int, Mount]
+    planned: t.Sequence[Change],
+    host: HostView,
+    by_id: t.Mapping[int, Mount],
+    run: t.Callable[[Change, t.Callable[[], t.Any], None], t.Any],
 ) -> dict[str, build.Tree]:
     """The mounts whose source is on the host, detached: they are carried into the target."""
     trees: dict[str, build.Tree] = {}
@@ -149,7 +153,7 @@ def _built_on_host(
         for action in planned:
             if action.needs_source and action.wanted.needs_host:
                 work = functools.partial(_built, action, host, by_id)
-                trees[action.path] = _run(action, work, None)
+                trees[action.path] = run(action, work, None)
     except BaseException:
         for tree in trees.values():
             os.close(tree.fd)

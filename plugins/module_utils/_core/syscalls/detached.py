@@ -93,7 +93,8 @@ def _log_of(context_fd: int) -> str:
         lines.append(line.decode(errors="replace").strip())
     # Each line starts with a class: e for errors, w for warnings, i for information.
     errors = [line[2:] for line in lines if line.startswith("e ")]
-    return "; ".join(errors or [line[2:] for line in lines])
+    # A file system and the parser of its options may say the same.
+    return "; ".join(dict.fromkeys(errors or [line[2:] for line in lines]))
 
 
 def _fsconfig(
@@ -160,7 +161,11 @@ def make_filesystem(
         error.arguments["source"] = redact.address(source)
         raise
     try:
-        _configure(context_fd, options, _FSCONFIG_CMD_CREATE, source=source)
+        try:
+            _configure(context_fd, options, _FSCONFIG_CMD_CREATE, source=source)
+        except KernelError as error:
+            error.arguments["source"] = redact.address(source)
+            raise
         try:
             return invoke(
                 "fsmount",

@@ -10,17 +10,21 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import typing as t
 
+from ... import redact
 from ...errors import KernelError, Refused
 from ...process import proc
 from ...syscalls import files
+from ...syscalls.kernel_log import KernelLog
 from .. import table
 from ..table import Mount
 from ..view import TargetView, open_host_proc
 from ..wanted import WantedMount
+from . import kernel_words
 
 # A cause (reason, hint) that was not found.
 NOTHING = ("", "")
@@ -29,11 +33,19 @@ NOTHING = ("", "")
 class Failure:
     """The failed call of a mount, remount or unmount."""
 
-    def __init__(self, error: OSError, view: TargetView | None, wanted: WantedMount) -> None:
+    def __init__(
+        self,
+        error: OSError,
+        view: TargetView | None,
+        wanted: WantedMount,
+        log: KernelLog | None = None,
+    ) -> None:
         self.error = error if isinstance(error, KernelError) else KernelError("", error.errno or 0)
         # None where the call was made on the host.
         self.view = view
         self.wanted = wanted
+        # What the kernel wrote to its own log since the call; None where nobody listened.
+        self._log = log
 
     @property
     def call(self) -> str:
@@ -48,6 +60,37 @@ class Failure:
     def is_any(self, *numbers: int) -> bool:
         """Whether it failed with one of these."""
         return self.error.errno in numbers
+
+    def said(self) -> str:
+        """What the kernel says of it: to who mounts, or else to its own log (dmesg); or nothing."""
+        return self.error.log or "; ".join(self._words)
+
+    @functools.cached_property
+    def _words(self) -> list[str]:
+        if self._log is None:
+            return []
+        fstype, device = self.wanted.fstype, self.device_name
+        lines = kernel_words.about(self._log.lines(), fstype=fstype, device=device)
+        secrets = redact.secrets_of(self.wanted.options.filesystem)
+        return [redact.without(line, secrets, self.wanted.src) for line in lines]
+
+    @property
+    def device(self) -> str:
+        """The path of the device that was to be mounted: of an image that of its loop device."""
+        given = str(self.error.arguments.get("source", ""))
+        return given if self.wanted.options.loop else self.wanted.src
+
+    @functools.cached_property
+    def device_name(self) -> str:
+        """The kernel's name of that device, as in /sys/block; empty where it is none of the host's."""
+        if self.view is not None or not self.device.startswith("/"):
+            return ""
+        with contextlib.suppress(OSError):
+            status = os.stat(self.device)
+            if stat.S_ISBLK(status.st_mode):
+                number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+                return os.path.basename(os.path.realpath(f"/sys/dev/block/{number}", strict=True))
+        return ""
 
     def rows(self) -> list[Mount]:
         """The mount table of where the call was made. Raises OSError."""
@@ -96,12 +139,14 @@ class Failure:
         number = files.place_of(fd).mount_id
         return next((row for row in self.rows() if row.id == number), None)
 
-    def has_regular_source(self) -> bool:
-        """Whether the source is a file that could hold an image."""
-        try:
-            return stat.S_ISREG(os.stat(self.wanted.src).st_mode)
-        except OSError:
-            return False
+    def is_known(self, fstype: str) -> bool:
+        """Whether the kernel has this type of file systems (proc_filesystems(5))."""
+        return fstype in self.known_filesystems()
+
+    def known_filesystems(self) -> list[str]:
+        """The types of file systems that the kernel has, sorted."""
+        lines = self.text_in_proc("filesystems").splitlines()
+        return sorted(line.split()[-1] for line in lines if line.strip())
 
     def text_in_proc(self, name: str) -> str:
         """The text of a file of the host's /proc; empty where it cannot be read."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 import typing as t
 
@@ -52,6 +53,16 @@ def writing(host_proc: int, *, mount_id: int, device: int) -> list[User]:
     return here or _search(host_proc, lambda process: _writes(process, device=device))
 
 
+def having_open(host_proc: int, *, rdevs: t.Container[int]) -> list[User]:
+    """The first few processes that have one of these devices open."""
+    return _search(host_proc, lambda process: _has_open(process, rdevs))
+
+
+def pids(host_proc: int) -> list[str]:
+    """The names of the directories of all processes in the host's /proc, the oldest first."""
+    return sorted((name for name in _names(host_proc, ".") if name.isdecimal()), key=int)
+
+
 def listed(users: t.Sequence[User]) -> str:
     """The processes as text: ``4242 (nginx), 4243 (sh)``."""
     shown = ", ".join(map(str, users))
@@ -62,7 +73,7 @@ def _search(host_proc: int, matches: t.Callable[[int], bool]) -> list[User]:
     deadline = time.monotonic() + _SECONDS
     itself = os.readlink("self", dir_fd=host_proc)
     found: list[User] = []
-    names = [name for name in _names(host_proc, ".") if name.isdecimal() and name != itself]
+    names = [name for name in pids(host_proc) if name != itself]
     # Those in the same mount namespace as this process are the likely ones: look at them first.
     own = _link(host_proc, "self/ns/mnt")
     names.sort(key=lambda name: _link(host_proc, f"{name}/ns/mnt") != own)
@@ -97,6 +108,15 @@ def _writes(process: int, *, mount_id: int = -1, device: int = -1) -> bool:
             lines = dict(line.split(":", 1) for line in text.splitlines())
             flags = int(lines.get("flags", "0"), 8)
             if flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR):
+                return True
+    return False
+
+
+def _has_open(process: int, rdevs: t.Container[int]) -> bool:
+    for name in _names(process, "fd"):
+        with contextlib.suppress(OSError):
+            status = os.stat(f"fd/{name}", dir_fd=process)
+            if stat.S_ISBLK(status.st_mode) and status.st_rdev in rdevs:
                 return True
     return False
 

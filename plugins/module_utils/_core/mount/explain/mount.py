@@ -18,9 +18,10 @@ import typing as t
 
 from ... import exhaustion, kinds
 from ...process import capabilities
+from ...syscalls.kernel_log import KernelLog
 from ..view import TargetView
 from ..wanted import WantedMount
-from . import busy, source
+from . import busy, cgroups, device, filesystem, overlay, source
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
@@ -29,14 +30,26 @@ if t.TYPE_CHECKING:
 _NAME_MAX = 255
 
 
-def mount(error: OSError, view: TargetView | None, wanted: WantedMount) -> Answer:
+def mount(
+    error: OSError,
+    view: TargetView | None,
+    wanted: WantedMount,
+    log: KernelLog | None = None,
+) -> Answer:
     """The cause of a failed mount, remount or unmount of ``wanted``.
 
-    ``view`` is that of the target, None when the failed call was made on the host.
+    ``view`` is that of the target, None when the failed call was made on the host. ``log`` is the
+    kernel's own, from before the call.
     """
-    failed = Failure(error, view, wanted)
+    failed = Failure(error, view, wanted, log)
     for look in (
-        source.by_kernel_log,
+        cgroups.by_hierarchy,
+        overlay.by_layers,
+        device.by_holder,
+        device.by_loop_device,
+        device.by_path,
+        filesystem.by_superblock,
+        filesystem.by_kernel_log,
         source.by_change,
         source.by_id_map,
         _by_number,
