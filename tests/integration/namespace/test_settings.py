@@ -21,6 +21,8 @@ from named_namespaces import (
 from processes_inside import inside
 from results import Converge, Result, RunModule
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import call, mounts
+
 # --- sysctl
 
 
@@ -195,3 +197,68 @@ def test_settings_go_past_the_proc_of_the_root(
     assert inside(name, lambda: read_sysctl("kernel.msgmax"), ["ipc"]) == "4096"
     for parameter in ("net/ipv4/ip_forward", "kernel/msgmax"):
         assert (decoy / "sys" / parameter).read_text() == "untouched"
+
+
+# --- on a host whose /proc/sys is read-only, as those of nspawn, docker and LXC are
+
+
+@pytest.fixture
+def proc_sys_read_only() -> t.Iterator[None]:
+    """A bind that can only be read over /proc/sys, in the tests' own mount namespace."""
+    mounts.mount("/proc/sys", "/proc/sys", flags=mounts.MS_BIND)
+    try:
+        flags = mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY
+        mounts.mount("none", "/proc/sys", flags=flags)
+        yield
+    finally:
+        mounts.umount("/proc/sys")
+
+
+@pytest.mark.usefixtures("proc_sys_read_only")
+def test_parameters_where_proc_sys_is_read_only(converge: Converge, new_name: NewName) -> None:
+    name = new_name()
+    kinds = ["net", "ipc", "user", "mnt"]
+    values = {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.lo.forwarding": "1",
+        "kernel.msgmax": "4096",
+        "fs.mqueue.msg_max": "20",
+        "user.max_uts_namespaces": "3",
+    }
+    outside = {key: read_sysctl(key) for key in values}
+    with pytest.raises(OSError, match="Read-only"):
+        pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    present(converge, name, kinds=kinds, sysctl=values)
+    found = inside(name, lambda: {key: read_sysctl(key) for key in values}, kinds[:3])
+    assert found == values
+    assert {key: read_sysctl(key) for key in values} == outside
+
+
+@pytest.mark.usefixtures("proc_sys_read_only")
+def test_parameters_where_no_other_proc_can_be_mounted(
+    run_module: RunModule, new_name: NewName
+) -> None:
+    """As in a container with a user namespace: it may mount no proc that shows more than its own."""
+    name = new_name()
+    args = {"name": name, "kinds": ["net"], "sysctl": {"net.ipv4.ip_forward": 1}}
+    result = run_module("ns_namespace", args, env={call.ABSENT_CALLS_VARIABLE: "fsopen"})
+    assert result["failed"]
+    reason = "/proc/sys is mounted read-only here, as in a container, and no other /proc can be"
+    assert reason in result["reason"]
+    assert "Remount it" in result["hint"]
+    assert result["step"] == "set net.ipv4.ip_forward to 1"
+    mounts.mount("none", "/proc/sys", flags=mounts.MS_BIND | mounts.MS_REMOUNT)
+    assert not run_module("ns_namespace", args).get("failed")
+
+
+def test_a_parameter_that_a_namespace_only_shows(run_module: RunModule, new_name: NewName) -> None:
+    key = "net.netfilter.nf_conntrack_max"
+    if not pathlib.Path("/proc/sys", *key.split(".")).exists():
+        key = "net.ipv4.tcp_available_congestion_control"
+    result = run_module(
+        "ns_namespace", {"name": new_name(), "kinds": ["net"], "sysctl": {key: "5"}}
+    )
+    assert result["failed"]
+    assert (
+        f"{key} may not be set in a namespace: the kernel only shows it there" in result["reason"]
+    )

@@ -86,3 +86,19 @@ def test_a_slash_in_a_name_is_a_dot_in_the_file() -> None:
     assert error.value.errno == errno.ENOENT
     path = "/proc/sys/net/ipv4/conf/no.such.device/forwarding"
     assert error.value.arguments == {"path": path}
+
+
+@pytest.mark.parametrize(
+    ("number", "mode", "reason"),
+    [
+        (errno.EACCES, "0o444", "may not be set in a namespace: the kernel only shows it there"),
+        (errno.EACCES, "0o644", "the kernel or a security module forbids the caller to set"),
+        (errno.EPERM, "0o200", "the kernel or a security module forbids the caller to set"),
+        (errno.EROFS, "0o644", "/proc/sys is mounted read-only here"),
+    ],
+)
+def test_why_a_parameter_was_not_set(number: int, mode: str, reason: str) -> None:
+    error = KernelError("write", number, {"mode": mode})
+    found, hint = sysctl.explain(error, key="net.core.somaxconn", value="1")
+    assert reason in found
+    assert hint

@@ -11,11 +11,13 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import typing as t
 
 from .. import actions, redact
+from ..errors import KernelError
 from ..syscalls import namespaces
 from . import enter, network, sysctl
 from .target import Handles
@@ -35,6 +37,8 @@ class Setting(t.NamedTuple):
     is_set: t.Callable[[], bool]
     set: t.Callable[[], None]
     explain: actions.Explain | None = None
+    # The same by way of an open /proc that can be written; None where it takes none.
+    set_by: t.Callable[[int], None] | None = None
 
 
 def hostname(text: str) -> Setting:
@@ -75,6 +79,7 @@ def parameter(key: str, value: str) -> Setting:
         lambda: sysctl.is_set(key, value),
         functools.partial(sysctl.write, key, value),
         functools.partial(sysctl.explain, key=key, value=value),
+        lambda proc_fd: sysctl.write(key, value, proc_fd=proc_fd),
     )
 
 
@@ -97,6 +102,14 @@ def make(setting: Setting, opened: Opened) -> None:
 
     def change() -> None:
         with opened([setting.kind]) as handles:
-            enter.run_inside(setting.set, joins=handles)
+            try:
+                enter.run_inside(setting.set, joins=handles)
+            except KernelError as error:
+                if error.errno != errno.EROFS or setting.set_by is None:
+                    raise
+                set_by = setting.set_by
+                # Opened out here: who has joined a user namespace may mount nothing on the host.
+                with sysctl.fresh_proc() as proc_fd:
+                    enter.run_inside(lambda: set_by(proc_fd), joins=handles)
 
     actions.run(setting.name, change, explain=setting.explain)

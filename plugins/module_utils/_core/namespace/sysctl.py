@@ -10,12 +10,15 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import typing as t
 
 from .. import redact
 from ..errors import KernelError, Refused
 from ..process import proc
+from ..syscalls import detached, mounts
 
 # From the kernel's tables: net/ is per network namespace; of kernel/, the parameters of
 # ipc/ipc_sysctl.c; of fs/, those of ipc/mq_sysctl.c; user/ is per user namespace (4.9).
@@ -94,13 +97,44 @@ def is_set(key: str, value: str) -> bool:
         return False  # one that can only be written, or that has no value yet
 
 
-def write(key: str, value: str) -> None:
-    """Set the value in the caller's namespaces. Raises KernelError: see explain()."""
+def write(key: str, value: str, *, proc_fd: int | None = None) -> None:
+    """Set the value in the caller's namespaces. Raises KernelError: see explain().
+
+    ``proc_fd`` is another /proc than the host's, open: see fresh_proc().
+    """
+    path = _path(key)
+    name = path if proc_fd is None else path.removeprefix("/proc/")
     try:
-        proc.write(_path(key), value)
+        proc.write(name, value, dir_fd=proc_fd)
     except KernelError as error:
         error.arguments["text"] = redact.parameter(key, value)
+        with contextlib.suppress(OSError):
+            error.arguments["mode"] = oct(os.stat(name, dir_fd=proc_fd).st_mode & 0o777)
         raise
+
+
+@contextlib.contextmanager
+def fresh_proc() -> t.Iterator[int]:
+    """A proc of the caller's pid namespace that is mounted nowhere, open, for the block.
+
+    Containers have a /proc/sys that is mounted read-only over the one of their /proc; what is open
+    here lies beneath nothing, and the parameters of a namespace are those of whoever opens them.
+    Raises KernelError.
+    """
+    secure = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
+    try:
+        fd = detached.make_filesystem("proc", source="proc", options=(), attributes=secure)
+    except KernelError as error:
+        error.arguments[_NO_FRESH_PROC] = True
+        raise
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+# Among the arguments of an error: /proc/sys is read-only, and it was no way around that.
+_NO_FRESH_PROC = "instead of a read-only /proc/sys"
 
 
 def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
@@ -112,9 +146,32 @@ def explain(error: OSError, *, key: str, value: str) -> tuple[str, str]:
             f"the kernel takes no value {redact.parameter(key, value)!r} for {key}",
             "See its documentation (sysctl(8)).",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{key} may not be set in a namespace", "Set it on the host, or leave it out."
-    return "", ""
+    given = error.arguments if isinstance(error, KernelError) else {}
+    if _NO_FRESH_PROC in given or error.errno == errno.EROFS:
+        return (
+            (
+                "/proc/sys is mounted read-only here, as in a container, and no other /proc can be mounted "
+                f"to set {key}"
+            ),
+            (
+                "Remount it (mount -o remount,rw,bind /proc/sys), run the container with more rights, or "
+                "set it from outside."
+            ),
+        )
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return "", ""
+    if not int(str(given.get("mode", "0o200")), 8) & 0o222:
+        return (
+            f"{key} may not be set in a namespace: the kernel only shows it there",
+            "Set it on the host, or leave it out.",
+        )
+    return (
+        f"the kernel or a security module forbids the caller to set {key}",
+        (
+            "Run the task as root of the host (become: true). In a container it may be AppArmor or SELinux "
+            "that forbids it (see dmesg), or a right that the container lacks."
+        ),
+    )
 
 
 def _not_there(key: str) -> tuple[str, str]:

@@ -126,10 +126,13 @@ def text_of(path: str, *, dir_fd: int | None = None) -> str:
         return ""
 
 
-def write(path: str, text: str) -> None:
-    """Write to a file of /proc, in one go: some take no second one. Raises KernelError."""
+def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
+    """Write to a file of /proc, in one go: some take no second one. Raises KernelError.
+
+    It may be named from an open directory.
+    """
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=dir_fd)
         try:
             os.write(fd, text.encode())
         finally:
