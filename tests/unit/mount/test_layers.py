@@ -59,8 +59,3 @@ def test_in_the_order_of_the_options() -> None:
 def test_the_text_names_the_same(found: list[Layer]) -> None:
     again = layers.of(layers.as_text(found))
     assert again == found
-
-
-def test_what_is_too_long_for_one_option() -> None:
-    found = [Layer(layers.LOWER, f"/{'a' * 100}{number}") for number in range(3)]
-    assert [key for key, _value in layers.as_text(found)] == ["lowerdir+"] * 3

@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import layers, loop, overlay, table
+from . import by_page, layers, loop, overlay, own_copy, table
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -115,6 +115,15 @@ def _filesystem(wanted: WantedMount, source: str, generic: layers.Pairs, *, host
         filesystem = (*filesystem, *flags_of_cgroup2(host_proc))
 
     def made(words: layers.Pairs) -> int:
+        if by_page.is_needed(source, words):
+            with own_copy.entered(host_proc):
+                return by_page.make(
+                    wanted.fstype,
+                    source=source,
+                    pairs=words,
+                    attributes=asked.attr_set,
+                    where=wanted.path,
+                )
         return detached.make_filesystem(
             wanted.fstype, source=source, options=words, attributes=asked.attr_set
         )

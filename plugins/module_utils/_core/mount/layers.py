@@ -9,7 +9,6 @@ Pure. PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ..errors import Refused
@@ -18,7 +17,6 @@ Pairs = t.Sequence[tuple[str, t.Optional[str]]]
 
 LOWER, DATA, UPPER, WORK = "lowerdir+", "datadir+", "upperdir", "workdir"
 _LIST = "lowerdir"
-LONGEST_VALUE = 255  # of an option, in bytes: fsconfig(2)
 KEYS = frozenset({_LIST, LOWER, DATA, UPPER, WORK})
 # Where two stand in one option. What follows "::" holds data alone (overlayfs.rst of the kernel).
 _DATA_FOLLOWS = "::"
@@ -94,16 +92,11 @@ def unescaped(text: str) -> str:
 
 
 def as_text(layers: t.Sequence[Layer]) -> list[tuple[str, str]]:
-    """The options for kernels that take all lower directories in one (before Linux 6.8).
-
-    What is too long for one, they take one by one since.
-    """
+    """The options with all lower directories in one, as any kernel takes them."""
     lower = [_escaped(layer.path) for layer in layers if layer.key == LOWER]
     data = [_escaped(layer.path) for layer in layers if layer.key == DATA]
     in_one = _DATA_FOLLOWS.join([":".join(lower), *data])
     pairs = [(_LIST, in_one)] if in_one else []
-    if len(os.fsencode(in_one)) > LONGEST_VALUE:
-        pairs = [(layer.key, layer.path) for layer in layers if layer.key in (LOWER, DATA)]
     for layer in layers:
         if layer.key in (UPPER, WORK):
             pairs.append((layer.key, layer.path.replace("\\", "\\\\")))

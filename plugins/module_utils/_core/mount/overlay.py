@@ -14,16 +14,13 @@ import errno
 import os
 import typing as t
 
-from .. import kinds
 from ..errors import KernelError
-from ..syscalls import detached, files, mounts, namespaces
-from . import layers, options, resolve, table
+from ..syscalls import detached, files, mounts
+from . import by_page, layers, options, own_copy, resolve, table
 from .layers import Layer
 
 if t.TYPE_CHECKING:
     from .wanted import WantedMount
-
-_CLONE_NEWNS = kinds.KINDS["mnt"].flag
 
 
 class View(t.Protocol):
@@ -52,6 +49,25 @@ def make(wanted: WantedMount, view: View, *, generic: layers.Pairs) -> int:
             attributes=asked.attr_set,
         )
 
+    def made_as_text(named: t.Sequence[Layer]) -> int:
+        in_one = layers.as_text(named)
+        if not by_page.is_needed(wanted.src, in_one):
+            return made(in_one)
+        try:
+            # One by one (Linux 6.7): as long as each is short enough there may be any number.
+            return made([(layer.key, layer.path) for layer in named])
+        except KernelError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        return by_page.make(
+            wanted.fstype,
+            source=wanted.src,
+            # In one text a comma ends an option, unless a backslash stands before it.
+            pairs=(*[(key, text.replace(",", "\\,")) for key, text in in_one], *others, *generic),
+            attributes=asked.attr_set,
+            where=wanted.path,
+        )
+
     with contextlib.ExitStack() as stack:
         fds = [_open(stack, view, layer) for layer in found]
         try:
@@ -67,8 +83,7 @@ def make(wanted: WantedMount, view: View, *, generic: layers.Pairs) -> int:
             # One that lies in another mount namespace has a name that means nothing here.
             if not all(_leads_to(name, fd) for name, fd in zip(names, fds)):
                 raise refused
-            named = [Layer(layer.key, name) for layer, name in zip(found, names)]
-            return made(layers.as_text(named))
+            return made_as_text([Layer(layer.key, name) for layer, name in zip(found, names)])
 
 
 def _leads_to(name: str, fd: int) -> bool:
@@ -104,23 +119,9 @@ def _links_unfollowed(host_proc: int) -> t.Iterator[None]:
     The name of an open directory holds none. Where one has come into its place meanwhile, it
     leads nowhere then.
     """
-    back = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    own = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=host_proc)
-    root, here = os.open("/", back), os.open(".", back)
-    try:
-        namespaces.unshare(_CLONE_NEWNS)
-        try:
-            _forbid_links(host_proc)
-            yield
-        finally:
-            namespaces.setns(own, _CLONE_NEWNS)
-            # It leads to the root of the namespace, which need not be that of the process.
-            os.fchdir(root)
-            os.chroot(".")
-            os.fchdir(here)
-    finally:
-        for fd in (own, root, here):
-            os.close(fd)
+    with own_copy.entered(host_proc):
+        _forbid_links(host_proc)
+        yield
 
 
 def _forbid_links(host_proc: int) -> None:

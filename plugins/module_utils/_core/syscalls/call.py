@@ -75,8 +75,8 @@ def _add_older_numbers() -> None:
 _add_older_numbers()
 
 # A test makes the listed calls answer ENOSYS, as an older kernel does: "mount_setattr clone3".
-# "move_mount_beneath", "setns_pidfd", "statx_mnt_id_unique" and "fsconfig_set_fd" stand for parts of
-# calls, which answer what a kernel without them does.
+# "move_mount_beneath", "setns_pidfd", "statx_mnt_id_unique", "fsconfig_set_fd" and "fsconfig_lowerdir+"
+# stand for parts of calls, which answer what a kernel without them does.
 ABSENT_CALLS_VARIABLE = "LINUX_NAMESPACES_ABSENT_CALLS"
 absent_calls = frozenset(os.environ.get(ABSENT_CALLS_VARIABLE, "").split())
 

@@ -136,6 +136,8 @@ def _configure(
                 raise KernelError("fsconfig", errno.EINVAL, {"key": key})
             _fsconfig(context_fd, _FSCONFIG_SET_FD, key, None, value)
             continue
+        if is_absent(f"fsconfig_{key}"):
+            raise KernelError("fsconfig", errno.EINVAL, {"key": key, "value": value})
         how = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
         _fsconfig(context_fd, how, key, value, secrets=secrets, source=source)
     _fsconfig(context_fd, command, None, None, secrets=secrets, source=source)

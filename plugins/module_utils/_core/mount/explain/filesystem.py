@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ... import redact
-from .. import layers, table
+from .. import table
 from . import holders, on_device
 from .failure import NOTHING, Failure
 
@@ -308,10 +308,10 @@ def _silent(failed: Failure) -> Answer:
         )
     if "key" in given and failed.is_any(errno.EINVAL):
         value = str(given.get("value") or "")
-        if len(os.fsencode(value)) > layers.LONGEST_VALUE:
+        if len(os.fsencode(value)) > by_page.LONGEST_VALUE:
             return (
                 (
-                    f"the kernel takes no more than {layers.LONGEST_VALUE} bytes in one option: "
+                    f"the kernel takes no more than {by_page.LONGEST_VALUE} bytes in one option: "
                     f"{given['key']}={value}"
                 ),
                 "Use shorter paths, or fewer.",
