@@ -57,5 +57,5 @@ def test_in_the_order_of_the_options() -> None:
 
 @given(LAYERS)
 def test_the_text_names_the_same(found: list[Layer]) -> None:
-    again = layers.of(layers.as_text(found))
-    assert again == found
+    for pairs in (layers.as_text(found), layers.one_by_one(found)):
+        assert layers.of(pairs) == found

@@ -103,5 +103,11 @@ def as_text(layers: t.Sequence[Layer]) -> list[tuple[str, str]]:
     return pairs
 
 
+def one_by_one(layers: t.Sequence[Layer]) -> list[tuple[str, str]]:
+    """The options with each directory in its own, as kernels from Linux 6.7 on take them."""
+    lower = [(layer.key, layer.path) for layer in layers if layer.key in (LOWER, DATA)]
+    return [*lower, *(pair for pair in as_text(layers) if pair[0] != _LIST)]
+
+
 def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:")

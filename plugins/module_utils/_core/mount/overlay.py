@@ -55,7 +55,7 @@ def make(wanted: WantedMount, view: View, *, generic: layers.Pairs) -> int:
             return made(in_one)
         try:
             # One by one (Linux 6.7): as long as each is short enough there may be any number.
-            return made([(layer.key, layer.path) for layer in named])
+            return made(layers.one_by_one(named))
         except KernelError as error:
             if error.errno != errno.EINVAL:
                 raise

@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ... import redact
-from .. import table
+from .. import by_page, table
 from . import holders, on_device
 from .failure import NOTHING, Failure
 
