@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import by_page, layers, loop, overlay, own_copy, table
+from . import block_devices, by_page, layers, loop, overlay, own_copy, table
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -90,9 +90,6 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool =
                 )
             )
         elif "src" in dict(wanted.paths):
-            # For who mounts a device.
-            from . import block_devices
-
             device = block_devices.at(source)
             source = device.path if device is not None else source
         if wanted.fstype == "overlay":
