@@ -134,6 +134,8 @@ def run(module: _module.Module, request_of: t.Callable[[], running.RunRequest]) 
             error.facts = {**result, **error.facts}
             del error.facts["msg"]
             raise
+        for warning in outcome.warnings:
+            module.warn(warning)
         result.update(_shown(module, request, outcome))
         if outcome.timed_out:
             seconds = module.params["timeout"]

@@ -34,11 +34,18 @@ options:
   src:
     description:
       - What is mounted, such as a device, the source of a bind, or any word for file systems without a source.
+      - A device may be named by what is on it, with V(UUID=), V(LABEL=), V(PARTUUID=), V(PARTLABEL=) or V(ID=), and
+        quotes around the value or none. It is looked for at each run, and whenever the namespace comes up, by the links
+        in V(/dev/disk), where udev makes such and they lead to the right one, and else by C(blkid) of util-linux on all
+        devices that are not removable. Where several devices have it, the task is refused. V(ID=) takes udev.
     type: str
     default: ""
   fstype:
     description:
       - The type of the file system, as in V(/proc/filesystems). Not for binds.
+      - With V(auto), and where it is left out, the type of what is on the device or in the image, as C(blkid) of
+        util-linux finds it at each run. A list as V(ext4,xfs) or V(noext4,xfs) says which it may or may not be. What is
+        no file system, or could be several, is refused with the reason.
     type: str
     default: ""
   opts:
@@ -48,6 +55,11 @@ options:
         V(relatime), V(strictatime), V(nosymfollow) and their opposites are flags of the mount. Flags that are not named
         are compared as well, at their default, which for a bind is what its source has. With V(=recursive) appended
         they hold for the submounts of an V(rbind) too.
+      - V(nofail) leaves a mount out, with a warning, where its device or the source of its bind does not exist.
+        Whatever else goes wrong is an error. The mount is recorded, and made by the next run that finds the source, or
+        when the namespace comes up. A namespace without it counts as whole.
+      - V(noauto) leaves a mount out whenever a named namespace comes up by itself, as C(mount -a) does. The task that
+        names it mounts it.
       - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
         file.
       - V(loop) shows O(src), an image in a file of the host, through a loop device that ends with the mount. It is
@@ -310,7 +322,7 @@ def main() -> None:
     )
     with _module.failures_reported(module):
         result = mount.run(request_of(module.params), check=module.check_mode)
-        for warning in result.warnings:
+        for warning in [*result.left_out, *result.warnings]:
             module.warn(warning)
         module.exit_json(
             changed=bool(result.actions),

@@ -321,8 +321,11 @@ def completed(result: NamespaceResult, module: _module.Module) -> NamespaceResul
     from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import restore
 
     name = module.params["name"]
-    actions, why = restore.complete(name, check=module.check_mode, timeout=_module.LOCK_TIMEOUT)
-    warnings = [f"Namespace {name} is closed until all of it is there. {why}"] if why else []
+    warnings: list[str] = []
+    actions, why = restore.complete(
+        name, check=module.check_mode, timeout=_module.LOCK_TIMEOUT, warn=warnings.append
+    )
+    warnings += [f"Namespace {name} is closed until all of it is there. {why}"] if why else []
     facts = result.namespace if module.check_mode else namespace_state.describe(name)
     return result._replace(
         actions=result.actions + actions, warnings=result.warnings + warnings, namespace=facts

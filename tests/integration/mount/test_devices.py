@@ -57,6 +57,8 @@ def test_opens_are_seen(make: Make, tmp_path: pathlib.Path) -> None:
 SOURCES: dict[str, tuple[str, dict[str, t.Any]]] = {
     "image": ("ns_mount", {"fstype": "ext4", "src": "{}", "opts": "loop"}),
     "image that is read": ("ns_mount", {"fstype": "ext4", "src": "{}", "opts": "loop,ro"}),
+    "image of any type": ("ns_mount", {"src": "{}", "opts": "loop"}),
+    "device of any type": ("ns_mount", {"src": "{}", "fstype": "auto"}),
     "id map": ("ns_mount", {"src": "/mnt", "opts": "bind,X-mount.idmap={}"}),
     "lower": ("ns_mount", {"fstype": "overlay", "src": "x", "opts": "lowerdir={}:/mnt"}),
     "lower inside": (

@@ -76,6 +76,18 @@ def test_nothing_is_needed() -> None:
         ),
         ([PivotStep("/x"), MountStep("/i", "/srv/i.img", "ext4", ("loop",))], ["srv-i.img.mount", "srv.mount"]),
         ([PivotStep("/x"), MountStep("/i", "/dev/vdb", "ext4")], ["dev-vdb.device"]),
+        (
+            [PivotStep("/x"), MountStep("/i", "UUID=3e6b-1", "ext4", ("nofail",))],
+            [r"dev-disk-by\x2duuid-3e6b\x2d1.device"],
+        ),
+        (
+            [PivotStep("/x"), MountStep("/i", 'LABEL="my disk"', "auto")],
+            [r"dev-disk-by\x2dlabel-my\x5cx20disk.device"],
+        ),
+        # Nobody waits for what is not mounted then.
+        ([MountStep("/i", "UUID=3e6b-1", "ext4", ("noauto", "_netdev"))], []),
+        ([PivotStep("/x"), MountStep("/i", "/dev/vdb", "ext4", ("noauto", "auto"))], ["dev-vdb.device"]),
+        ([PivotStep("/x"), MountStep("/i", 'UUID="', "ext4")], []),  # which is damaged
         ([PivotStep("/x"), MountStep("/n", "/dev/null", words=BIND)], []),
         ([PivotStep("/x"), MountStep("/n", "/proc/1/x", words=BIND)], []),
         ([PivotStep("/x"), MountStep("/n", "/procs", words=BIND)], ["procs.mount"]),
@@ -137,5 +149,8 @@ def test_a_mount_that_is_configured_and_not_there(
     (tmp_path / "mnt.mount").symlink_to("/dev/null")  # masked
     assert boot.absent_mounts(definition, {"/"}) == [("/srv/a", "srv-a.mount")]
     assert boot.absent_mounts(definition, {"/srv/a"}) == []
+    for word in ("nofail", "noauto"):
+        step = MountStep("/mnt", "/srv/a/b", words=(*BIND, word))
+        assert boot.absent_mounts(definition.replace(steps=(step,)), {"/"}) == []
     monkeypatch.setattr(boot.host_paths, "SYSTEMD", str(tmp_path / "nowhere"))
     assert boot.absent_mounts(definition, ()) == []

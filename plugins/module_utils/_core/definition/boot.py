@@ -18,12 +18,14 @@ import os
 import typing as t
 
 from .. import host_paths
+from ..errors import Refused
 from ..storage import atomic
 from .layout import ancestors
 from .steps import MountStep, PivotStep, RootStep
 
 if t.TYPE_CHECKING:
     from .model import Definition
+    from .steps import Step
 
 _FILE = "definition.conf"
 # As systemd knows them (systemd.mount(5), _netdev), and 9p, which may go over TCP.
@@ -46,7 +48,7 @@ def drop_in(definition: Definition) -> str:
     All of it are names of units in which systemd's own escaping has left no character with a meaning.
     """
     lines = [f"{key}={unit}" for unit in _units(definition) for key in ("Wants", "After")]
-    if any(_is_of_network(step) for step in definition.steps):
+    if any(_is_of_network(step) for step in _taken_at_boot(definition)):
         # As for a mount of the host's (systemd.mount(5), DEFAULT DEPENDENCIES).
         lines += ["Wants=network-online.target", "After=network-online.target remote-fs-pre.target"]
     if not lines:
@@ -86,9 +88,14 @@ def absent_mounts(definition: Definition, mounted: t.Container[str]) -> list[tup
     """
     if not os.path.isdir(host_paths.SYSTEMD):
         return []
+    needed = [
+        step
+        for step in _taken_at_boot(definition)
+        if not (isinstance(step, MountStep) and step.may_be_absent)
+    ]
     return [
         (path, unit)
-        for path, unit in _mounts(definition)
+        for path, unit in _mounts(needed)
         if path not in mounted and any(_is_unit(f"{above}/{unit}") for above in _CONFIGURED)
     ]
 
@@ -101,37 +108,49 @@ def _is_unit(path: str) -> bool:
     return os.path.exists(path) and os.path.realpath(path) != os.devnull  # else it is masked
 
 
+def _taken_at_boot(definition: Definition) -> list[Step]:
+    return [step for step in definition.steps if not step.only_if_asked]
+
+
 def _units(definition: Definition) -> list[str]:
-    devices = {
-        _unit_of(step.src, "device")
-        for step in definition.steps
-        if isinstance(step, MountStep) and _is_device(step)
-    }
-    found = {unit for _path, unit in _mounts(definition)} | devices
+    steps = _taken_at_boot(definition)
+    devices = {_device_of(step) for step in steps if isinstance(step, MountStep)} - {""}
+    found = {unit for _path, unit in _mounts(steps)}
+    found |= {_unit_of(device, "device") for device in devices}
     return sorted(unit for unit in found if len(unit) <= _LONGEST_UNIT)
 
 
-def _is_device(step: MountStep) -> bool:
-    own = {"bind", "rbind", "loop"}.isdisjoint(step.words)
-    return own and os.path.normpath(step.src).startswith("/dev/")
+def _device_of(step: MountStep) -> str:
+    """The path of the device that it mounts, by which udev and systemd know it; empty for none."""
+    if not {"bind", "rbind", "loop"}.isdisjoint(step.words):
+        return ""
+    if step.has_tag:
+        from . import tag  # for who names a device so
+
+        try:
+            return tag.of(step.src).link
+        except Refused:  # somebody has edited it, and whoever takes it says what is wrong
+            return ""
+    path = os.path.normpath(step.src)
+    return path if path.startswith("/dev/") else ""
 
 
-def _mounts(definition: Definition) -> list[tuple[str, str]]:
+def _mounts(steps: t.Sequence[Step]) -> list[tuple[str, str]]:
     """All places where a mount would have to be there first, with the unit of such a mount."""
     found = {
         above
-        for path in _paths(definition)
+        for path in _paths(steps)
         for above in (*ancestors(path), path)
         if above != "/" and not f"{path}/".startswith(tuple(f"{each}/" for each in _ALWAYS_THERE))
     }
     return [(path, _unit_of(path, "mount")) for path in sorted(found)]
 
 
-def _paths(definition: Definition) -> set[str]:
+def _paths(steps: t.Sequence[Step]) -> set[str]:
     """The paths of the host that the steps name."""
     found: list[str] = []
     shows_host = True  # until it has a root of its own
-    for step in definition.steps:
+    for step in steps:
         if isinstance(step, PivotStep):
             shows_host = False
             continue

@@ -30,6 +30,8 @@ PROPAGATIONS = (
 )
 PLACES_OF_SOURCES = ("host", "namespace")
 DEVICE_NODES = ("keep", "skip")
+# What names a device in src by what is on it (fstab(5)): see tag.py.
+TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID")
 
 
 class MountStep(Value):
@@ -61,6 +63,23 @@ class MountStep(Value):
     def key(self) -> tuple[str, str]:
         """What tells it from other steps: two with the same do the same at the same place."""
         return self.do, self.path
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether src names a device by what is on it."""
+        name, has_value, _value = self.src.partition("=")
+        return bool(has_value) and name in TAGS
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether it is no error that its device does not exist (nofail)."""
+        return "nofail" in self.words
+
+    @property
+    def only_if_asked(self) -> bool:
+        """Whether it is left out where a namespace comes up by itself (noauto)."""
+        asked = [word for word in self.words if word in ("auto", "noauto")]
+        return asked[-1:] == ["noauto"]
 
     def shown(self) -> MountStep:
         """This without secrets."""
@@ -111,6 +130,7 @@ class RootStep(Value):
 
     __slots__ = ("archive", "device_nodes", "digest", "directory", "path")
     do = "unpack"
+    only_if_asked = False  # see MountStep
 
     def __init__(
         self,
@@ -170,6 +190,7 @@ class PivotStep(Value):
 
     __slots__ = ("new_root", "put_old")
     do = "pivot"
+    only_if_asked = False  # see MountStep
 
     def __init__(self, new_root: str, put_old: str = "") -> None:
         self.new_root = new_root

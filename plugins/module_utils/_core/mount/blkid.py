@@ -23,7 +23,14 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _PATIENCE = 60.0
 _NOTHING_FOUND = 2
 _SEVERAL = 8
-_READ = ("TYPE", "USAGE", "PTTYPE", "UUID", "UUID_SUB")
+# The fields of Content, as blkid calls them.
+_READ = {
+    "type": "TYPE",
+    "usage": "USAGE",
+    "partitions": "PTTYPE",
+    "uuid": "UUID",
+    "uuid_of_part": "UUID_SUB",
+}
 
 
 class Content(t.NamedTuple):
@@ -42,24 +49,29 @@ class Content(t.NamedTuple):
     is_ambiguous: bool = False
 
 
+def devices_with(name: str, value: str, *, among: t.Sequence[str] = ()) -> list[str]:
+    """The paths of the devices on which the tag ``name`` has this value, sorted.
+
+    Of all that the kernel has, but for removable ones (libblkid), or ``among`` these. Raises Refused.
+    """
+    # Nothing is read from the cache, and nothing left in it. Within the quotes all is taken as it is.
+    words = ["--cache-file", "/dev/null", "-t", f'{name}="{value}"', "-o", "device", *among]
+    _status, said = _ask(words)
+    return sorted({line for line in said.split("\n") if line.startswith("/")})
+
+
 def content_of(fd: int, *, offset: int = 0, size: int = 0) -> Content:
     """What is on the open device or in the open file, from ``offset`` on, in bytes.
 
     ``size`` 0 is all up to the end. Raises Refused.
     """
-    words = ["-p", "-o", "export", *(word for key in _READ for word in ("-s", key))]
+    words = ["-p", "-o", "export", *(word for key in _READ.values() for word in ("-s", key))]
     words += ["-O", str(offset)] if offset else []
     words += ["-S", str(size)] if size else []
     status, said = _ask([*words, f"/proc/self/fd/{fd}"], file=fd)
     found = dict(line.partition("=")[::2] for line in said.split("\n"))
-    return Content(
-        type=found.get("TYPE", ""),
-        usage=found.get("USAGE", ""),
-        partitions=found.get("PTTYPE", ""),
-        uuid=found.get("UUID", ""),
-        uuid_of_part=found.get("UUID_SUB", ""),
-        is_ambiguous=status == _SEVERAL,
-    )
+    fields = {field: found.get(key, "") for field, key in _READ.items()}
+    return Content(is_ambiguous=status == _SEVERAL, **fields)
 
 
 def _ask(words: t.Sequence[str], *, file: int = -1) -> tuple[int, str]:

@@ -133,6 +133,8 @@ def is_as_wanted(
     is_root: bool = False,
 ) -> bool:
     """Whether there is nothing to do about the mount: plan.py would plan nothing."""
+    if wanted.left_out:
+        return True
     if wanted.state == "unmounted" or observed.mount is None:
         return wanted.state == "unmounted" and observed.mount is None
     if is_to_be_unstacked(wanted, observed, is_root=is_root):

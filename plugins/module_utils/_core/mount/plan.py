@@ -59,8 +59,14 @@ def plan(
             seen = Observed(exists=True)
         _check_name(mount.path, seen.name, names)
         source = sources.get(index)
-        if not may_be_missing and source is None:
-            _check_source(mount, layout.now(mount.src), renewed)
+        lacks_source = source is None and _lacks_source(mount, layout.now(mount.src), renewed)
+        if mount.left_out or (lacks_source and mount.may_be_absent):
+            continue
+        if lacks_source and not may_be_missing:
+            raise Refused(
+                f"src {mount.src} does not exist in the target",
+                "Create it first, or use src_in: host if it is on the host.",
+            )
         if mount.state == "mounted" and not is_below_renewed:
             _check_target(mount, seen, source)
         found = _plan_one(mount, seen, source, recorded.get(index), is_root=name == "/")
@@ -153,13 +159,11 @@ def _check_name(path: str, name: str, names: dict[str, str]) -> None:
         )
 
 
-def _check_source(wanted: WantedMount, name: str, renewed: t.Collection[str]) -> None:
+def _lacks_source(wanted: WantedMount, name: str, renewed: t.Collection[str]) -> bool:
+    """Whether a source in the target that was not found does not come with this very plan."""
     needs_it = wanted.state == "mounted" and wanted.options.bind and wanted.src_in == "namespace"
-    if needs_it and name not in renewed and not any(each in renewed for each in ancestors(name)):
-        raise Refused(
-            f"src {wanted.src} does not exist in the target",
-            "Create it first, or use src_in: host if it is on the host.",
-        )
+    is_to_come = name in renewed or any(each in renewed for each in ancestors(name))
+    return needs_it and not is_to_come
 
 
 def _check_target(wanted: WantedMount, seen: Observed, source: Source | None) -> None:

@@ -20,7 +20,7 @@ from . import option_paths, options, resolve
 class WantedMount(MountStep):
     """One mount as it should be."""
 
-    __slots__ = ("state",)
+    __slots__ = ("given", "left_out", "state")
 
     def __init__(
         self,
@@ -31,10 +31,16 @@ class WantedMount(MountStep):
         propagation: str = "",
         src_in: str = "host",
         state: str = "mounted",
+        given: MountStep | None = None,
+        left_out: str = "",
     ) -> None:
         super().__init__(path, src, fstype, words, propagation, src_in)
         # mounted, remounted or unmounted, as in ns_mount.
         self.state = state
+        # What was asked for, where src or fstype were looked up on the host: see lookup.py.
+        self.given = given
+        # Why nothing is done for it, where its device does not exist and need not (nofail).
+        self.left_out = left_out
 
     @classmethod
     def of(cls, step: MountStep) -> WantedMount:
@@ -42,9 +48,12 @@ class WantedMount(MountStep):
         return cls(**step.fields())
 
     def step(self) -> MountStep:
-        """The step that records this mount."""
+        """The step that records this mount: as it was asked for."""
+        if self.given is not None:
+            return self.given
         fields = self.fields()
-        del fields["state"]
+        for name in WantedMount.__slots__:
+            del fields[name]
         return MountStep(**fields)
 
     @property
@@ -57,7 +66,27 @@ class WantedMount(MountStep):
         """What is mounted, for people."""
         if self.options.bind:
             return f"{'rbind' if self.options.bind_recursive else 'bind'} of {self.src}"
-        return self.fstype
+        fstype = self.fstype or "auto"
+        if self.given is not None and self.given.has_tag:
+            return f"{fstype} of {self.src} ({self.given.src})"
+        return f"{fstype} of {self.src}" if self.has_tag else fstype
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the host has to be asked for its device or its type: see lookup.py."""
+        if self.state != "mounted" or self.left_out:
+            return False
+        if self.may_be_absent and self.src.startswith("/") and self.src_in == "host":
+            return True
+        return not self.options.bind and (self.has_tag or self.has_open_type)
+
+    @property
+    def has_open_type(self) -> bool:
+        """Whether fstype leaves it to what is there: auto, or a list of what may be there."""
+        if self.fstype in ("", "auto") or "," in self.fstype:
+            return True
+        names_device = self.src.startswith("/") or self.has_tag
+        return names_device and self.fstype.startswith("no") and self.fstype != "none"
 
     @property
     def needs_host(self) -> bool:
@@ -66,14 +95,14 @@ class WantedMount(MountStep):
         A bind's, an overlay's directories, a device or an image. All others have no source
         in the file system, and must be made inside to belong to the target's namespaces.
         """
-        if self.src_in != "host" or self.state != "mounted":
+        if self.src_in != "host" or self.state != "mounted" or self.left_out:
             return False
         return self._is_made_of_directories or self.options.loop or bool(self.paths)
 
     @property
     def needs_target(self) -> bool:
         """Whether its source is looked up in the target, where an earlier mount may bring it."""
-        return self.src_in != "host" and self._is_made_of_directories
+        return self.src_in != "host" and self._is_made_of_directories and not self.left_out
 
     @property
     def _is_made_of_directories(self) -> bool:
@@ -85,7 +114,7 @@ class WantedMount(MountStep):
         if self.options.bind:
             return []
         found = option_paths.named(self.fstype, self.options)
-        if not self.options.loop:
+        if not self.options.loop and not self.has_tag:
             found += [
                 ("src", path)
                 for path in option_paths.of_source(self.fstype, self.src, self.options)
@@ -107,10 +136,8 @@ class WantedMount(MountStep):
                 if not src:
                     raise Refused(f"the bind on {path} needs src")
                 src = resolve.checked_absolute(src, option="src")
-            elif not self.fstype:
-                raise Refused(
-                    f"the mount on {path} needs fstype", "Give fstype, or add bind to opts."
-                )
+            else:
+                self._check_device(path)
             if asked.loop:
                 src = resolve.checked_absolute(src, option="src")
         clean = self.replace(path=path, src=src)
@@ -123,11 +150,32 @@ class WantedMount(MountStep):
         clean._check_paths()
         return clean
 
+    def _check_device(self, path: str) -> None:
+        """Raises Refused where its device or its type could never be found out."""
+        if self.has_tag:
+            # For who names a device so.
+            from ..definition import tag
+
+            tag.of(self.src)
+        elif not self.has_open_type:
+            return
+        elif not self.src.startswith("/"):
+            raise Refused(
+                f"the mount on {path} needs fstype"
+                + (f": src {self.src!r} is no device and no image" if self.fstype else ""),
+                "Give fstype, or add bind to opts.",
+            )
+        if self.src_in != "host":
+            raise Refused(
+                f"src {self.src} of the mount on {path} is a device, and those are the host's",
+                "Use src_in: host.",
+            )
+
     def _check_paths(self) -> None:
         """Raises Refused for a path that can never be looked up where it belongs."""
         if self.state == "unmounted":
             return
-        is_source = self.state == "mounted" and not self.options.bind
+        is_source = self.state == "mounted" and not self.options.bind and not self.has_tag
         src = self.src if is_source else ""
         option_paths.check(self.fstype, self.options, where=self.path, src=src)
         if not self.paths:

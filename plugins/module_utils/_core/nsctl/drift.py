@@ -31,12 +31,13 @@ AS_WANTED = "ok"
 MISSING = "missing"
 DIFFERS = "differs"
 SURPLUS = "surplus"
+LEFT_OUT = "left out"
 
 
 class Row(t.NamedTuple):
     """One place in the namespace."""
 
-    # AS_WANTED, MISSING, DIFFERS or SURPLUS.
+    # AS_WANTED, MISSING, DIFFERS, SURPLUS, or LEFT_OUT: nothing is mounted, as nofail and noauto let it.
     state: str
     # Its name now.
     path: str
@@ -109,15 +110,18 @@ def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> lis
     except Refused as error:
         if len(wanted) == 1:
             path = layout.now(wanted[0].path)
-            return [Row(MISSING, path, wanted[0], remark=in_words(error))]
+            state = LEFT_OUT if wanted[0].only_if_asked else MISSING
+            return [Row(state, path, wanted[0], remark=in_words(error))]
         return [row for step in recorded for row in _compared(name, [step], layout)]
     rows = []
-    for each, seen in zip(wanted, result.observed):
-        changes = [change.name for change in result.planned if change.wanted == each]
+    for each, found, seen in zip(wanted, result.wanted, result.observed):
+        changes = [change.name for change in result.planned if change.wanted == found]
         state = DIFFERS if changes else AS_WANTED
+        remark = "; ".join(changes)
         if seen.mount is None:
-            state = MISSING
-        rows.append(Row(state, layout.now(each.path), each, seen.mount, "; ".join(changes)))
+            state = LEFT_OUT if each.only_if_asked or not changes else MISSING
+            remark = found.left_out or remark
+        rows.append(Row(state, layout.now(each.path), each, seen.mount, remark))
     return rows
 
 

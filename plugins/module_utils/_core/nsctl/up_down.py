@@ -72,9 +72,12 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
     """Bring them up; ``limit`` is in seconds, 0 for none."""
 
     def bring(name: str) -> list[str]:
+        def warn(text: str) -> None:
+            remark("up", f"{name}: {text}")
+
         if check:
-            return restore.plan(restore.loaded(name), check=True, timeout=0)
-        return restore.up(name, timeout=_LOCK_TIMEOUT)
+            return restore.plan(restore.loaded(name), check=True, timeout=0, warn=warn)
+        return restore.up(name, timeout=_LOCK_TIMEOUT, warn=warn)
 
     if host_paths.BY_UNIT in os.environ:
         limit = math.inf  # it is the unit's, whose SIGTERM says that it is over

@@ -99,7 +99,22 @@ class _Seen(t.NamedTuple):
     layout: Layout
 
 
+def _looked_up(request: MountRequest, *, check: bool) -> MountRequest:
+    """The request with what has to be asked of the host: see mount/lookup.py. Raises Refused."""
+    if not any(mount.is_open for mount in request.wanted):
+        return request
+    # It runs a program; for who leaves a device or a type open.
+    from ..mount import lookup
+
+    found = [
+        lookup.looked_up(mount, may_be_missing=check) if mount.is_open else mount
+        for mount in request.wanted
+    ]
+    return request._replace(wanted=tuple(found))
+
+
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
+    request = _looked_up(request, check=check)
     host_mounts = table.read()
     sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
     recorded = _recorded(request.wanted, opened.definition)

@@ -44,6 +44,20 @@ class MountResult(t.NamedTuple):
     warnings: list[str]
 
     @property
+    def left_out(self) -> list[str]:
+        """That a mount is not made, and why: its source does not exist, and need not (nofail)."""
+        made = {change.wanted for change in self.planned}
+        found = []
+        for mount, seen in zip(self.wanted, self.observed):
+            reason = mount.left_out
+            is_inside = mount.needs_target and mount.options.bind and mount.may_be_absent
+            if is_inside and seen.mount is None and mount not in made:
+                reason = f"{mount.src} does not exist in the target"
+            if reason:
+                found.append(left_out_in_words(mount.path, reason))
+        return found
+
+    @property
     def before(self) -> dict[str, str]:
         """A line for each wanted path: what was there, and in the definition where that changes."""
         gone = {f"{step.title} in the definition": "recorded" for step in self.gone}
@@ -63,6 +77,11 @@ class MountResult(t.NamedTuple):
             for mount, old, new, found in zip(self.wanted, self.recorded, self.to_record, side)
             if old != new
         }
+
+
+def left_out_in_words(path: str, reason: str) -> str:
+    """What whoever asked for the mount is told where nofail lets it be left out."""
+    return f"the mount on {path} is left out: {reason}, as nofail allows"
 
 
 def _described(

@@ -65,7 +65,7 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
     if definition is not None and "mnt" in making.kinds:
         # With a mount namespace end its pivots, and the steps that are not recorded; the others
         # are to be taken anew.
-        missing = tuple(step.title for step in definition.steps)
+        missing = tuple(step.title for step in definition.steps if not step.only_if_asked)
         instance.keep(definition.replace(pivoted=(), volatile=(), missing=missing))
     create.create(name, making, pinned=pinned)
 

@@ -28,7 +28,7 @@ from ..mount.wanted import WantedMount
 from ..namespace import gate, lock, pins
 from ..namespace.target import Target
 from ..rootfs import record
-from ..rootfs.progress import silent
+from ..rootfs.progress import Progress, silent
 from ..rootfs.request import RootRequest
 from . import mount, namespace, pivot_root, rootfs, session
 
@@ -89,11 +89,11 @@ def unknown(name: str) -> Refused:
     )
 
 
-def up(name: str, *, timeout: float) -> list[str]:
+def up(name: str, *, timeout: float, warn: Progress = silent) -> list[str]:
     """Make the namespace what its definition says; return the names of the steps taken.
 
-    ``timeout`` is how long to wait for another run that changes it, in seconds. Raises
-    Refused, StepFailed, OSError; the reason is kept.
+    ``timeout`` is how long to wait for another run that changes it, in seconds. ``warn`` is told what
+    is left out. Raises Refused, StepFailed, OSError; the reason is kept.
     """
     loaded(name)
     try:
@@ -101,7 +101,7 @@ def up(name: str, *, timeout: float) -> list[str]:
         with lock.held(name, timeout=timeout):
             definition = loaded(name)
             _check_host(definition)
-            actions = plan(definition, check=False, timeout=timeout)
+            actions = plan(definition, check=False, timeout=timeout, warn=warn)
             gate.forget_reason(name)
     except (Refused, StepFailed, OSError) as error:
         keep_reason(name, in_words(error))
@@ -122,14 +122,16 @@ def _check_host(definition: Definition) -> None:
         )
 
 
-def plan(definition: Definition, *, check: bool, timeout: float) -> list[str]:
+def plan(
+    definition: Definition, *, check: bool, timeout: float, warn: Progress = silent
+) -> list[str]:
     """The steps from what is there to what the definition says; taken, unless ``check``.
 
-    Raises Refused, StepFailed, OSError.
+    ``warn`` is as in up(). Raises Refused, StepFailed, OSError.
     """
     actions = namespace.present(_request_of(definition, timeout), check=check).actions
     try:
-        _take_steps(definition, actions, check=check, timeout=timeout)
+        _take_steps(definition, actions, check=check, timeout=timeout, warn=warn)
         return actions
     except BaseException:
         if not check:
@@ -146,7 +148,7 @@ def _request_of(definition: Definition, timeout: float) -> namespace.NamespaceRe
     )
 
 
-def complete(name: str, *, check: bool, timeout: float) -> tuple[list[str], str]:
+def complete(name: str, *, check: bool, timeout: float, warn: Progress) -> tuple[list[str], str]:
     """Take the steps of a namespace that was just created, or say them; with it why not all of them.
 
     So a play that makes it anew finds it as it left it, and mends what cannot be made any more.
@@ -154,7 +156,7 @@ def complete(name: str, *, check: bool, timeout: float) -> tuple[list[str], str]
     actions: list[str] = []
     try:
         with contextlib.nullcontext() if check else lock.held(name, timeout=timeout):
-            _take_steps(loaded(name), actions, check=check, timeout=timeout)
+            _take_steps(loaded(name), actions, check=check, timeout=timeout, warn=warn)
     except (Refused, StepFailed, OSError) as error:
         if not check:
             keep_reason(name, in_words(error))
@@ -162,13 +164,15 @@ def complete(name: str, *, check: bool, timeout: float) -> tuple[list[str], str]
     return actions, ""
 
 
-def _take_steps(definition: Definition, actions: list[str], *, check: bool, timeout: float) -> None:
+def _take_steps(
+    definition: Definition, actions: list[str], *, check: bool, timeout: float, warn: Progress
+) -> None:
     """Take the steps that are left, or say them; each that was taken is added to ``actions``."""
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
     view = look(current)
     for lasts, batch in _batches(current, view.pivoted if view is not None else ()):
-        how = _How(Target(namespace=current.name), None if lasts else False, check, timeout)
+        how = _How(Target(namespace=current.name), None if lasts else False, check, timeout, warn)
         actions += _TAKE[type(batch[0])](batch, how)
 
 
@@ -188,9 +192,13 @@ def _close(name: str) -> None:
 
 
 def not_taken(definition: Definition, steps: t.Iterable[Step]) -> list[Step]:
-    """Those of these steps of the definition that its namespace has not, as their modules tell."""
+    """Those of these steps of the definition that its namespace lacks, as their modules tell."""
     lasts = definition.lasting()
-    return [step for step in steps if not _is_taken(step, definition.name, lasts=lasts(step))]
+    return [
+        step
+        for step in steps
+        if not step.only_if_asked and not _is_taken(step, definition.name, lasts=lasts(step))
+    ]
 
 
 def _is_taken(step: Step, name: str, *, lasts: bool) -> bool:
@@ -204,16 +212,17 @@ def _is_taken(step: Step, name: str, *, lasts: bool) -> bool:
 def _batches(
     definition: Definition, pivoted: t.Collection[str]
 ) -> t.Iterator[tuple[bool, list[Step]]]:
-    """The steps that can be carried out, in order, and whether they outlive a reboot.
+    """The steps that are to be carried out, in order, and whether they outlive a reboot.
 
-    Neighbouring mounts go together.
+    Neighbouring mounts go together. Who wants one with noauto asks for it: `mount -a` leaves it out.
     """
     lasts = definition.lasting()
 
     def together(step: Step) -> tuple[bool, int]:
         return lasts(step), 0 if isinstance(step, MountStep) else id(step)
 
-    for (is_lasting, _each), group in itertools.groupby(definition.within_reach(pivoted), together):
+    within = [step for step in definition.within_reach(pivoted) if not step.only_if_asked]
+    for (is_lasting, _each), group in itertools.groupby(within, together):
         yield is_lasting, list(group)
 
 
@@ -226,6 +235,8 @@ class _How(t.NamedTuple):
     check: bool
     # How long to wait for the lock, in seconds.
     timeout: float
+    # Told what is left out.
+    warn: Progress = silent
 
 
 def _wanted(step: MountStep, _how: _How) -> WantedMount:
@@ -264,7 +275,10 @@ def _mount(steps: list[MountStep], how: _How) -> list[str]:
         persistent=how.persistent,
         lock_timeout=how.timeout,
     )
-    return mount.run(request, check=how.check).actions
+    result = mount.run(request, check=how.check)
+    for reason in result.left_out:
+        how.warn(reason)
+    return result.actions
 
 
 def _unpack(steps: list[RootStep], how: _How) -> list[str]:

@@ -28,6 +28,7 @@ from ..process import descendants
 from ..process.execute import NotStarted
 from ..process.pipes import Pipes
 from ..process.program import Program
+from .mount_result import left_out_in_words
 
 EXISTS = "exists"
 MISSING = "missing"
@@ -95,6 +96,8 @@ class RunResult:
     # EXISTS or MISSING where unless_exists or only_if_exists forbade it, WOULD_RUN in check mode.
     skipped_for: str = ""
     timed_out: bool = False
+    # Which of its mounts are left out, and why.
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def signal(self) -> str:
@@ -124,14 +127,36 @@ def run(request: RunRequest, *, check: bool) -> RunResult:
         maps = id_map.parse(
             "root" if request.id_map is None else request.id_map, id_map.Caller.of_this_process()
         )
+    request, warnings = _looked_up(request)
     opened = request.target.open(request.joins, closed_too=request.incomplete)
     with opened as handles, Pipes(request.stdin) as pipes:
         try:
-            return _run(request, maps, handles, pipes, check=check)
+            result = _run(request, maps, handles, pipes, check=check)
+            return dataclasses.replace(result, warnings=warnings)
         except NotStarted as reason:
             skipped_for = str(reason)
             names = [_name(request)] if skipped_for == WOULD_RUN else []
             return RunResult(skipped_for=skipped_for, actions=names)
+
+
+def _looked_up(request: RunRequest) -> tuple[RunRequest, list[str]]:
+    """The request without the mounts that are left out, and why they are: see mount/lookup.py.
+
+    Raises Refused.
+    """
+    mounts = request.surroundings.mounts
+    if not any(each.is_open for each in mounts):
+        return request, []
+    # It runs a program; for who leaves a device or a type open.
+    from ..mount import lookup
+
+    found = [
+        lookup.looked_up(each, may_be_missing=False) if each.is_open else each for each in mounts
+    ]
+    made = tuple(each for each in found if not each.left_out)
+    warnings = [left_out_in_words(each.path, each.left_out) for each in found if each.left_out]
+    surroundings = dataclasses.replace(request.surroundings, mounts=made)
+    return dataclasses.replace(request, surroundings=surroundings), warnings
 
 
 def _run(

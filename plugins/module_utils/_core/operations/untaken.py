@@ -48,7 +48,7 @@ def seen(definition: Definition, *, enters: bool) -> Seen | None:
         return None
     pivoted, there, own = found
     layout = Layout(pivoted=pivoted)
-    within = definition.within_reach(pivoted)
+    within = [step for step in definition.within_reach(pivoted) if not step.only_if_asked]
     doubtful = [step for step in within if not _shows(step, layout, there, own)]
     return Seen(pivoted[-1] if pivoted else "/", doubtful)
 
@@ -112,4 +112,5 @@ def _shows(step: Step, layout: Layout, there: t.Mapping[str, Mount], own: t.Cont
         return mount is not None and mount.path == "/"  # a root that is the root is there
     if mount is None or mount.id not in own:  # or its path leads to the mount by a link
         return False
-    return WantedMount.of(step).options.bind or mount.fstype == step.fstype
+    wanted = WantedMount.of(step)
+    return wanted.options.bind or wanted.has_open_type or mount.fstype == step.fstype
