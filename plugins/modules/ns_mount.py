@@ -50,21 +50,35 @@ options:
     default: ""
   opts:
     description:
-      - The words of C(mount(8)), as a list or as one string with commas. A value with commas is quoted.
+      - The words of C(mount(8)), as a list or as one string with commas. A value with commas is in double quotes.
       - V(bind) and V(rbind) bind O(src). V(ro), V(nosuid), V(nodev), V(noexec), V(noatime), V(nodiratime),
         V(relatime), V(strictatime), V(nosymfollow) and their opposites are flags of the mount. Flags that are not named
         are compared as well, at their default, which for a bind is what its source has. With V(=recursive) appended
-        they hold for the submounts of an V(rbind) too.
+        they hold for the submounts of an V(rbind) too. Of two words about access times the last one counts.
+      - V(ro) is for the mount and for its file system, which others may see as well; V(ro=vfs) is for the mount alone,
+        V(ro=fs) for the file system alone. So are the forms of V(rw).
+      - V(user), V(users), V(owner) and V(group) imply V(nosuid), V(nodev) and the first two V(noexec), as for
+        C(mount(8)); who may mount is not asked. V(defaults), V(auto), V(nouser), V(nousers), V(noowner), V(nogroup),
+        V(_netdev), V(comment=), V(user=NAME), V(helper=), V(uhelper=), V(silent), V(loud), V(iversion),
+        V(noiversion), V(x-systemd.*) and whatever else starts with V(x-) or V(X-) change nothing about a mount, here
+        as there. At boot a named namespace waits for the host's file systems and network by itself.
       - V(nofail) leaves a mount out, with a warning, where its device or the source of its bind does not exist.
         Whatever else goes wrong is an error. The mount is recorded, and made by the next run that finds the source, or
         when the namespace comes up. A namespace without it counts as whole.
       - V(noauto) leaves a mount out whenever a named namespace comes up by itself, as C(mount -a) does. The task that
         names it mounts it.
       - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
-        file.
+        file. V(x-mount.mkdir) is the older spelling of it.
+      - V(X-mount.auto-fstypes="ext4,xfs") says which types O(fstype=auto) may find, as a list in O(fstype) does.
       - V(loop) shows O(src), an image in a file of the host, through a loop device that ends with the mount. It is
         compared by the file that the device shows. An image that is attached already, by whomever, is shown by the same
-        device, so that all who mount it see one file system. Another part of it that overlaps is refused.
+        device, so that all who mount it see one file system. Another part of it that overlaps is refused. V(offset=1M)
+        and V(sizelimit=64M) are for a part of the image, and imply V(loop). No loop device is made without one of these
+        three words, whatever O(src) is, so that V(X-mount.noloop) changes nothing.
+      - V(context=), V(fscontext=), V(defcontext=), V(rootcontext=) and V(seclabel) are left out where SELinux is off,
+        and those of Smack where that is off, as C(mount(8)) does.
+      - V(remount), V(move), the words of O(propagation), V(loop=/dev/loop3), V(encryption=), V(verity.*) and
+        V(X-mount.nocanonicalize) are refused, with what to do in place of each.
       - V(X-mount.idmap=u:0:100000:65536 g:0:100000:65536) shows other owners than the file system has. Each range is
         the first id in the file system, the first id as it shows, and how many; V(u) is for users, V(g) for groups,
         neither for both. The path of a user namespace, as V(/proc/4242/ns/user), stands for its maps. It is for what

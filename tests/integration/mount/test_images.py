@@ -161,7 +161,7 @@ def test_a_device_that_somebody_else_has_attached_stays_his(
         ({"src": "{}/empty"}, "", ""),
         ({"src": "{}/image", "src_in": "namespace"},
          "loop of the mount on {}/mnt needs a source on the host", "Use src_in: host"),
-        ({"src": "{}/image", "opts": "loop=/dev/loop7"}, "the kernel chooses the loop device", ""),
+        ({"src": "{}/image", "opts": "loop=/dev/loop7"}, "the loop device is not for opts to choose", ""),
         ({"src": "{}/image", "opts": "loop,bind", "fstype": ""}, "a bind mount takes no image", ""),
     ],
 )  # fmt: skip

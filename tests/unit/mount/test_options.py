@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,21 @@ def test_quoted_words_survive(words: list[str]) -> None:
         ("owner", 0, NOSUID | NODEV),
         ("group,suid", 0, NODEV),
         ("nouser,auto,nofail,_netdev,x-systemd.automount,X-any=1", 0, 0),
+        ("silent,loud,iversion,noiversion,comment=any,user=joe,uhelper=udisks2,helper=any", RO, RO),
+        # The kernel's default, unless another word says what it is to be.
+        ("norelatime", STRICT, 0),
+        ("nostrictatime", NOATIME, 0),
+        ("strictatime,norelatime", 0, STRICT),
+        ("strictatime,nostrictatime", 0, 0),
+        ("noatime,nostrictatime", 0, NOATIME),
+        ("norelatime,noatime", STRICT, NOATIME),
+        # Of the two the mount and the file system.
+        ("ro=vfs", 0, RO),
+        ("rw=vfs", RO, 0),
+        ("ro=fs", RO, RO),
+        ("ro=fs", 0, 0),
+        ("ro,ro=fs", 0, 0),
+        ('ro="vfs,recursive"', 0, RO),
     ],
 )
 def test_attributes(text: str, base: int, expected: int) -> None:
@@ -149,7 +166,8 @@ def test_options_of_the_file_system() -> None:
             "lowerdir=/a=b:/c",
             "user=joe",
             "size=1k",
-        )
+        ),
+        "cifs",
     )
     assert asked.filesystem == (
         ("size", "1k"),
@@ -162,12 +180,71 @@ def test_options_of_the_file_system() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "mount", "filesystem", "options_of_it"),
+    [
+        ("ro", True, True, ()),
+        ("ro=vfs", True, False, ()),
+        ("ro=fs", False, True, (("ro", None),)),
+        ('ro="vfs,fs"', True, True, ()),
+        # Of these words the last one counts.
+        ("ro=fs,ro=vfs", True, False, ()),
+        ("ro=vfs,rw", False, False, ()),
+        ("ro,rw=fs", False, False, (("rw", None),)),
+    ],
+)
+def test_which_of_the_two_is_read_only(
+    text: str, mount: bool, filesystem: bool, options_of_it: tuple[tuple[str, None], ...]
+) -> None:
+    asked = options.parse(tuple(options.split_words(text)))
+    assert bool(asked.attr_set & RO) == mount
+    assert asked.reads_only == filesystem
+    assert asked.filesystem == options_of_it
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "size"),
+    [
+        ("loop", 0, 0),
+        ("offset=1048576", 1048576, 0),
+        ("loop,offset=1M,sizelimit=8MiB", 1 << 20, 8 << 20),
+        ("sizelimit=4k", 0, 4096),
+        ("sizelimit=2KB,offset=3gib", 3 << 30, 2000),
+    ],
+)
+def test_parts_of_an_image(text: str, offset: int, size: int) -> None:
+    asked = options.parse(tuple(options.split_words(text)))
+    assert asked.loop
+    assert (asked.loop_offset, asked.loop_sizelimit) == (offset, size)
+    with pytest.raises(Refused, match="a bind mount takes no image"):
+        options.parse(("bind", *options.split_words(text)))
+    with pytest.raises(Refused, match="exclude each other"):
+        options.parse(("X-mount.noloop", *options.split_words(text)))
+    assert not options.parse(("X-mount.noloop",)).loop
+
+
+def test_labels() -> None:
+    words = (
+        'context="system_u:object_r:tmp_t:s0:c127,c456"',
+        "seclabel",
+        "smackfshat=_",
+        "size=1m",
+    )
+    asked = options.parse(tuple(options.split_words(words)))
+    on = {line.split()[-1] for line in pathlib.Path("/proc/filesystems").read_text().splitlines()}
+    expected = {"size"}
+    expected |= {"context", "seclabel"} if "selinuxfs" in on else set()
+    expected |= {"smackfshat"} if "smackfs" in on else set()
+    assert {key for key, _value in asked.filesystem} == expected
+
+
+@pytest.mark.parametrize(
     ("word", "mode"),
     [
         ("X-mount.mkdir", 0o755),
         ("X-mount.mkdir=", 0o755),
         ("X-mount.mkdir=0700", 0o700),
         ("X-mount.mkdir=1777", 0o1777),
+        ("x-mount.mkdir=0700", 0o700),
     ],
 )
 def test_make_path(word: str, mode: int) -> None:
@@ -183,7 +260,18 @@ def test_make_path(word: str, mode: int) -> None:
         ("rslave", "'rslave' is not a mount option here"),
         ("unbindable", "'unbindable' is not a mount option here"),
         ("runbindable", "'runbindable' is not a mount option here"),
-        ("X-mount.subdir=x", "the mount option X-mount.subdir is not supported"),
+        ("move", "'move' is not a mount option here"),
+        ("nosuid=vfs", "nosuid is about the mount alone"),
+        ("exec=fs", "exec is about the mount alone"),
+        ("encryption=aes", "encryption= of a loop device is gone from the kernel"),
+        ("verity.roothash=ab", "no device of dm-verity is made"),
+        ("X-mount.nocanonicalize", "links in it are always followed"),
+        ("X-mount.nocanonicalize=source", "links in it are always followed"),
+        ("X-mount.unheard-of=x", "the mount option X-mount.unheard-of is not supported"),
+        ("x-mount.idmap=0:0:1", "the mount option x-mount.idmap is not supported"),
+        ("offset=", "'offset=' is no number of bytes"),
+        ("sizelimit=all", "'sizelimit=all' is no number of bytes"),
+        ("loop=/dev/loop3", "the loop device is not for opts to choose"),
         ("X-mount.mkdir=rwx", "the mode in 'X-mount.mkdir=rwx' is not an octal number"),
         ("X-mount.mkdir=0o700", "is not an octal number up to 7777"),
         ("X-mount.mkdir=7_5", "is not an octal number up to 7777"),

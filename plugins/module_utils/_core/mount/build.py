@@ -82,7 +82,7 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool =
                     loop.Image(
                         image,
                         source,
-                        read_only=asked.read_only,
+                        read_only=asked.reads_only,
                         offset=asked.loop_offset,
                         size=asked.loop_sizelimit,
                         replaces_read_only=replaces,

@@ -223,7 +223,7 @@ def differences(
         # ro and rw of mount(8) hold for the file system as well as for the mount.
         if asked.read_only and "ro" not in mount.options:
             reconfigure += (("ro", None),)
-        elif not expected & calls.MOUNT_ATTR_RDONLY and "ro" in mount.options:
+        elif not (expected & calls.MOUNT_ATTR_RDONLY or asked.reads_only) and "ro" in mount.options:
             reconfigure += (("rw", None),)
     return Differences(
         attributes=attributes,
@@ -266,7 +266,7 @@ def device_to_replace(
 
     What was attached to be read stays so: no call makes the device writable (loop(4)).
     """
-    if not wanted.options.loop or wanted.options.read_only:
+    if not wanted.options.loop or wanted.options.reads_only:
         return None
     device = _device_of(mount, source)
     return device if device is not None and device.read_only else None
@@ -286,7 +286,9 @@ def _id_map_differs(
         return True
     if asked.startswith("/") or observed.id_map is None:
         # Which namespace it was cannot be told: it is what was asked for last time.
-        return recorded is not None and options.parse(recorded.words).idmap != asked
+        return (
+            recorded is not None and options.parse(recorded.words, recorded.fstype).idmap != asked
+        )
     # The kernel may put what adjoins together: compare what each id becomes, not the ranges.
     return any(
         options.joined(now) != options.joined(want)

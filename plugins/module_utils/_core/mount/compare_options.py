@@ -44,6 +44,7 @@ _GENERIC = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "m
 # What holds where the other one is not shown.
 _OPPOSITE = {
     "rw": "ro",
+    "ro": "rw",
     "async": "sync",
     "nolazytime": "lazytime",
     "nomand": "mand",
@@ -131,7 +132,7 @@ def changed_options(
     pairs = _as_pairs(mount.options)
     shown = dict(pairs)
     unshown = _UNSHOWN.get(fstype, {})
-    made_with = options.parse(recorded.words).filesystem if recorded else ()
+    made_with = options.parse(recorded.words, recorded.fstype).filesystem if recorded else ()
     compared = asked.filesystem
     changed = []
     if fstype == "overlay":

@@ -88,7 +88,7 @@ def _type_of(wanted: WantedMount) -> str:
 
 
 def _allowed(wanted: WantedMount) -> str:
-    return "" if wanted.fstype in ("", "auto") else wanted.fstype
+    return wanted.options.auto_fstypes if wanted.fstype in ("", "auto") else wanted.fstype
 
 
 def _check_kind(wanted: WantedMount, mode: int) -> None:

@@ -2,54 +2,20 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The words of mount(8) in ``opts``, sorted by who understands them.
+"""What the words of mount(8) in ``opts`` ask for: the tables of the words are in words.py.
 
-Pure. PRIVATE to the collection linux.namespaces.
+Pure, but that it looks for security modules. PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 import typing as t
 
 from ..errors import Refused
 from ..syscalls import mounts
-
-# word -> (attribute bits to set, attribute bits to clear). The atime words exclude each other:
-# they share the field MOUNT_ATTR__ATIME, where 0 is relatime (mount_setattr(2)).
-_ATIME = mounts.MOUNT_ATTR__ATIME
-_SECURE = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV
-ATTRIBUTE_WORDS: dict[str, tuple[int, int]] = {
-    "ro": (mounts.MOUNT_ATTR_RDONLY, 0),
-    "rw": (0, mounts.MOUNT_ATTR_RDONLY),
-    "nosuid": (mounts.MOUNT_ATTR_NOSUID, 0),
-    "suid": (0, mounts.MOUNT_ATTR_NOSUID),
-    "nodev": (mounts.MOUNT_ATTR_NODEV, 0),
-    "dev": (0, mounts.MOUNT_ATTR_NODEV),
-    "noexec": (mounts.MOUNT_ATTR_NOEXEC, 0),
-    "exec": (0, mounts.MOUNT_ATTR_NOEXEC),
-    "nosymfollow": (mounts.MOUNT_ATTR_NOSYMFOLLOW, 0),
-    "symfollow": (0, mounts.MOUNT_ATTR_NOSYMFOLLOW),
-    "nodiratime": (mounts.MOUNT_ATTR_NODIRATIME, 0),
-    "diratime": (0, mounts.MOUNT_ATTR_NODIRATIME),
-    "relatime": (mounts.MOUNT_ATTR_RELATIME, _ATIME),
-    "noatime": (mounts.MOUNT_ATTR_NOATIME, _ATIME),
-    "strictatime": (mounts.MOUNT_ATTR_STRICTATIME, _ATIME),
-    "atime": (mounts.MOUNT_ATTR_RELATIME, _ATIME),
-    # Who may mount it is a word of fstab(5); what it implies is not (mount(8)).
-    "user": (_SECURE | mounts.MOUNT_ATTR_NOEXEC, 0),
-    "users": (_SECURE | mounts.MOUNT_ATTR_NOEXEC, 0),
-    "owner": (_SECURE, 0),
-    "group": (_SECURE, 0),
-}
-
-# Words for fstab(5) and its readers, which say nothing about the mount itself.
-_IGNORED = frozenset(
-    {"defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup"}
-)
-
-# Each names one more: a directory of an overlay, a device of btrfs or erofs.
-_REPEATED = frozenset({"lowerdir+", "datadir+", "device"})
+from . import words as known
 
 
 class Options(t.NamedTuple):
@@ -64,6 +30,8 @@ class Options(t.NamedTuple):
     bind_recursive: bool = False
     # (key, value) for the file system; a flag has no value.
     filesystem: tuple[tuple[str, str | None], ...] = ()
+    # Whether the file system is to be read-only with the mount: not where ro is for one of the two.
+    read_only: bool = False
     # The mode of X-mount.mkdir, or None.
     make_path: int | None = None
     # The text of X-mount.idmap.
@@ -73,11 +41,13 @@ class Options(t.NamedTuple):
     # Which part of that, in bytes; a size of 0 is all up to the end.
     loop_offset: int = 0
     loop_sizelimit: int = 0
+    # Of fstype auto: which types may be found there.
+    auto_fstypes: str = ""
 
     @property
-    def read_only(self) -> bool:
-        """Whether ``ro`` was asked for."""
-        return bool(self.attr_set & mounts.MOUNT_ATTR_RDONLY)
+    def reads_only(self) -> bool:
+        """Whether nobody is to write to what the file system is on."""
+        return self.read_only or ("ro", None) in self.filesystem
 
     def applied_to(self, bits: int) -> int:
         """The MOUNT_ATTR_* bits of a mount that had these ``bits``, with the words applied."""
@@ -114,67 +84,191 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
+def parse(words: tuple[str, ...], fstype: str = "") -> Options:
+    """Understand the words for a mount of this type. Raises Refused for one that cannot be done.
+
+    Labels of a security module that is off are left out, as mount(8) does.
+    """
+    return _parsed(words, fstype, _off(words))
+
+
+def _off(words: t.Iterable[str]) -> frozenset[str]:
+    """The words for a security module that is off."""
+    labels = {word.partition("=")[0] for word in words}.intersection(known.LABELS)
+    return frozenset(word for word in labels if known.LABELS[word] not in _file_systems())
+
+
 @functools.cache
-def parse(words: tuple[str, ...]) -> Options:
-    """Understand the words. Raises Refused for one that cannot mean what it says."""
-    attr_set = attr_clr = 0
-    recursive = bind = bind_recursive = loop = False
-    make_path: int | None = None
-    idmap = ""
-    filesystem: dict[tuple[str, str | None], tuple[str, str | None]] = {}
+def _file_systems() -> frozenset[str]:
+    with open("/proc/filesystems", encoding="ascii") as lines:
+        return frozenset(line.split()[-1] for line in lines if line.strip())
+
+
+@functools.cache
+def _parsed(words: tuple[str, ...], fstype: str, off: frozenset[str]) -> Options:
+    asked = _Asked(fstype)
     for word in words:
         key, has_value, value = word.partition("=")
-        if key in ATTRIBUTE_WORDS and (not has_value or value == "recursive"):
-            word_set, word_clr = ATTRIBUTE_WORDS[key]
-            attr_set = attr_set & ~word_clr | word_set
-            attr_clr = attr_clr & ~word_set | word_clr
-            recursive = recursive or value == "recursive"
-        elif key in ("bind", "rbind") and not has_value:
-            bind = True
-            bind_recursive = bind_recursive or key == "rbind"
-        elif key == "X-mount.mkdir":
-            make_path = _mode(value or "0755", word)
-        elif key == "X-mount.idmap":
-            idmap = _idmap(value)
-        elif key == "loop":
-            if has_value:
-                raise Refused("the kernel chooses the loop device, not opts", "Write loop alone.")
-            loop = True
-        elif key == "remount":
-            raise Refused("'remount' is not a mount option here", "Use state: remounted.")
-        elif propagation_of(key)[0] in mounts.PROPAGATION:
+        if key == f"{known.OF_MOUNT_ONCE}mkdir":
+            key = f"{known.OF_MOUNT}mkdir"
+        if key not in off:
+            asked.take(key, value if has_value else None, word)
+    return asked.done()
+
+
+class _Asked:
+    """What the words up to now ask for."""
+
+    def __init__(self, fstype: str) -> None:
+        self._fstype = fstype
+        self._set = self._clr = 0
+        self._read_only = ""
+        self._filesystem: dict[tuple[str, str | None], tuple[str, str | None]] = {}
+        self._others: dict[str, t.Any] = {}
+
+    def take(self, key: str, value: str | None, word: str) -> None:
+        """Understand one more word. Raises Refused."""
+        if key in known.REFUSED:
+            raise Refused(*known.REFUSED[key])
+        if propagation_of(key)[0] in mounts.PROPAGATION:
             raise Refused(f"{key!r} is not a mount option here", f"Use propagation: {key}.")
-        elif key.startswith("X-mount."):
-            raise Refused(f"the mount option {key} is not supported")
-        elif key in _IGNORED or key.startswith(("x-", "X-")):
-            continue
-        else:
+        arguments = set((value or "").split(",")) if value is not None else set()
+        if key in known.ATTRIBUTES and arguments <= _ARGUMENTS:
+            self._attribute(key, arguments, word)
+        elif key in known.ATIME_DEFAULTS and value is None:
+            if self._set & known.ATIME == known.ATIME_DEFAULTS[key]:
+                self._set &= ~known.ATIME
+            self._clr |= known.ATIME
+        elif key in ("bind", "rbind") and value is None:
+            self._others["bind"] = True
+            self._others["bind_recursive"] = self._others.get("bind_recursive") or key == "rbind"
+        elif key in _OF_IMAGES:
+            self._others.update(_of_image(key, value, word))
+        elif key.startswith((known.OF_MOUNT, known.OF_MOUNT_ONCE)):
+            self._others.update(_of_mount(key, value or "", word))
+        elif not self._is_ignored(key, value):
             # Of several the last counts, where it does not add to the others.
-            same = (key, value if key in _REPEATED else None)
-            filesystem[same] = (key, value if has_value else None)
-    if bind and filesystem:
-        names = sorted({key for key, _value in filesystem})
-        raise Refused(
-            f"a bind mount takes no file-system option: {', '.join(names)}",
-            "A bind shows a file system that is mounted already; change that mount instead.",
+            same = (key, value if key in known.REPEATED else None)
+            self._filesystem[same] = (key, value)
+
+    def _attribute(self, key: str, arguments: set[str], word: str) -> None:
+        bits, cleared = known.ATTRIBUTES[key]
+        if known.RECURSIVE in arguments:
+            self._others["recursive"] = True
+        layers = arguments & {known.OF_THE_MOUNT, known.OF_THE_FILE_SYSTEM}
+        if key in ("ro", "rw"):
+            # Of these words the last one counts, for the mount and for the file system.
+            self._set &= ~mounts.MOUNT_ATTR_RDONLY
+            self._clr &= ~mounts.MOUNT_ATTR_RDONLY
+            only_one = layers.pop() if len(layers) == 1 else ""
+            self._read_only = {"": key, known.OF_THE_FILE_SYSTEM: f"{key} alone"}.get(only_one, "")
+            if only_one == known.OF_THE_FILE_SYSTEM:
+                return
+        elif layers:
+            raise Refused(
+                f"{word} is nothing that a file system has: {key} is about the mount alone",
+                f"Write {key}.",
+            )
+        self._set = self._set & ~cleared | bits
+        self._clr = self._clr & ~bits | cleared
+
+    def _is_ignored(self, key: str, value: str | None) -> bool:
+        if value is None:
+            return key in known.IGNORED or key.startswith(known.REMARKS)
+        if key == "user" and self._fstype in known.USER_OF_THE_FILE_SYSTEM:
+            return False
+        return key in known.IGNORED_WITH_VALUE or key.startswith(known.REMARKS)
+
+    def done(self) -> Options:
+        """All of it. Raises Refused for words that exclude each other."""
+        others = self._others
+        filesystem = [*self._filesystem.values()]
+        if self._read_only.endswith(" alone"):
+            filesystem.append((self._read_only.partition(" ")[0], None))
+        asked = Options(
+            attr_set=self._set,
+            attr_clr=self._clr,
+            filesystem=tuple(filesystem),
+            read_only=self._read_only == "ro",
+            **{key: value for key, value in others.items() if key != "noloop"},
         )
-    if bind and loop:
-        raise Refused("a bind mount takes no image: loop", "Leave bind out and give fstype.")
-    return Options(
-        attr_set=attr_set,
-        attr_clr=attr_clr,
-        recursive=recursive,
-        bind=bind,
-        bind_recursive=bind_recursive,
-        filesystem=tuple(filesystem.values()),
-        make_path=make_path,
-        idmap=idmap,
-        loop=loop,
-    )
+        if asked.bind and filesystem:
+            names = sorted(
+                {f"{key}=fs" if key in ("ro", "rw") else key for key, _value in filesystem}
+            )
+            raise Refused(
+                f"a bind mount takes no file-system option: {', '.join(names)}",
+                "A bind shows a file system that is mounted already; change that mount instead.",
+            )
+        if asked.bind and asked.loop:
+            raise Refused("a bind mount takes no image: loop", "Leave bind out and give fstype.")
+        if asked.loop and others.get("noloop"):
+            raise Refused("X-mount.noloop and loop exclude each other", "Leave one of them out.")
+        return asked
+
+
+_ARGUMENTS = {known.RECURSIVE, known.OF_THE_MOUNT, known.OF_THE_FILE_SYSTEM}
+_OF_IMAGES = ("loop", "offset", "sizelimit")
+
+
+def _of_image(key: str, value: str | None, word: str) -> dict[str, t.Any]:
+    """What a word for an image asks for: each of them is for a loop device (mount(8))."""
+    if key == "loop":
+        if value is not None:
+            raise Refused(
+                f"the loop device is not for opts to choose: {word}",
+                "Write loop alone: the device that shows the image already is used again, and else one "
+                "that is free.",
+            )
+        return {"loop": True}
+    return {"loop": True, f"loop_{key}": _size(value or "", word)}
+
+
+_SIZE = re.compile("([0-9]{1,18})(?:([KMGTPE])(iB|B)?)?", re.IGNORECASE)
+
+
+def _size(text: str, word: str) -> int:
+    """A number of bytes, as losetup(8) takes it: of 1K and 1KiB 1024, of 1KB 1000."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise Refused(
+            f"{word!r} is no number of bytes", "Write a number as 1048576, 1024K, 1M or 1MiB."
+        )
+    number, unit, kind = match.groups()
+    base = 1000 if (kind or "").lower() == "b" else 1024
+    power: int = base ** (" KMGTPE".index(unit.upper()) if unit else 0)
+    return int(number) * power
+
+
+def _of_mount(key: str, value: str, word: str) -> dict[str, t.Any]:
+    """What a word as X-mount.mkdir asks for."""
+    name = key.partition(".")[2]
+    if not key.startswith(known.OF_MOUNT) or name not in _OF_MOUNT:
+        raise Refused(
+            f"the mount option {key} is not supported",
+            "Those that are: " + ", ".join(f"{known.OF_MOUNT}{each}" for each in _OF_MOUNT) + ".",
+        )
+    if name == "noloop":
+        return {"noloop": True}
+    if name == "mkdir":
+        return {"make_path": _mode(value or "0755", word)}
+    if not value and name != "idmap":
+        raise Refused(f"the mount option {key} needs a value")
+    if name == "idmap":
+        return {"idmap": _idmap(value)}
+    return {_OF_MOUNT[name]: value}
+
+
+_OF_MOUNT = {
+    "mkdir": "make_path",
+    "idmap": "idmap",
+    "auto-fstypes": "auto_fstypes",
+    "noloop": "",
+}
 
 
 def _mode(text: str, word: str) -> int:
-    if not set(text) <= set("01234567") or int(text, 8) > 0o7777:
+    if not text or not set(text) <= set("01234567") or int(text, 8) > 0o7777:
         raise Refused(f"the mode in {word!r} is not an octal number up to 7777")
     return int(text, 8)
 
@@ -215,6 +309,12 @@ def ranges_of(text: str) -> tuple[tuple[IdRange, ...], tuple[IdRange, ...]]:
             f"X-mount.idmap={text} is no id map",
             "Write u:INSIDE:OUTSIDE:COUNT g:INSIDE:OUTSIDE:COUNT, or the path of a user namespace.",
         )
+    if not uids or not gids:
+        has, wants = ("users", "groups") if uids else ("groups", "users")
+        raise Refused(
+            f"X-mount.idmap={text} maps {has} and no {wants}: the kernel takes no such map",
+            f"Map {wants} as well, as {wants[0]}:0:0:4294967295 for those that stay as they are.",
+        )
     return tuple(uids), tuple(gids)
 
 
@@ -231,22 +331,11 @@ def joined(ranges: t.Iterable[IdRange]) -> list[IdRange]:
     return found
 
 
-_FLAG_BITS = {
-    "ro": mounts.MOUNT_ATTR_RDONLY,
-    "nosuid": mounts.MOUNT_ATTR_NOSUID,
-    "nodev": mounts.MOUNT_ATTR_NODEV,
-    "noexec": mounts.MOUNT_ATTR_NOEXEC,
-    "nosymfollow": mounts.MOUNT_ATTR_NOSYMFOLLOW,
-    "nodiratime": mounts.MOUNT_ATTR_NODIRATIME,
-    "noatime": mounts.MOUNT_ATTR_NOATIME,
-}
-
-
 def attributes_of(flags: t.Collection[str]) -> int:
     """The MOUNT_ATTR_* bits of the flags in a mount table. No atime word is strictatime."""
     bits = 0
     for flag in flags:
-        bits |= _FLAG_BITS.get(flag, 0)
+        bits |= known.FLAG_BITS.get(flag, 0)
     if "noatime" not in flags and "relatime" not in flags:
         bits |= mounts.MOUNT_ATTR_STRICTATIME
     return bits
@@ -256,9 +345,9 @@ def words_of(bits: int) -> list[str]:
     """The words for MOUNT_ATTR_* bits, as a mount table shows them."""
     words = ["ro" if bits & mounts.MOUNT_ATTR_RDONLY else "rw"]
     for word in ("nosuid", "nodev", "noexec", "nosymfollow", "nodiratime"):
-        if bits & _FLAG_BITS[word]:
+        if bits & known.FLAG_BITS[word]:
             words.append(word)
-    atime = bits & _ATIME
+    atime = bits & known.ATIME
     if atime == mounts.MOUNT_ATTR_NOATIME:
         words.append("noatime")
     elif atime == mounts.MOUNT_ATTR_RELATIME:
@@ -283,4 +372,4 @@ def classic_flags(bits: int) -> int:
         mounts.MOUNT_ATTR_NOATIME: mounts.MS_NOATIME,
         mounts.MOUNT_ATTR_STRICTATIME: mounts.MS_STRICTATIME,
     }
-    return flags | atime.get(bits & _ATIME, mounts.MS_RELATIME)
+    return flags | atime.get(bits & known.ATIME, mounts.MS_RELATIME)

@@ -147,7 +147,7 @@ def _check_image(wanted: WantedMount, source: Source | None, *, replaces_read_on
         loop_conflict.overlapping(source.devices, source.part),
         source.part,
         wanted.src,
-        may_be_read=wanted.options.read_only or replaces_read_only,
+        may_be_read=wanted.options.reads_only or replaces_read_only,
     )
 
 

@@ -59,7 +59,7 @@ class WantedMount(MountStep):
     @property
     def options(self) -> options.Options:
         """The words, understood. Raises Refused."""
-        return options.parse(self.words)
+        return options.parse(self.words, self.fstype)
 
     @property
     def title(self) -> str:

@@ -103,7 +103,7 @@ def _of_path(failed: Failure, option: str, path: str) -> Answer:
         row = failed.row_of_file(path)
         if row is not None and "nodev" in row.flags:
             return f"{shown} lies on a mount with nodev: {row.path}", "Name the device below /dev."
-        if not failed.wanted.options.read_only:
+        if not failed.wanted.options.reads_only:
             return f"{shown} can only be read", "Add ro to opts."
     return NOTHING
 

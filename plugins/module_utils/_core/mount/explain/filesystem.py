@@ -158,7 +158,7 @@ def _refused_as_it_is(failed: Failure, src: str, found: Content) -> Answer:
     if failed.is_any(errno.ENOENT) and wanted.fstype == "btrfs":
         return _of_btrfs(what, given, said)
     if failed.is_any(errno.EROFS, errno.EACCES):
-        if not wanted.options.read_only:
+        if not wanted.options.reads_only:
             return f"{src} can only be read{_says(said)}", "Add ro to opts."
         word = _SKIPS_JOURNAL.get(wanted.fstype, "noload")
         return (
@@ -186,7 +186,7 @@ def _refused_as_it_is(failed: Failure, src: str, found: Content) -> Answer:
     hint = "Correct opts."
     if spoken_of:
         hint = f"Correct {', '.join(spoken_of)} in opts, or leave it out."
-    if not wanted.options.read_only and _READ_ONLY.search(said):
+    if not wanted.options.reads_only and _READ_ONLY.search(said):
         hint = "Add ro to opts, or leave out what asks for it."
     elif not spoken_of:
         hint = (
@@ -205,7 +205,7 @@ def _as_it_is(failed: Failure, said: str) -> str:
     checked = f"check it ({check}), or take another copy." if check else "take another copy."
     if _DAMAGE.search(said):
         return f"It is damaged or cut short: {checked}"
-    if not failed.wanted.options.read_only and _READ_ONLY.search(said):
+    if not failed.wanted.options.reads_only and _READ_ONLY.search(said):
         return "Add ro to opts, or use a kernel that has the feature."
     return (
         "Where the kernel names a feature, make the file system without it, or use a kernel that has "
