@@ -226,6 +226,9 @@ class OpenedImage:
         self._config = manifest.config_of(config, image=image)
         manifest.check_layers(described, config, image=image)
         self._check_size(layout.blob_path(fetched, layer) for layer in described.layers)
+        # Of a root that no layer has an entry for (as of most images), as umoci and others make it.
+        # Until all of it is there the workspace keeps everybody out.
+        os.chmod(f"{work}/root", 0o755)
         words = ["raw", "unpack", f"--image={fetched}:{_TAG}", f"{work}/root"]
         try:
             run_tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
