@@ -198,6 +198,8 @@ seealso:
   - module: linux.namespaces.ns_mount_info
   - module: linux.namespaces.ns_namespace
   - module: linux.namespaces.ns_pivot_root
+  - ref: ansible_collections.linux.namespaces.docsite.guide_fstab
+    description: What becomes of the fields and words of fstab(5), in a task and at boot.
 """
 
 EXAMPLES = r"""
@@ -238,6 +240,23 @@ EXAMPLES = r"""
     namespace: web
     path: /mnt
     state: unmounted
+
+- name: Mount what lines of an /etc/fstab say, but for the root and the swap
+  linux.namespaces.ns_mount:
+    namespace: web
+    mounts: >-
+      {{ fstab.splitlines() | reject('match', '\s*(#|$)') | map('split')
+      | rejectattr(1, 'in', ['/', 'none']) | rejectattr(2, 'eq', 'swap')
+      | map('map', 'replace', '\040', ' ') | map('map', 'replace', '\011', '%c' | format(9))
+      | map('map', 'replace', '\012', '%c' | format(10)) | map('map', 'replace', '\134', '%c' | format(92))
+      | map('zip', ['src', 'path', 'fstype', 'opts']) | map('items2dict', key_name=1, value_name=0) }}
+  vars:
+    fstab: |
+      # <file system>      <mount point>  <type>  <options>             <dump>  <pass>
+      LABEL=web\040data    /srv           auto    noatime,nofail        0       2
+      UUID=0a3407de-014b   none           swap    sw                    0       0
+      tmpfs                /mnt           tmpfs   size=10m,mode=1777    0       0
+      /usr/share           /media         none    bind,ro               0       0
 """
 
 RETURN = r"""

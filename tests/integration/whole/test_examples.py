@@ -47,7 +47,10 @@ def run_module(run_module: RunModule, stub_systemd: StubSystemd) -> RunModule:
 
 @pytest.fixture
 def examples(run_module: RunModule) -> t.Iterator[t.Callable[[str], list[Task]]]:
-    """The tasks in the examples of a module, with what they need prepared; it goes with them."""
+    """The tasks in the examples of a module, with what they need prepared; it goes with them.
+
+    Those with variables are for Ansible: see test_the_examples_run() of each module.
+    """
 
     def prepare(module: str) -> list[Task]:
         for task in [WEB, *BEFORE.get(module, [])]:
@@ -55,6 +58,7 @@ def examples(run_module: RunModule) -> t.Iterator[t.Callable[[str], list[Task]]]
         return [
             (key[len(PREFIX) :], args or {})
             for task in examples_of(module)
+            if "vars" not in task
             for key, args in task.items()
             if key.startswith(PREFIX)
         ]

@@ -77,7 +77,7 @@ def test_nothing_is_needed() -> None:
         ([PivotStep("/x"), MountStep("/i", "/srv/i.img", "ext4", ("loop",))], ["srv-i.img.mount", "srv.mount"]),
         ([PivotStep("/x"), MountStep("/i", "/dev/vdb", "ext4")], ["dev-vdb.device"]),
         (
-            [PivotStep("/x"), MountStep("/i", "UUID=3e6b-1", "ext4", ("nofail",))],
+            [PivotStep("/x"), MountStep("/i", "UUID=3e6b-1", "ext4")],
             [r"dev-disk-by\x2duuid-3e6b\x2d1.device"],
         ),
         (
@@ -96,6 +96,14 @@ def test_nothing_is_needed() -> None:
 )  # fmt: skip
 def test_what_has_to_be_there_first(steps: list[Step], expected: list[str]) -> None:
     assert units(*steps) == expected
+
+
+def test_nobody_waits_for_what_need_not_be_there() -> None:
+    may_be = MountStep("/i", "LABEL=x", "ext4", ("nofail",))
+    device = r"dev-disk-by\x2dlabel-x.device"
+    assert told(PivotStep("/x"), may_be) == [f"After={device}"]
+    needed = may_be.replace(path="/j", words=())
+    assert told(PivotStep("/x"), may_be, needed) == [f"Wants={device}", f"After={device}"]
 
 
 @pytest.mark.parametrize(

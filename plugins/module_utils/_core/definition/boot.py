@@ -47,8 +47,12 @@ def drop_in(definition: Definition) -> str:
 
     All of it are names of units in which systemd's own escaping has left no character with a meaning.
     """
-    lines = [f"{key}={unit}" for unit in _units(definition) for key in ("Wants", "After")]
-    if any(_is_of_network(step) for step in _taken_at_boot(definition)):
+    steps = _taken_at_boot(definition)
+    needed = _units(_needed(steps))
+    lines = [f"{key}={unit}" for unit in needed for key in ("Wants", "After")]
+    # What need not be there is not waited for, unless somebody else wants it (systemd.mount(5), nofail).
+    lines += [f"After={unit}" for unit in _units(steps) if unit not in needed]
+    if any(_is_of_network(step) for step in steps):
         # As for a mount of the host's (systemd.mount(5), DEFAULT DEPENDENCIES).
         lines += ["Wants=network-online.target", "After=network-online.target remote-fs-pre.target"]
     if not lines:
@@ -88,14 +92,9 @@ def absent_mounts(definition: Definition, mounted: t.Container[str]) -> list[tup
     """
     if not os.path.isdir(host_paths.SYSTEMD):
         return []
-    needed = [
-        step
-        for step in _taken_at_boot(definition)
-        if not (isinstance(step, MountStep) and step.may_be_absent)
-    ]
     return [
         (path, unit)
-        for path, unit in _mounts(needed)
+        for path, unit in _mounts(_needed(_taken_at_boot(definition)))
         if path not in mounted and any(_is_unit(f"{above}/{unit}") for above in _CONFIGURED)
     ]
 
@@ -112,8 +111,11 @@ def _taken_at_boot(definition: Definition) -> list[Step]:
     return [step for step in definition.steps if not step.only_if_asked]
 
 
-def _units(definition: Definition) -> list[str]:
-    steps = _taken_at_boot(definition)
+def _needed(steps: t.Sequence[Step]) -> list[Step]:
+    return [step for step in steps if not step.may_be_absent]
+
+
+def _units(steps: t.Sequence[Step]) -> list[str]:
     devices = {_device_of(step) for step in steps if isinstance(step, MountStep)} - {""}
     found = {unit for _path, unit in _mounts(steps)}
     found |= {_unit_of(device, "device") for device in devices}

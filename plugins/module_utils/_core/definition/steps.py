@@ -130,7 +130,7 @@ class RootStep(Value):
 
     __slots__ = ("archive", "device_nodes", "digest", "directory", "path")
     do = "unpack"
-    only_if_asked = False  # see MountStep
+    may_be_absent = only_if_asked = False  # see MountStep
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class PivotStep(Value):
 
     __slots__ = ("new_root", "put_old")
     do = "pivot"
-    only_if_asked = False  # see MountStep
+    may_be_absent = only_if_asked = False  # see MountStep
 
     def __init__(self, new_root: str, put_old: str = "") -> None:
         self.new_root = new_root
