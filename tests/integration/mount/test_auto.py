@@ -63,6 +63,46 @@ def test_of_a_device_and_of_an_image(
     converge("ns_mount", unmounted)
 
 
+def test_a_part_of_an_image(
+    converge: Converge, target: Unshared, place: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    disk = new_file(tmp_path / "disk", "32m")
+    part = image_of("ext4", tmp_path / "part")
+    run("dd", f"if={part}", f"of={disk}", "bs=1M", "seek=4", "conv=notrunc", "status=none")
+    args: Args = {"pid": target.pid, "path": str(place), "src": str(disk)}
+    opts = f"loop,offset={4 << 20},sizelimit={8 << 20}"
+    made = converge("ns_mount", {**args, "fstype": "auto", "opts": opts})
+    assert made["mounts"][0]["fstype"] == "ext4"
+    converge("ns_mount", {**args, "state": "unmounted"})
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_allowed"),
+    [("xfs,ext4", True), ("noxfs", True), ("xfs", False), ("noext4,xfs", False)],
+)
+@pytest.mark.parametrize("fstype", ["", "auto"])
+def test_types_that_it_may_have(
+    fstype: str,
+    listed: str,
+    is_allowed: bool,
+    run_module: RunModule,
+    target: Unshared,
+    place: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    image = image_of("ext4", tmp_path / "image")
+    opts = f'loop,X-mount.auto-fstypes="{listed}"'
+    args: Args = {"pid": target.pid, "path": str(place), "src": str(image), "opts": opts}
+    result = run_module("ns_mount", {**args, "fstype": fstype})
+    if is_allowed:
+        assert result["mounts"][0]["fstype"] == "ext4", result
+    else:
+        is_failure(result, f"holds ext4, which {listed} does not allow", "Give fstype")
+        # Whoever gives the type does not ask.
+        assert run_module("ns_mount", {**args, "fstype": "ext4"})["changed"]
+    run_module("ns_mount", {"pid": target.pid, "path": str(place), "state": "unmounted"})
+
+
 def test_another_file_system_on_the_device(
     converge: Converge, target: Unshared, place: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
