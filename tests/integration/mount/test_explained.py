@@ -16,7 +16,6 @@ import typing as t
 
 import pytest
 from explained import failed, loop_device
-from reach import let_everyone_reach
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
@@ -64,15 +63,6 @@ def ext4(image: pathlib.Path) -> pathlib.Path:
 
 
 # Paths
-
-
-def test_eacces_on_the_way(run_module: RunModule, here: pathlib.Path) -> None:
-    let_everyone_reach(here.parent)
-    here.chmod(0o700)
-    args = {"path": f"{here}/mnt", "fstype": "tmpfs"}
-    result = run_module("ns_mount", args, user=NOBODY)
-    reason = f"the caller may not search a directory on the way to {here}/mnt"
-    failed(result, "openat2", "EACCES", reason, "become: true")
 
 
 def test_eloop(run_module: RunModule, target: Unshared, here: pathlib.Path) -> None:

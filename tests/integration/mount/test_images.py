@@ -310,7 +310,9 @@ def test_what_cannot_be_idmapped(
 ) -> None:
     where = {"pid": target.pid, "path": f"{here}/mnt", "opts": ["bind", "X-mount.idmap=0:1:1"]}
     result = run_module("ns_mount", {**where, "src": "/proc"})
-    is_failure(result, "a proc file system cannot be mounted with other ids", "X-mount.idmap")
+    is_failure(
+        result, "a file system of the type proc cannot be mounted with other ids", "X-mount.idmap"
+    )
     assert (result["syscall"], result["errno"]) == ("mount_setattr", "EINVAL")
     word = "X-mount.idmap=/proc/self/ns/user"
     result = run_module("ns_mount", {**where, "src": f"{here}/src", "opts": ["bind", word]})

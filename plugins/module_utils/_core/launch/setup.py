@@ -19,7 +19,7 @@ import typing as t
 
 from .. import actions
 from ..definition.layout import Layout
-from ..errors import KernelError, Refused
+from ..errors import KernelError, Refused, StepFailed
 from ..mount import attach, build, host_view, observe, resolve, sources, table
 from ..mount.compare import Source
 from ..mount.explain import mount as explain
@@ -27,6 +27,7 @@ from ..mount.host_view import HostView
 from ..mount.plan import plan
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
+from ..mount.where import RUN
 from ..namespace import network, pins
 from ..syscalls import detached, mounts, namespaces
 from ..syscalls.kernel_log import KernelLog
@@ -162,8 +163,12 @@ class _Mounting:
                     self._build(index, mount)
                 if self._wanted.root:
                     done.append(f"pivot into {self._wanted.root}")
-                    actions.run(done[-1], lambda: pivot_into(self._wanted.root))
-                view = TargetView(self._host_proc, Layout())
+                    actions.run(
+                        done[-1],
+                        lambda: pivot_into(self._wanted.root),
+                        explain=functools.partial(_no_root, root=self._wanted.root),
+                    )
+                view = TargetView(self._host_proc, Layout(), RUN)
                 for index, mount in enumerate(self._mounts):
                     if self._has_place(view, mount):
                         done += self._make(view, index, mount, copied)
@@ -211,13 +216,18 @@ class _Mounting:
         source = sources.inside(view, mount, self._table())
         if source is not None:
             self._sources[index] = source
-        seen = observe.observe(
-            view,
-            mount,
-            table.Table(view.mounts()),
-            host_devices=copied,
-            own_kinds=self._own_kinds,
-        )
+        try:
+            seen = observe.observe(
+                view,
+                mount,
+                table.Table(view.mounts()),
+                host_devices=copied,
+                own_kinds=self._own_kinds,
+            )
+        except KernelError as error:
+            raise StepFailed(
+                f"look at {mount.path}", error, *explain.mount(error, view, mount)
+            ) from error
         planned = plan(
             [mount],
             [seen],
@@ -226,6 +236,7 @@ class _Mounting:
             recorded={},
             # What was copied into a user namespace is locked there and cannot be taken away.
             covers=True,
+            where=RUN,
         )
         is_built = index in self._trees and any(action.needs_source for action in planned)
         trees = {mount.path: self._trees.pop(index)} if is_built else {}
@@ -254,6 +265,15 @@ def _may_take_proc(*, required: bool) -> bool:
     raise Refused(
         f"/proc of the program's root is {'no directory' if mode else 'missing'}",
         "Make it a directory there, or set mount_proc: false.",
+    )
+
+
+def _no_root(error: OSError, *, root: str) -> actions.Answer:
+    if error.errno != errno.EACCES:
+        return "", ""
+    return (
+        f"root {root} may not be searched by the caller",
+        "Run the task as root (become: true), or correct its mode.",
     )
 
 

@@ -31,6 +31,7 @@ from .host_view import HostView
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
+from .where import NAMED, Where
 
 # A path, and the id of the mount that was mounted on it.
 Attached = tuple[str, int]
@@ -56,6 +57,7 @@ def apply(
     layout: Layout,
     host_mounts: t.Sequence[Mount],
     before: t.Sequence[Observed],
+    where: Where = NAMED,
 ) -> Applied:
     """Carry out the plan for the ``wanted`` mounts; say what is there then.
 
@@ -69,7 +71,7 @@ def apply(
         return actions.run(action.name, work, explain=look)
 
     def change() -> Applied:
-        view = TargetView(host_proc, layout)
+        view = TargetView(host_proc, layout, where)
         mounter = attach.Mounter(view, trees)
         try:
             return change_by(mounter, view)

@@ -27,6 +27,7 @@ from .changes import (
 )
 from .compare import Observed, Source, device_to_replace, differences, is_to_be_unstacked
 from .wanted import WantedMount
+from .where import NAMED, Where
 
 
 def plan(
@@ -39,6 +40,7 @@ def plan(
     surplus: t.Sequence[str] = (),
     may_be_missing: bool = False,
     covers: bool = False,
+    where: Where = NAMED,
 ) -> list[Change]:
     """The actions for these mounts, in their order.
 
@@ -46,7 +48,7 @@ def plan(
     earlier action makes it, is attached anew. ``surplus`` are paths to be unmounted since
     nobody asked for them, deepest first. With ``may_be_missing`` an earlier task would have
     made the sources that are not there. With ``covers`` a mount that would be replaced is
-    covered by the new one. Raises Refused when a mount can never be made.
+    covered by the new one. ``where`` is for people. Raises Refused when a mount can never be made.
     """
     actions: list[Change] = [Unmount(WantedMount(path, state="unmounted")) for path in surplus]
     # Where a mount comes or goes, what was seen below it holds no longer.
@@ -64,12 +66,14 @@ def plan(
             continue
         if lacks_source and not may_be_missing:
             raise Refused(
-                f"src {mount.src} does not exist in the target",
+                f"src {mount.src} does not exist {where.there}",
                 "Create it first, or use src_in: host if it is on the host.",
             )
         if mount.state == "mounted" and not is_below_renewed:
-            _check_target(mount, seen, source)
-        found = _plan_one(mount, seen, source, recorded.get(index), is_root=name == "/")
+            _check_target(mount, seen, source, where)
+        found = _plan_one(
+            mount, seen, source, recorded.get(index), root=where if name == "/" else None
+        )
         if covers:
             found = [Attach(mount) if isinstance(each, Replace) else each for each in found]
         if any(action.renews for action in found):
@@ -84,9 +88,9 @@ def _plan_one(
     source: Source | None,
     recorded: MountStep | None,
     *,
-    is_root: bool,
+    root: Where | None,
 ) -> list[Change]:
-    path = wanted.path
+    path, is_root = wanted.path, root is not None
     if wanted.state == "unmounted":
         if seen.mount is None:
             return []
@@ -106,12 +110,11 @@ def _plan_one(
         replaces_read_only = device_to_replace(seen.mount, wanted, source) is not None
         _check_device(wanted, seen, source)
         _check_image(wanted, source, replaces_read_only=replaces_read_only)
-        if is_root:
+        if root is not None:
             raise Refused(
-                f"{path} is the root of the namespace and differs in {', '.join(found.replace)}",
-                "The root cannot be replaced under a running namespace: remove the namespace "
-                "and run the play again.",
-                recreate=True,
+                f"{path} is {root.root} and differs in {', '.join(found.replace)}",
+                root.new_root,
+                recreate=root is NAMED,
             )
         return [Replace(wanted, found)]
     actions: list[Change] = []
@@ -166,11 +169,11 @@ def _lacks_source(wanted: WantedMount, name: str, renewed: t.Collection[str]) ->
     return needs_it and not is_to_come
 
 
-def _check_target(wanted: WantedMount, seen: Observed, source: Source | None) -> None:
+def _check_target(wanted: WantedMount, seen: Observed, source: Source | None, where: Where) -> None:
     if not seen.exists:
         if wanted.options.make_path is None:
             raise Refused(
-                f"{wanted.path} does not exist in the target",
+                f"{wanted.path} does not exist {where.there}",
                 "Create it, or add X-mount.mkdir to opts.",
             )
         return

@@ -24,6 +24,7 @@ from ..storage import root_mark
 from ..syscalls import files, mounts, namespaces
 from . import host_view, resolve, table
 from .table import Mount, Table
+from .where import NAMED, Where
 
 # What ends a way as it does for the kernel, which then says it.
 _NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
@@ -52,8 +53,10 @@ class Found(t.NamedTuple):
 class TargetView:
     """What a target looks like from inside. Create it in the process that has joined the target."""
 
-    def __init__(self, host_proc: int, layout: Layout) -> None:
+    def __init__(self, host_proc: int, layout: Layout, where: Where = NAMED) -> None:
         self.host_proc = host_proc
+        # For people.
+        self.where = where
         self._self_fd = os.open(
             "self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host_proc
         )

@@ -135,6 +135,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             recorded=steps,
             surplus=seen.surplus,
             may_be_missing=check,
+            where=opened.where,
         )
         _check_devices(request.wanted, seen)
         carry_out = functools.partial(
@@ -146,6 +147,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             layout=opened.layout,
             host_mounts=host_mounts,
             before=seen.observed,
+            where=opened.where,
         )
     gone = _gone_with(request, opened.definition)
     after = _definition_after(opened.definition, request.wanted, gone, persistent=opened.persistent)

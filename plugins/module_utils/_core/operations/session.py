@@ -16,7 +16,9 @@ import typing as t
 from .. import kinds
 from ..definition.layout import Layout
 from ..errors import Refused
+from ..mount import where
 from ..mount.view import TargetView, open_host_proc
+from ..mount.where import Where
 from ..namespace import enter, gate
 from ..namespace.target import Handles, Target
 
@@ -43,7 +45,14 @@ class Session(t.NamedTuple):
 
     def view(self) -> TargetView:
         """The view of the target, for the process that has joined it."""
-        return TargetView(self.host_proc, self.layout)
+        return TargetView(self.host_proc, self.layout, self.where)
+
+    @property
+    def where(self) -> Where:
+        """How to speak of it."""
+        if self.target.is_host:
+            return where.HOST
+        return where.PROCESS if self.target.namespace is None else where.NAMED
 
     def call(self, function: t.Callable[[TargetView], t.Any]) -> t.Any:
         """What the function answers in the target. Raises what it raises, KernelError."""

@@ -28,7 +28,7 @@ _CHANGES = ("mount", "mount_setattr", "fsconfig", "fspick")
 
 def by_busy(failed: Failure) -> Answer:
     """EBUSY: who uses the mount, or writes to it."""
-    if not failed.is_any(errno.EBUSY):
+    if not failed.is_any(errno.EBUSY) or failed.is_making:
         return NOTHING
     row = failed.row()
     if row is None:

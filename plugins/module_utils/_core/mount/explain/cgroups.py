@@ -36,14 +36,14 @@ _UNIFIED = 0  # the hierarchy of cgroup2, in /proc/cgroups
 def by_hierarchy(failed: Failure) -> Answer:
     """EBUSY: which hierarchy has the controllers already. EPERM: who may make a new one."""
     wanted = failed.wanted
-    if wanted.fstype not in ("cgroup", "cpuset") or failed.call != "fsconfig":
+    if wanted.fstype not in ("cgroup", "cpuset") or not failed.is_making:
         return NOTHING
     if failed.is_any(errno.EPERM):
         return (
             "a new hierarchy of cgroup v1 cannot be made in a cgroup namespace of its own",
             "Bind one of the host (src_in: host), or name the controllers of one that it has.",
         )
-    if not failed.is_any(errno.EBUSY) or "reconfigured" in failed.error.arguments:
+    if not failed.is_any(errno.EBUSY):
         return NOTHING
     hierarchies = of_controllers(failed.text_in_proc("cgroups"))
     given = dict(wanted.options.filesystem)

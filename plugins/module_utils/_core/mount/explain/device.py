@@ -34,9 +34,7 @@ _KINDS = (
 def by_holder(failed: Failure) -> Answer:
     """EBUSY: who has the device."""
     wanted = failed.wanted
-    if not failed.is_any(errno.EBUSY) or failed.call != "fsconfig" or not failed.device_name:
-        return NOTHING
-    if "reconfigured" in failed.error.arguments:
+    if not failed.is_any(errno.EBUSY) or not failed.is_making or not failed.device_name:
         return NOTHING
     src = redact.address(wanted.src)
     with failed.host_proc() as host_proc:
@@ -63,9 +61,7 @@ def by_holder(failed: Failure) -> Answer:
 
 def by_path(failed: Failure) -> Answer:
     """What is wrong with the path of the device, or of another one that an option names."""
-    if failed.call not in ("fsconfig", "open") or failed.view is not None:
-        return NOTHING
-    if failed.wanted.options.bind or "reconfigured" in failed.error.arguments:
+    if failed.view is not None or failed.wanted.options.bind or not failed.is_making:
         return NOTHING
     for option, path in failed.wanted.paths:
         answer = _of_path(failed, option, path)
@@ -80,7 +76,7 @@ def _of_path(failed: Failure, option: str, path: str) -> Answer:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        if failed.is_any(errno.ENOENT, errno.ENOTDIR, errno.ENOTBLK, errno.EINVAL, errno.ELOOP):
+        if failed.is_any(errno.ENOENT, errno.ENOTDIR, errno.ENOTBLK, errno.ELOOP):
             if error.errno == errno.ENOENT:
                 return f"{shown} does not exist on the host", another
             return f"{shown} cannot be reached on the host: {error.strerror}", another
@@ -93,8 +89,8 @@ def _of_path(failed: Failure, option: str, path: str) -> Answer:
             another = "Name a block device in src, or add loop to opts for an image in a file."
         if option == "src" and stat.S_ISDIR(mode):
             another = "Name a block device in src. A directory is shown by a bind (opts: bind)."
-        # Of these a file may be an image.
-        if failed.is_any(errno.EINVAL) and stat.S_ISREG(mode):
+        # Most types take any src, and a file may be an image.
+        if failed.is_any(errno.EINVAL) and (option == "src" or stat.S_ISREG(mode)):
             return NOTHING
         return f"{shown} is not a block device, but {kind}", another
     if failed.is_any(errno.ENXIO, errno.ENODEV):

@@ -53,9 +53,18 @@ class Failure:
         return self.error.call
 
     @property
+    def is_making(self) -> bool:
+        """Whether it was to make a file system, in place of changing one."""
+        given = self.error.arguments
+        if "reconfigured" in given:
+            return False
+        # By mount(2) where the options are too long for fsconfig(2).
+        return self.call == "fsconfig" or (self.call == "mount" and bool(given.get("fstype")))
+
+    @property
     def where(self) -> str:
         """Where the call was made, for people."""
-        return "on the host" if self.view is None else "in the target"
+        return "on the host" if self.view is None else self.view.where.there
 
     def is_any(self, *numbers: int) -> bool:
         """Whether it failed with one of these."""

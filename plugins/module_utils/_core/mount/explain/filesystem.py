@@ -62,10 +62,9 @@ def by_superblock(failed: Failure) -> Answer:
     """What the device holds, where the kernel could not mount it as what it was said to be."""
     wanted = failed.wanted
     if (
-        failed.call != "fsconfig"
+        not failed.is_making
         or not failed.is_any(*_OF_SUPERBLOCK)
         or "key" in failed.error.arguments
-        or "reconfigured" in failed.error.arguments
         or failed.view is not None
         or wanted.options.bind
         or not (wanted.options.loop or failed.device_name)
@@ -286,7 +285,7 @@ MOUNT_ANEW = (
 def _silent(failed: Failure) -> Answer:
     """What is known of file systems that say nothing."""
     fstype, given = failed.wanted.fstype, failed.error.arguments
-    if failed.call != "fsconfig":
+    if not failed.is_making and failed.call != "fsconfig":
         return NOTHING
     if fstype == "hugetlbfs" and failed.is_any(errno.ENOMEM):
         free = [

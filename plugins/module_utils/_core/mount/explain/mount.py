@@ -21,7 +21,7 @@ from ...process import capabilities
 from ...syscalls.kernel_log import KernelLog
 from ..view import TargetView
 from ..wanted import WantedMount
-from . import busy, cgroups, device, filesystem, overlay, source
+from . import access, busy, cgroups, device, filesystem, overlay, source
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _by_rights(failed: Failure) -> Answer:
             "the caller has no CAP_SYS_ADMIN over the target, or the kernel forbids this change",
             "Run the task as root (become: true).",
         )
-    if call in ("fsopen", "fsconfig", "fsmount"):
+    if failed.is_making or call in ("fsopen", "fsmount"):
         kind = kinds.SHOWN.get(wanted.fstype)
         if kind is not None:
             return (
@@ -120,11 +120,8 @@ def _by_path(failed: Failure) -> Answer:
     wanted, path = failed.wanted, failed.wanted.path
     if failed.is_any(errno.ELOOP):
         return f"{path} leads through too many symbolic links", "Name the place itself."
-    if failed.is_any(errno.EACCES):
-        return (
-            f"the caller may not search a directory on the way to {path}",
-            "Run the task as root (become: true), or correct its mode.",
-        )
+    if failed.is_any(errno.EACCES, errno.EOVERFLOW):
+        return access.by_directory(failed)
     if failed.is_any(errno.EROFS):
         return (
             f"{path} lies on a file system that can only be read, and nothing can be made there",
@@ -137,4 +134,4 @@ def _by_path(failed: Failure) -> Answer:
         return NOTHING
     if failed.view.exists(wanted.path):
         return NOTHING
-    return f"{wanted.path} does not exist in the target", "Add X-mount.mkdir to opts."
+    return f"{wanted.path} does not exist {failed.where}", "Add X-mount.mkdir to opts."

@@ -31,9 +31,7 @@ _WRITTEN = (layers.UPPER, layers.WORK)
 def by_layers(failed: Failure) -> Answer:
     """What is wrong with the directories of an overlay."""
     wanted = failed.wanted
-    if wanted.fstype != "overlay" or wanted.state != "mounted" or failed.call != "fsconfig":
-        return NOTHING
-    if "reconfigured" in failed.error.arguments:
+    if wanted.fstype != "overlay" or not failed.is_making:
         return NOTHING
     try:
         asked = layers.of(wanted.options.filesystem)

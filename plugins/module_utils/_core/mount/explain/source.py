@@ -13,17 +13,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import typing as t
 
 from ... import kinds, redact
 from ...errors import Refused
 from ...syscalls import namespaces, regular_files
-from .. import table
+from .. import options, table
 from .failure import NOTHING, Failure
 from .filesystem import MOUNT_ANEW
 
 if t.TYPE_CHECKING:
     from ...actions import Answer
+
+
+_MOST = 3  # mounts that are named
+# File systems that can be mounted with other ids (FS_ALLOW_IDMAP in Linux 6.18).
+_MAPPABLE = (
+    "bcachefs", "btrfs", "ceph", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuse", "fuseblk",
+    "ntfs3", "squashfs", "tmpfs", "vfat", "virtiofs", "xfs",
+)  # fmt: skip
 
 
 def by_change(failed: Failure) -> Answer:
@@ -58,9 +67,30 @@ def by_id_map(failed: Failure) -> Answer:
             "Bind from the mount beneath it.",
         )
     if failed.is_any(errno.EINVAL):
+        unmapped = _unmapped(failed)
+        if unmapped:
+            return (
+                (
+                    f"X-mount.idmap={wanted.options.idmap} maps no {unmapped}, and the kernel takes only a "
+                    "map of both uids and gids"
+                ),
+                (
+                    "Map both: u:INSIDE:OUTSIDE:COUNT g:INSIDE:OUTSIDE:COUNT, or INSIDE:OUTSIDE:COUNT for "
+                    "both in the same way."
+                ),
+            )
         fstype = source.fstype if source is not None else wanted.fstype
+        below = table.below(failed.rows(), wanted.src) if wanted.options.bind_recursive else []
+        others = [f"{row.path} ({row.fstype})" for row in below if row.fstype not in _MAPPABLE]
+        if others and fstype in _MAPPABLE:
+            return (
+                "not everything below it can be mounted with other ids on this kernel: "
+                + ", ".join(others[:_MOST])
+                + (" and others" if len(others) > _MOST else ""),
+                "Use bind in place of rbind, which leaves out what is mounted below.",
+            )
         return (
-            f"a {fstype} file system cannot be mounted with other ids on this kernel",
+            f"a file system of the type {fstype} cannot be mounted with other ids on this kernel",
             f"{without} Or keep the files on ext4, xfs, btrfs or tmpfs.",
         )
     if failed.is_any(errno.EPERM) and wanted.options.idmap.startswith("/"):
@@ -69,6 +99,21 @@ def by_id_map(failed: Failure) -> Answer:
             "Name a file as /proc/PID/ns/user of a process in another one, or write the map.",
         )
     return NOTHING
+
+
+def _unmapped(failed: Failure) -> str:
+    """Which ids the map of X-mount.idmap has none of: uids, gids; or empty."""
+    text = failed.wanted.options.idmap
+    if not text.startswith("/"):
+        uids, gids = options.ranges_of(text)
+        return "" if uids and gids else "gids" if uids else "uids"
+    process = re.fullmatch(r"/proc/(\d+)/ns/user", text)
+    if process is None:
+        return ""
+    maps = [failed.text_in_proc(f"{process[1]}/{which}_map").strip() for which in ("uid", "gid")]
+    if not any(maps):
+        return "ids"
+    return "" if all(maps) else "gids" if maps[0] else "uids"
 
 
 def by_source(failed: Failure) -> Answer:
