@@ -184,6 +184,33 @@ def test_inside(
     assert not result["changed"]
 
 
+def test_inside_what_the_same_task_mounts(
+    run_module: RunModule, web: str, nsctl: Nsctl, tmp_path: pathlib.Path
+) -> None:
+    """The task, and a namespace that comes up, see only then whether the source is there."""
+    for name in ("own", "shown", "source"):
+        (tmp_path / name).mkdir()
+    own = {"path": f"{tmp_path}/own", "src": f"{tmp_path}/source", "opts": ["bind"]}
+    shown = {"path": f"{tmp_path}/shown", "src": f"{tmp_path}/own/x", "src_in": "namespace"}
+    args = {"namespace": web, "mounts": [own, {**shown, "opts": ["bind", "nofail"]}]}
+    result = run_module("ns_mount", args)
+    actions = [f"mount bind of {own['src']} on {own['path']}"]
+    actions += [f"record the mount on {each['path']}" for each in (own, shown)]
+    assert result["actions"] == actions
+    assert left_out(result)
+    assert run_module("ns_mount", args)["actions"] == []
+    reboot()
+    said = nsctl("up", web)
+    assert f"the mount on {shown['path']} is left out" in said.stderr
+    assert f"mount bind of {shown['src']}" not in said.stdout
+    assert state_of(nsctl, web) == "up"
+    reboot()
+    (tmp_path / "source/x").mkdir()
+    said = nsctl("up", web)
+    assert said.stderr == ""
+    assert is_mounted(web, pathlib.Path(shown["path"]))
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -48,6 +48,8 @@ class Mounter:
 
     def attach(self, wanted: WantedMount) -> None:
         """Mount it on its path. Raises KernelError, Refused."""
+        if wanted.may_be_absent_inside and not self._view.exists(wanted.src):
+            return
         with self._new(wanted) as tree:
             self._make_place(wanted, tree)
             self._move(tree, wanted.path)

@@ -62,7 +62,7 @@ def plan(
         _check_name(mount.path, seen.name, names)
         source = sources.get(index)
         lacks_source = source is None and _lacks_source(mount, layout.now(mount.src), renewed)
-        if mount.left_out or (lacks_source and mount.may_be_absent):
+        if mount.left_out or (lacks_source and mount.may_be_absent_inside):
             continue
         if lacks_source and not may_be_missing:
             raise Refused(

@@ -81,6 +81,11 @@ class WantedMount(MountStep):
         return not self.options.bind and (self.has_tag or self.has_open_type)
 
     @property
+    def may_be_absent_inside(self) -> bool:
+        """Whether only in the target it shows that its source is not there, and need not be."""
+        return self.may_be_absent and self.needs_target and self.options.bind
+
+    @property
     def has_open_type(self) -> bool:
         """Whether fstype leaves it to what is there: auto, or a list of what may be there."""
         if self.fstype in ("", "auto") or "," in self.fstype:

@@ -169,6 +169,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             if planned:
                 applied = carry_out()
                 attached = applied.attached
+                planned = _made(planned, attached)
                 mounts = _those_there(applied.observed)
                 actions.run(_NOTE, lambda: note(applied))
             actions.run(_RECORD, lambda: opened.finish(saving))
@@ -178,6 +179,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             raise
     elif not check and planned:
         applied = carry_out()
+        planned = _made(planned, applied.attached)
         mounts = _those_there(applied.observed)
         actions.run(_NOTE, lambda: note(applied))
     names = [
@@ -198,6 +200,18 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         gone=gone,
         warnings=_warnings(request, opened),
     )
+
+
+def _made(planned: list[Change], attached: t.Sequence[tuple[str, int]]) -> list[Change]:
+    """What was done: without a mount whose source has not come with those before it (nofail)."""
+    from ..mount.changes import Attach  # the plan has loaded it
+
+    there = {path for path, _id in attached}
+    return [
+        change
+        for change in planned
+        if not (isinstance(change, Attach) and change.wanted.may_be_absent) or change.path in there
+    ]
 
 
 def _those_there(observed: t.Sequence[Observed]) -> list[Mount]:

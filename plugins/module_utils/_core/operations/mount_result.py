@@ -50,8 +50,7 @@ class MountResult(t.NamedTuple):
         found = []
         for mount, seen in zip(self.wanted, self.observed):
             reason = mount.left_out
-            is_inside = mount.needs_target and mount.options.bind and mount.may_be_absent
-            if is_inside and seen.mount is None and mount not in made:
+            if mount.may_be_absent_inside and seen.mount is None and mount not in made:
                 reason = f"{mount.src} does not exist in the target"
             if reason:
                 found.append(left_out_in_words(mount.path, reason))
