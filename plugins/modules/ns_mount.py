@@ -42,7 +42,7 @@ options:
     default: ""
   fstype:
     description:
-      - The type of the file system, as in V(/proc/filesystems). Not for binds.
+      - The type of the file system, as in V(/proc/filesystems). Not for binds, where V(none) and V(auto) mean nothing.
       - With V(auto), and where it is left out, the type of what is on the device or in the image, as C(blkid) of
         util-linux finds it at each run. A list as V(ext4,xfs) or V(noext4,xfs) says which it may or may not be. What is
         no file system, or could be several, is refused with the reason.

@@ -18,6 +18,9 @@ from . import compare_options, option_paths, options
 from .table import Mount
 from .wanted import WantedMount
 
+# Whose source is not kept: it is shown as none, whatever it was (fs/pstore/inode.c).
+_NAMELESS = ("pstore",)
+
 
 class Identity(t.NamedTuple):
     """Which file something is: what a bind's source and its mount have in common."""
@@ -238,7 +241,7 @@ def _has_source(mount: Mount, wanted: WantedMount, source: Source | None) -> boo
     device = source.device if source is not None else None
     if device is not None:
         return is_on(mount, device.number, device.names)
-    return mount.src == (wanted.src or "none")
+    return mount.src == (wanted.src or "none") or mount.fstype in _NAMELESS
 
 
 def is_on(mount: Mount, number: str, names: t.Container[str]) -> bool:

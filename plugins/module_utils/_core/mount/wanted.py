@@ -133,7 +133,7 @@ class WantedMount(MountStep):
         src = self.src
         if self.state == "mounted":
             if asked.bind:
-                if self.fstype not in ("", "none", "bind"):
+                if self.fstype not in ("", "none", "bind", "auto"):
                     raise Refused(
                         f"a bind on {path} has no file-system type of its own, not {self.fstype!r}",
                         "Leave fstype out.",
