@@ -10,6 +10,8 @@ import typing as t
 
 import pytest
 from explained import failed, image_by, loop_device
+from named_namespaces import NewName
+from reach import let_everyone_reach
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
 
@@ -162,3 +164,21 @@ def test_a_hierarchy_of_that_name(
     failed(result, "fsconfig", "EBUSY", reason, "opts none,name=systemd")
     assert not run_module("ns_mount", {**args, "opts": "none,name=systemd"}).get("failed")
     run_module("ns_mount", {**args, "state": "unmounted"})
+
+
+def test_a_new_hierarchy_in_a_cgroup_namespace_of_its_own(
+    run_module: RunModule, new_name: NewName, here: pathlib.Path
+) -> None:
+    version_1 = [each for each, number in hierarchies().items() if number]
+    if not version_1:
+        pytest.skip("this host has no hierarchy of cgroup v1")
+    let_everyone_reach(here)
+    name = new_name()
+    assert not run_module("ns_namespace", {"name": name, "kinds": ["mnt", "cgroup"]}).get("failed")
+    args: Args = {"namespace": name, "path": f"{here}/mnt", "src": "x", "fstype": "cgroup"}
+    result = run_module("ns_mount", {**args, "opts": f"none,name={name}"})
+    reason = "a new hierarchy of cgroup v1 cannot be made in a cgroup namespace of its own"
+    failed(result, "fsconfig", "EPERM", reason, "or name the controllers of one that it has")
+    numbers = hierarchies()
+    together = [each for each in version_1 if numbers[each] == numbers[version_1[0]]]
+    assert not run_module("ns_mount", {**args, "opts": ",".join(together)}).get("failed")

@@ -158,10 +158,10 @@ def test_another_type_is_named(refused: Mounted, here: pathlib.Path, fstype: str
 
 def test_what_is_no_file_system_is_named(refused: Mounted, here: pathlib.Path) -> None:
     swap = image_by(here / "swap", "mkswap")
-    reason = f"{swap} holds no ext4 file system, but swap, which is not mounted"
-    failed(refused(swap, "ext4"), "fsconfig", "EINVAL", reason, "Name another device")
+    reason = f"{swap} is swap space, and no file system"
+    failed(refused(swap, "ext4"), "fsconfig", "EINVAL", reason, "swapon(8)")
     journal = image_by(here / "journal", "mke2fs", "-q", "-O", "journal_dev")
-    reason = f"{journal} holds no ext4 file system, but the journal of another file system"
+    reason = f"{journal} is the journal of another file system"
     failed(refused(journal, "ext4"), "fsconfig", "EINVAL", reason, "Name the device of that one")
     empty = image_by(here / "empty")
     reason = f"{empty} holds no xfs file system, nor any other that blkid(8) knows"
@@ -172,8 +172,15 @@ def test_what_is_no_file_system_is_named(refused: Mounted, here: pathlib.Path) -
         file.write(entry + (2048).to_bytes(4, "little") + (40960).to_bytes(4, "little"))
         file.seek(510)
         file.write(b"\x55\xaa")
-    reason = f"{empty} holds a partition table (dos), and no file system itself"
-    failed(refused(empty, "ext4"), "fsconfig", "EINVAL", reason, "Name a partition of it")
+    reason = f"{empty} holds a table of partitions (dos), and no file system"
+    failed(refused(empty, "ext4"), "fsconfig", "EINVAL", reason, "Name a partition")
+    both = image_by(here / "both", "mkfs.btrfs", "-q", size=BTRFS)
+    left = image_by(here / "left", "mkfs.ext4", "-q").read_bytes()[1024:2048]
+    with both.open("r+b") as file:
+        file.seek(1024)
+        file.write(left)
+    reason = f"{both} has the signatures of several file systems"
+    failed(refused(both, "xfs"), "fsconfig", "EINVAL", reason, "wipefs")
 
 
 def test_what_is_damaged_or_cut_short(refused: Mounted, here: pathlib.Path) -> None:

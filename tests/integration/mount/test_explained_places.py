@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from explained import failed, image_by, loop_device
+from named_namespaces import NewName
 from reach import let_everyone_reach
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
@@ -55,11 +56,11 @@ def test_a_directory_that_may_not_be_searched(run_module: RunModule, here: pathl
     reason = f"the caller may not search {here}/closed, on the way to {here}/closed/in"
     for opts in ("", "X-mount.mkdir"):
         result = run_module("ns_unshare_run", run(f"{here}/closed/in", opts), user=NOBODY)
-        failed(result, "openat2", "EACCES", reason, "or correct its mode")
+        failed(result, "openat2", "EACCES", reason, "orrect its mode")
         assert result["step"] == f"look at {here}/closed/in"
     args = {"path": f"{here}/closed/in", "fstype": "tmpfs"}
     result = run_module("ns_mount", args, user=NOBODY)
-    failed(result, "openat2", "EACCES", reason, "or correct its mode")
+    failed(result, "openat2", "EACCES", reason, "orrect its mode")
     bind = {"path": f"{here}/mnt", "src": f"{here}/closed/in", "opts": "bind"}
     result = run_module(
         "ns_unshare_run",
@@ -184,3 +185,49 @@ def test_a_device_for_a_run(run_module: RunModule, here: pathlib.Path) -> None:
         result = run_module("ns_unshare_run", {**args, "mounts": [mount]})
         assert not result.get("failed"), result
         assert result["stdout"] == "lost+found"
+
+
+def test_a_list_that_names_what_lies_below_first(
+    run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    below: Args = {"path": f"{here}/mnt/x", "fstype": "tmpfs", "opts": "X-mount.mkdir"}
+    above: Args = {"path": f"{here}/mnt", "fstype": "tmpfs"}
+    first: Args = {"path": f"{here}/src", "fstype": "tmpfs"}
+    for mounts in ([below, above], [first, below, above]):
+        result = run_module("ns_mount", {"pid": target.pid, "mounts": mounts})
+        assert result["failed"]
+        assert result["reason"] == (
+            f"{here}/mnt/x lies below {here}/mnt, which is mounted after it in this list"
+        )
+        assert result["hint"] == f"Name {here}/mnt before it."
+        assert target.mounted_on(f"{here}/src") == []
+    made = run_module("ns_mount", {"pid": target.pid, "mounts": [above, below]})
+    assert not made.get("failed"), made
+    # Where it is there, the order says nothing.
+    again = run_module("ns_mount", {"pid": target.pid, "mounts": [below, above]})
+    assert not again.get("failed"), again
+    assert not again["changed"]
+
+
+def test_what_root_of_a_user_namespace_may_not(
+    run_module: RunModule, new_name: NewName, here: pathlib.Path
+) -> None:
+    """It is root of the host who asks: to become root would change nothing."""
+    name = new_name()
+    ids = [{"inside": 0, "outside": 100000, "count": 1000}]
+    kinds = {"kinds": ["user", "mnt"], "id_map": {"uid": ids, "gid": ids}}
+    assert not run_module("ns_namespace", {"name": name, **kinds}).get("failed")
+    args: Args = {"namespace": name, "fstype": "tmpfs", "opts": "X-mount.mkdir"}
+    result = run_module("ns_mount", {**args, "path": f"{here}/mnt/new"})
+    reason = f"the caller may not make anything in {here}/mnt (it belongs to uid {NOBODY}"
+    failed(result, "mkdirat", "EACCES", reason, "give it to an id that is mapped")
+    result = run_module("ns_mount", {**args, "path": f"{here}/closed/in"})
+    reason = f"the caller may not search {here}/closed, on the way to {here}/closed/in"
+    failed(result, "openat2", "EACCES", reason, "give it to an id that is mapped")
+    os.chown(here / "mnt", 100000, 100000)
+    assert not run_module("ns_mount", {**args, "path": f"{here}/mnt/new"}).get("failed")
+    for fstype, kind in (("cgroup", "cgroup"), ("cgroup2", "cgroup")):
+        given = {**args, "path": f"{here}/mnt", "fstype": fstype, "opts": ""}
+        result = run_module("ns_mount", {**given, "opts": "cpu" if fstype == "cgroup" else ""})
+        reason = f"a new {fstype} may only be mounted by the owner of the {kind} namespace"
+        failed(result, "fsconfig", "EPERM", reason, f"Add {kind} to the kinds")

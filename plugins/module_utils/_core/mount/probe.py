@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from ..errors import Refused
 from . import blkid
+from .blkid import Content
 
 # What the kernel reads with another driver as well.
-_READ_BY = {"ext2": ("ext3", "ext4"), "ext3": ("ext4",)}
+READ_BY = {"ext2": ("ext3", "ext4"), "ext3": ("ext4",)}
 # What libblkid finds and who makes a device with a file system of it.
 _OPENED_BY = {
     "crypto_LUKS": "cryptsetup open",
@@ -34,32 +35,47 @@ def type_of(fd: int, src: str, *, allowed: str, offset: int = 0, size: int = 0) 
     ``allowed`` is a list of types as fstype takes it, or empty. Raises Refused; NothingThere.
     """
     found = blkid.content_of(fd, offset=offset, size=size)
+    other = no_filesystem(found, src)
+    if other is not None:
+        raise Refused(other[0], f"{_NAME_IT} {other[1]}" if found.is_ambiguous else other[1])
+    if not found.type:
+        raise NothingThere(
+            f"no file system was recognised on {src}", f"{_NAME_IT} Or make one first."
+        )
+    fstype = _as_allowed(found.type, allowed)
+    if not fstype:
+        raise Refused(f"{src} holds {found.type}, which {allowed} does not allow", _NAME_IT)
+    return fstype
+
+
+def no_filesystem(found: Content, src: str) -> tuple[str, str] | None:
+    """What ``src`` holds in place of a file system, and what to do with it: (reason, hint).
+
+    None where it is one, or where nothing is there.
+    """
     if found.is_ambiguous:
-        raise Refused(
+        return (
             f"{src} has the signatures of several file systems, and which one holds cannot be told",
-            f"{_NAME_IT} `wipefs {src}` shows them; wipefs(8) removes those that are left over.",
+            f"`wipefs {src}` shows them; wipefs(8) removes those that are left over.",
         )
     if found.usage == "filesystem":
-        fstype = _as_allowed(found.type, allowed)
-        if not fstype:
-            raise Refused(f"{src} holds {found.type}, which {allowed} does not allow", _NAME_IT)
-        return fstype
+        return None
+    if found.type == "swap":
+        return f"{src} is swap space, and no file system", "It is for swapon(8)."
+    if found.type == "jbd":
+        return f"{src} is the journal of another file system", "Name the device of that one."
     if found.type:
-        raise Refused(*_no_filesystem(src, found.type))
+        opener = _OPENED_BY.get(found.type)
+        hint = (
+            f"Mount what `{opener}` makes of it." if opener else "Name a device with a file system."
+        )
+        return f"{src} holds {found.type}, and no file system", hint
     if found.partitions:
-        raise Refused(
+        return (
             f"{src} holds a table of partitions ({found.partitions}), and no file system",
             "Name a partition; for one in an image, add its offset= and sizelimit= to opts.",
         )
-    raise NothingThere(f"no file system was recognised on {src}", f"{_NAME_IT} Or make one first.")
-
-
-def _no_filesystem(src: str, found: str) -> tuple[str, str]:
-    if found == "swap":
-        return f"{src} is swap space, and no file system", "It is for swapon(8)."
-    opener = _OPENED_BY.get(found)
-    hint = f"Mount what `{opener}` makes of it." if opener else "Name a device with a file system."
-    return f"{src} holds {found}, and no file system", hint
+    return None
 
 
 def _as_allowed(found: str, allowed: str) -> str:
@@ -69,5 +85,5 @@ def _as_allowed(found: str, allowed: str) -> str:
     names = allowed.removeprefix("no").split(",")
     if allowed.startswith("no"):
         return "" if found in names else found
-    drivers = (found, *_READ_BY.get(found, ()))
+    drivers = (found, *READ_BY.get(found, ()))
     return next((name for name in names if name in drivers), "")

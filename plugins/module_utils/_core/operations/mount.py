@@ -14,7 +14,7 @@ import functools
 import typing as t
 
 from .. import actions, kinds
-from ..definition.layout import Layout
+from ..definition.layout import Layout, is_below
 from ..definition.steps import MountStep
 from ..errors import KernelError, Refused, StepFailed
 from ..mount import observe, table
@@ -368,6 +368,7 @@ def _look(
         except KernelError as error:
             raise _Unseen(error, index) from error
         except Refused as error:
+            _check_order(request.wanted, index)
             if not places or isinstance(error, Changing):
                 raise
             place = Observed(exists=True)  # below a mount that this very list makes
@@ -378,6 +379,17 @@ def _look(
         if found is not None:
             sources[index] = found
     return _Seen(places, sources, _surplus(view, there, request), view.layout)
+
+
+def _check_order(wanted: t.Sequence[WantedMount], index: int) -> None:
+    """Raises Refused where a later mount of the list is what the mount at ``index`` lies below."""
+    path = wanted[index].path
+    for later in wanted[index + 1 :]:
+        if later.state == "mounted" and is_below(path, later.path):
+            raise Refused(
+                f"{path} lies below {later.path}, which is mounted after it in this list",
+                f"Name {later.path} before it.",
+            )
 
 
 def _surplus(view: TargetView, there: Table, request: MountRequest) -> list[str]:

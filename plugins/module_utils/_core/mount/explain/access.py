@@ -40,8 +40,13 @@ def by_directory(failed: Failure) -> Answer:
         )
     if failed.view is None:
         return NOTHING
-    hint = "Run the task as root (become: true), or correct its mode."
     directory, status = _deepest(failed)
+    hint = "Run the task as root (become: true), or correct its mode."
+    if failed.is_in_user_namespace():
+        hint = (
+            "Root of a user namespace may do so where the owner is mapped there: correct its mode, or "
+            "give it to an id that is mapped."
+        )
     if failed.call in _MAKES and _may_search(failed, directory):
         shown = "" if status is None else f" ({_shown(status)})"
         return (

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import typing as t
 
 from .. import table
@@ -29,6 +30,7 @@ _OTHER_WORDS = (
     "xattr",
     "favordynmods",
 )
+_FIRST_NAMESPACE = "cgroup:[4026531835]"  # PROC_CGROUP_INIT_INO of the kernel
 _MOST = 3  # hierarchies that are named
 _UNIFIED = 0  # the hierarchy of cgroup2, in /proc/cgroups
 
@@ -38,29 +40,50 @@ def by_hierarchy(failed: Failure) -> Answer:
     wanted = failed.wanted
     if wanted.fstype not in ("cgroup", "cpuset") or not failed.is_making:
         return NOTHING
-    if failed.is_any(errno.EPERM):
-        return (
-            "a new hierarchy of cgroup v1 cannot be made in a cgroup namespace of its own",
-            "Bind one of the host (src_in: host), or name the controllers of one that it has.",
-        )
-    if not failed.is_any(errno.EBUSY):
+    if not failed.is_any(errno.EPERM, errno.EBUSY):
         return NOTHING
     hierarchies = of_controllers(failed.text_in_proc("cgroups"))
     given = dict(wanted.options.filesystem)
     asked = {key for key, value in given.items() if value is None and key not in _OTHER_WORDS}
     if wanted.fstype == "cpuset":
         asked = {"cpuset"}
-    name = given.get("name") or ""
     rows = _rows(failed)
-    if name:
-        for own in rows:
-            if own.fstype == "cgroup" and f"name={name}" in own.options:
-                return (
-                    f"the hierarchy name={name} has other controllers: {_shown(own)}",
-                    f"Ask for that one alone: opts none,name={name}. Or give another name.",
-                )
-    if not asked:  # all of them in one
-        asked = set(hierarchies)
+    named = _named(given.get("name") or "", rows)
+    if failed.is_any(errno.EPERM):
+        numbers = {hierarchies.get(each, _UNIFIED) for each in asked}
+        if named is not None or (len(numbers) == 1 and numbers != {_UNIFIED}) or _is_first(failed):
+            return NOTHING  # it is there: who may mount it is said of rights
+        return (
+            "a new hierarchy of cgroup v1 cannot be made in a cgroup namespace of its own",
+            "Bind one of the host (src_in: host), or name the controllers of one that it has.",
+        )
+    if named is not None:
+        return (
+            f"the hierarchy name={given['name']} has other controllers: {_shown(named)}",
+            f"Ask for that one alone: opts none,name={given['name']}. Or give another name.",
+        )
+    return _taken(asked or set(hierarchies), hierarchies, rows)
+
+
+def _is_first(failed: Failure) -> bool:
+    """Whether the call was made in the first cgroup namespace, in which all can be made."""
+    with failed.host_proc() as host_proc, contextlib.suppress(OSError):
+        return os.readlink("self/ns/cgroup", dir_fd=host_proc) == _FIRST_NAMESPACE
+    return False
+
+
+def _named(name: str, rows: t.Iterable[table.Mount]) -> table.Mount | None:
+    """A mount of the hierarchy with this name."""
+    if not name:
+        return None
+    named = (row for row in rows if row.fstype == "cgroup")
+    return next((row for row in named if f"name={name}" in row.options), None)
+
+
+def _taken(
+    asked: t.Collection[str], hierarchies: t.Mapping[str, int], rows: t.Sequence[table.Mount]
+) -> Answer:
+    """Which hierarchies have these controllers."""
     places: list[str] = []
     words: list[str] = []
     binds: list[str] = []
@@ -71,7 +94,7 @@ def by_hierarchy(failed: Failure) -> Answer:
         row = _row_of(number, together, rows)
         if number == _UNIFIED and row is None:
             continue
-        ours = ", ".join(sorted(asked.intersection(together)))
+        ours = ", ".join(sorted(set(asked).intersection(together)))
         where = f"that on {row.path} of the host" if row is not None else "one that is not mounted"
         if len(places) == _MOST:
             places.append("others elsewhere")

@@ -148,6 +148,10 @@ class Failure:
         number = files.place_of(fd).mount_id
         return next((row for row in self.rows() if row.id == number), None)
 
+    def is_in_user_namespace(self) -> bool:
+        """Whether the call was made in a user namespace that has not all ids of the host."""
+        return self.text_in_proc("self/uid_map").split() != ["0", "0", "4294967295"]
+
     def is_known(self, fstype: str) -> bool:
         """Whether the kernel has this type of file systems (proc_filesystems(5))."""
         return fstype in self.known_filesystems()

@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ... import redact
-from .. import by_page, table
+from .. import by_page, probe, table
 from . import holders, on_device
 from .failure import NOTHING, Failure
 
@@ -29,8 +29,6 @@ _OF_SUPERBLOCK = (
     errno.EOPNOTSUPP, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ENODATA,
 )  # fmt: skip
 _DAMAGED = (errno.EUCLEAN, errno.EIO, errno.EBADMSG, errno.EFBIG)
-# One driver mounts all that the one before the colon is a step of.
-_INCLUDED = {"ext4": ("ext2", "ext3")}
 _CHECKS = {
     "btrfs": "btrfs check",
     "erofs": "fsck.erofs",
@@ -38,17 +36,6 @@ _CHECKS = {
     "ext3": "e2fsck",
     "ext4": "e2fsck",
     "xfs": "xfs_repair -n",
-}
-# What is no file system, by the name that blkid(8) has for it: what it is, and what to do with it.
-_OTHERS = {
-    "LVM2_member": (
-        "a part of a volume group",
-        "Activate that (vgchange -ay), and name its volume.",
-    ),
-    "crypto_LUKS": ("an encrypted volume", "Open it (cryptsetup open), and name what that makes."),
-    "jbd": ("the journal of another file system", "Name the device of that one."),
-    "linux_raid_member": ("a part of an array", "Assemble that (mdadm --assemble), and name it."),
-    "swap": ("swap, which is not mounted", "Name another device."),
 }
 # What the kernel says of a file system that is damaged, and of one that it would only read.
 _DAMAGE = re.compile(
@@ -75,14 +62,18 @@ def by_superblock(failed: Failure) -> Answer:
     src = redact.address(wanted.src)
     if found is None:
         return _unknown(failed, src)
-    if found.is_ambiguous:
-        return (
-            f"{src} has the marks of several file systems",
-            "See them with wipefs(8), and remove those that are not meant.",
-        )
+    other = probe.no_filesystem(found, src)
+    if other is not None:
+        return other
     if not found.type:
-        return _nothing(failed, src, found)
-    if found.type not in (wanted.fstype, *_INCLUDED.get(wanted.fstype, ())):
+        return (
+            f"{src} holds no {wanted.fstype} file system, nor any other that blkid(8) knows",
+            (
+                f"Name another one, or make the file system first (mkfs.{wanted.fstype}). Correct opts where "
+                "they say where it begins."
+            ),
+        )
+    if wanted.fstype not in (found.type, *probe.READ_BY.get(found.type, ())):
         return _other_type(failed, src, found)
     return _refused_as_it_is(failed, src, found)
 
@@ -106,29 +97,7 @@ def _more(said: str) -> str:
     return "" if said else " The kernel's own log may say more: see dmesg."
 
 
-def _nothing(failed: Failure, src: str, found: Content) -> Answer:
-    fstype = failed.wanted.fstype
-    if found.partitions:
-        hint = "Name a partition of it"
-        if failed.wanted.options.loop:
-            hint += " instead, without loop: losetup --find --show --partscan makes their devices"
-        return (
-            f"{src} holds a partition table ({found.partitions}), and no file system itself",
-            f"{hint}.",
-        )
-    return (
-        f"{src} holds no {fstype} file system, nor any other that blkid(8) knows",
-        (
-            f"Name another one, or make the file system first (mkfs.{fstype}). Correct opts where they say "
-            "where it begins."
-        ),
-    )
-
-
 def _other_type(failed: Failure, src: str, found: Content) -> Answer:
-    what, hint = _OTHERS.get(found.type, ("", ""))
-    if what:
-        return f"{src} holds no {failed.wanted.fstype} file system, but {what}", hint
     hint = f"Use fstype: {found.type}."
     if not failed.is_known(found.type):
         hint = f"This kernel has no driver for that: load it (modprobe {found.type})."

@@ -82,7 +82,10 @@ def _unreachable(failed: Failure, layer: Layer, error: OSError) -> Answer:
             f"{what} names no directory {failed.where}: it is a file, or leads through one",
             "Name a directory. A single file is shown by a bind (opts: bind).",
         )
-    return f"{what} cannot be opened {failed.where}: {error.strerror}", "Correct it."
+    return (
+        f"{what} cannot be opened {failed.where}: {error.strerror}",
+        "Correct the path, or the mode of what leads there.",
+    )
 
 
 def _by_number(failed: Failure, opened: t.Sequence[_Opened]) -> Answer:
