@@ -81,6 +81,7 @@ def test_left_out_until_it_is_there(
     assert states(nsctl, web) == {str(place): "left out"}
     assert state_of(nsctl, web) == "up"
     assert nsctl.data("show", web)["changes"] == []
+    assert warning.split(": ", 1)[1].split(", as ")[0] in nsctl("show", web).stdout
     said = nsctl("up", web)
     assert said.stdout == f"{web}: up already\n"
     assert said.stderr == f"nsctl up: {web}: {warning}\n"

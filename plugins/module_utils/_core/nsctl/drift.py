@@ -32,6 +32,7 @@ MISSING = "missing"
 DIFFERS = "differs"
 SURPLUS = "surplus"
 LEFT_OUT = "left out"
+_NOT_ASKED = "noauto: it is mounted by the task that names it"
 
 
 class Row(t.NamedTuple):
@@ -120,7 +121,7 @@ def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> lis
         remark = "; ".join(changes)
         if seen.mount is None:
             state = LEFT_OUT if each.only_if_asked or not changes else MISSING
-            remark = found.left_out or remark
+            remark = _NOT_ASKED if each.only_if_asked else found.left_out or remark
         rows.append(Row(state, layout.now(each.path), each, seen.mount, remark))
     return rows
 

@@ -125,6 +125,8 @@ DESCRIPTION
     missing    Nothing is mounted there.
     differs    Something else is mounted there, or with other options.
     surplus    Nobody asked for it, and it did not come from the host.
+    left out   Nothing is mounted there, and need not be: its source does not
+               exist and it has nofail, or it has noauto.
 
     Last come the steps that `nsctl up NAME` would take.
 
@@ -303,11 +305,12 @@ SYNOPSIS
 DESCRIPTION
     Creates what is missing and takes the recorded steps in their order:
     mounts, root file systems unpacked again from their archives, pivots. What
-    is there already stays; what differs is mended. One that fails does not
-    keep the others from coming up. Why it failed is printed, and kept for
-    `nsctl list` and `nsctl show`. With --all or --timeout several are brought
-    up at the same time. Where another run changes a namespace, nsctl waits for
-    up to a minute, and says for whom.
+    is there already stays; what differs is mended. A mount with noauto is left
+    out, and one with nofail whose source does not exist. A namespace that fails
+    does not keep the others from coming up. Why it failed is printed, and kept
+    for `nsctl list` and `nsctl show`. With --all or --timeout several are
+    brought up at the same time. Where another run changes a namespace, nsctl
+    waits for up to a minute, and says for whom.
 
 OPTIONS
     --all      All that have a definition.

@@ -123,7 +123,7 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
     if found["mounts"]:
         header = ("STATE", "PATH", "WANTED", "OBSERVED")
         rows = [
-            (row.state, row.path, row.wanted.line if row.wanted else "-", _observed(row.observed))
+            (row.state, row.path, row.wanted.line if row.wanted else "-", _observed(row))
             for row in found["mounts"]
         ]
         lines += _section("mounts", columns([header, *rows]))
@@ -153,9 +153,10 @@ def _section(title: str, content: t.Sequence[str]) -> list[str]:
     ]
 
 
-def _observed(mount: table.Mount | None) -> str:
+def _observed(row: drift.Row) -> str:
+    mount = row.observed
     if mount is None:
-        return "-"
+        return f"({row.remark})" if row.state == drift.LEFT_OUT and row.remark else "-"
     known = ",".join(redact.words(table.words_of(mount)))
     words = [mount.fstype, redact.address(mount.src) or "none", known]
     if mount.root != "/":
