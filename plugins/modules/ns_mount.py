@@ -104,6 +104,8 @@ options:
         shared and else private. A bind of the host's is cut off from the host unless it is asked to be a slave or
         shared.
       - A slave of nothing is private and needs no change.
+      - What is replaced or unmounted takes nothing away elsewhere, but at the same path of the namespaces that the
+        mount beneath is shared with.
     type: str
     choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
   src_in:

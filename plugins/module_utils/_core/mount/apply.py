@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import typing as t
 
 from .. import actions, redact
@@ -23,7 +22,7 @@ from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import files, mounts
 from ..syscalls.kernel_log import KernelLog
-from . import attach, build, compare_options, idmap, observe
+from . import attach, build, compare_options, idmap, observe, peers
 from .changes import Change
 from .compare import Observed
 from .explain import mount as explain
@@ -72,11 +71,11 @@ def apply(
 
     def change() -> Applied:
         view = TargetView(host_proc, layout, where)
-        mounter = attach.Mounter(view, trees)
+        mounter = attach.Mounter(view, trees, host_mounts)
         try:
             return change_by(mounter, view)
         except BaseException as error:
-            actions.undo(error, _taking_back(view, mounter.attached))
+            actions.undo(error, _taking_back(view, mounter.attached, host_mounts))
             raise
 
     def change_by(mounter: attach.Mounter, view: TargetView) -> Applied:
@@ -93,12 +92,15 @@ def apply(
     with build.room_for(len(planned)), KernelLog() as log:
         by_id = {mount.id: mount for mount in host_mounts}
         trees = _built_on_host(planned, HostView(host_proc), by_id, run)
+        if "user" in handles.kinds:
+            # Who joins that has no rights over the host's peer groups (user_namespaces(7)).
+            trees = {path: tree.kept_whole() for path, tree in trees.items()}
         try:
             found: Applied = enter.run_inside(change, joins=handles)
             return found
         finally:
             for tree in trees.values():
-                os.close(tree.fd)
+                tree.close()
 
 
 def _check_changed(
@@ -124,23 +126,26 @@ def _check_changed(
             raise StepFailed(change.name, refused, refused.reason, refused.hint)
 
 
-def take_back(attached: t.Sequence[Attached], view: TargetView) -> None:
+def take_back(
+    attached: t.Sequence[Attached], host_mounts: t.Sequence[Mount], view: TargetView
+) -> None:
     """Unmount what apply() has mounted where nothing was. Raises KernelError, Refused."""
-    for part in _taking_back(view, attached):
+    for part in _taking_back(view, attached, host_mounts):
         part()
 
 
 def _taking_back(
-    view: TargetView, attached: t.Sequence[Attached]
+    view: TargetView, attached: t.Sequence[Attached], host_mounts: t.Sequence[Mount]
 ) -> t.Iterator[t.Callable[[], None]]:
     for path, mount_id in reversed(attached):
-        yield functools.partial(_take_back, view, path, mount_id)
+        yield functools.partial(_take_back, view, path, mount_id, host_mounts)
 
 
-def _take_back(view: TargetView, path: str, mount_id: int) -> None:
+def _take_back(view: TargetView, path: str, mount_id: int, host_mounts: t.Sequence[Mount]) -> None:
     with view.opened(path) as fd:
         if files.place_of(fd).mount_id == mount_id:
-            mounts.umount(view.name(fd), flags=mounts.MNT_DETACH)
+            with peers.parted(view, path, host_mounts):
+                mounts.umount(view.name(fd), flags=mounts.MNT_DETACH)
 
 
 def _built_on_host(
@@ -158,7 +163,7 @@ def _built_on_host(
                 trees[action.path] = run(action, work, None)
     except BaseException:
         for tree in trees.values():
-            os.close(tree.fd)
+            tree.close()
         raise
     return trees
 

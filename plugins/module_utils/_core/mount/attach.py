@@ -20,7 +20,7 @@ from ..errors import KernelError
 from ..patience import Patience
 from ..syscalls import detached, files
 from ..syscalls import mounts as calls
-from . import build, make_path, observe, options, resolve, unmount
+from . import build, make_path, observe, options, peers, resolve, unmount
 from .compare import Source
 from .table import Mount, Table
 from .view import Found, TargetView
@@ -30,10 +30,16 @@ from .wanted import WantedMount
 class Mounter:
     """Does what the actions of a plan say."""
 
-    def __init__(self, view: TargetView, trees: t.MutableMapping[str, build.Tree]) -> None:
+    def __init__(
+        self,
+        view: TargetView,
+        trees: t.MutableMapping[str, build.Tree],
+        host_mounts: t.Sequence[Mount] = (),
+    ) -> None:
         self._view = view
         # Detached mounts that were built already, by the path that they are for.
         self._trees = trees
+        self._host_mounts = host_mounts
         # What attach() has mounted: path and id, the first first.
         self.attached: list[tuple[str, int]] = []
 
@@ -51,9 +57,9 @@ class Mounter:
         if wanted.may_be_absent_inside and not self._view.exists(wanted.src):
             return
         with self._new(wanted) as tree:
-            self._make_place(wanted, tree)
-            self._move(tree, wanted.path)
-            self.attached.append((wanted.path, files.place_of(tree).mount_id))
+            self._make_place(wanted, tree.fd)
+            self._move(tree.fd, wanted.path)
+            self.attached.append((wanted.path, files.place_of(tree.fd).mount_id))
 
     def replace(self, wanted: WantedMount) -> None:
         """Mount it in place of what is mounted on its path. Raises KernelError, Refused."""
@@ -61,11 +67,11 @@ class Mounter:
             with self._view.found(wanted.path) as top:
                 # A locked one came with the user namespace, and can only be covered.
                 locked = self._is_locked(top.fd)
-                beneath = not locked and self._slide_beneath(tree, top)
+                beneath = not locked and self._slide_beneath(tree, top, wanted.path)
             if not beneath:
                 if not locked:
-                    unmount.detach_all(self._view, wanted.path)
-                self._move(tree, wanted.path)
+                    unmount.detach_all(self._view, wanted.path, self._host_mounts)
+                self._move(tree.fd, wanted.path)
 
     def unstack(self, path: str) -> None:
         """Leave the topmost of the mounts on the path alone there. Raises KernelError, Refused."""
@@ -81,17 +87,17 @@ class Mounter:
                     # What lies beneath is something else: lift the topmost off, clear, put it back.
                     tree = detached.open_tree(found.fd, "", recursive=True)
                     break
-                self._detach(found)
+                self._detach(found, path)
             patience.look_again()
         try:
-            unmount.detach_all(self._view, path)
+            unmount.detach_all(self._view, path, self._host_mounts)
             self._move(tree, path)
         finally:
             os.close(tree)
 
     def unmount(self, path: str) -> None:
         """Unmount everything on the path and below, the last first. Raises KernelError, Refused."""
-        unmount.with_what_is_below(self._view, path)
+        unmount.with_what_is_below(self._view, path, self._host_mounts)
 
     def reconfigure(self, path: str, words: t.Sequence[tuple[str, str | None]]) -> None:
         """Change options of the file system mounted there. Raises KernelError, Refused."""
@@ -114,14 +120,14 @@ class Mounter:
             self._set_propagation(fd, word)
 
     @contextlib.contextmanager
-    def _new(self, wanted: WantedMount) -> t.Iterator[int]:
+    def _new(self, wanted: WantedMount) -> t.Iterator[build.Tree]:
         """The detached mount, for the block to attach it."""
         tree = self._trees.get(wanted.path) or self._built(wanted)
         try:
-            yield tree.fd
+            yield tree
             self._settle(wanted, tree)
         finally:
-            os.close(tree.fd)
+            tree.close()
 
     def _built(self, wanted: WantedMount) -> build.Tree:
         if not wanted.options.bind:
@@ -163,28 +169,33 @@ class Mounter:
             return error.errno == errno.EINVAL
         return False
 
-    def _detach(self, found: Found) -> None:
+    def _detach(self, found: Found, path: str) -> None:
         """Detach the mount that was found; fine where others have just taken it away."""
         try:
-            calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
+            with peers.parted(self._view, path, self._host_mounts):
+                calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
         except KernelError as error:
             # Its number is nobody else's while it is open.
             is_there = any(row.id == found.place.mount_id for row in self._view.mounts())
             if error.errno != errno.EINVAL or is_there:
                 raise
 
-    def _slide_beneath(self, tree: int, top: Found) -> bool:
-        """Put ``tree`` under the mount ``top`` and take that away: the path is never empty."""
-        if top.mount is None or top.table.stacked_under(top.mount):
+    def _slide_beneath(self, tree: build.Tree, top: Found, path: str) -> bool:
+        """Put ``tree`` under the mount ``top`` and take that away: the path is never empty.
+
+        That unmount would reach what is mounted on the peers of the new one: it has none meanwhile.
+        """
+        if top.mount is None or top.table.stacked_under(top.mount) or not tree.may_be_parted:
             return False
-        try:
-            detached.move_mount(tree, top.fd, beneath=True)
-        except KernelError as error:
-            # EINVAL: before Linux 6.5, or a place where it is not possible.
-            if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
-                return False
-            raise
-        self._detach(top)
+        with peers.apart(tree.fd, tree.origin):
+            try:
+                detached.move_mount(tree.fd, top.fd, beneath=True)
+            except KernelError as error:
+                # EINVAL: before Linux 6.5, or a place where it is not possible.
+                if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
+                    return False
+                raise
+            self._detach(top, path)
         return True
 
     def _settle(self, wanted: WantedMount, tree: build.Tree) -> None:

@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import block_devices, by_page, layers, loop, overlay, own_copy, table
+from . import block_devices, by_page, layers, loop, options, overlay, own_copy, table
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -45,6 +45,20 @@ class Tree(t.NamedTuple):
     fd: int
     # Whether its attributes and peers are as wanted already.
     settled: bool = True
+    # A copy of it, where it is in a peer group: see peers.apart(). Else -1.
+    origin: int = -1
+    # Whether who attaches it may put it into that group again, once it has left it.
+    may_be_parted: bool = True
+
+    def kept_whole(self) -> Tree:
+        """This for who may not put it into its peer group again."""
+        return self._replace(may_be_parted=self.origin < 0)
+
+    def close(self) -> None:
+        """Let go of it: what is not attached ends."""
+        for fd in (self.fd, self.origin):
+            if fd >= 0:
+                os.close(fd)
 
 
 @contextlib.contextmanager
@@ -165,8 +179,10 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
     try:
         if userns >= 0:
             _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
-        if cuts_peers(wanted):
-            detached.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=True)
+        early = _early_propagation(wanted)
+        if early:
+            kind, recursive = early
+            detached.mount_setattr(tree, propagation=kind, recursive=recursive)
         expected = wanted.options.applied_to(source.attributes)
         if expected != source.attributes:
             set_attributes(tree, expected)
@@ -177,7 +193,23 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
             os.close(tree)
             raise
         return Tree(tree, settled=False)
-    return Tree(tree)
+    if early or not source.is_shared:
+        return Tree(tree)
+    try:
+        return Tree(tree, origin=detached.open_tree(fd, ""))
+    except KernelError:
+        os.close(tree)
+        raise
+
+
+def _early_propagation(wanted: WantedMount) -> tuple[int, bool] | None:
+    """What a bind leaves the peer groups of its source as, before anybody sees it."""
+    if cuts_peers(wanted):
+        return calls.MS_PRIVATE, True
+    # An unbindable one cannot be attached to what is shared (mount_namespaces(7)), and a slave that is
+    # would be one of its own mirrors in the end.
+    word, recursive = options.propagation_of(wanted.propagation)
+    return (calls.MS_PRIVATE, recursive) if word == "private" else None
 
 
 def cuts_peers(wanted: WantedMount) -> bool:

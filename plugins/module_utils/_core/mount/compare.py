@@ -68,8 +68,9 @@ class Source(t.NamedTuple):
     # MOUNT_ATTR_* bits of the mount that it lies on.
     attributes: int = 0
     is_directory: bool = True
-    # Whether the ids of the mount that it lies on are mapped.
+    # Whether the ids of the mount that it lies on are mapped, and whether that is shared.
     is_idmapped: bool = False
+    is_shared: bool = False
     # Those that show any of the image, and which part of that is wanted.
     devices: tuple[LoopDevice, ...] = ()
     part: Part = Part()

@@ -131,4 +131,5 @@ def source_of(
         attributes=options.attributes_of(mount.flags) if mount else 0,
         is_directory=resolve.is_directory(fd),
         is_idmapped=mount is not None and "idmapped" in mount.flags,
+        is_shared=mount is not None and "shared" in mount.propagation,
     )

@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -20,7 +21,7 @@ from ..errors import KernelError
 from ..patience import Patience
 from ..syscalls import files
 from ..syscalls import mounts as calls
-from . import resolve
+from . import peers, resolve
 from .table import Mount
 from .view import TargetView
 
@@ -47,8 +48,10 @@ class _Failures:
         time.sleep(_PAUSE)
 
 
-def with_what_is_below(view: TargetView, path: str) -> None:
+def with_what_is_below(view: TargetView, path: str, others: t.Sequence[Mount] = ()) -> None:
     """Unmount everything on the path and below, the last first: fine where there is nothing.
+
+    ``others`` are the mounts of the host: nothing of them goes that is not meant (peers.py).
 
     Nothing that is in use goes. Done is it at the first look that finds the path without a mount;
     what others mount there afterwards is theirs. Raises KernelError, Refused, Changing.
@@ -66,8 +69,9 @@ def with_what_is_below(view: TargetView, path: str) -> None:
                 return
             raise
         try:
-            for mount in waiting:
-                _unmount(view, mount)
+            with peers.parted(view, path, others) if len(waiting) > 1 else contextlib.nullcontext():
+                for mount in waiting:
+                    _unmount(view, mount)
         except KernelError as error:
             failures.note(error, [(mount.id, mount.path) for mount in waiting])
         patience.look_again()
@@ -86,10 +90,10 @@ def _unmount(view: TargetView, mount: Mount) -> None:
         raise
 
 
-def detach_all(view: TargetView, path: str) -> None:
+def detach_all(view: TargetView, path: str, others: t.Sequence[Mount] = ()) -> None:
     """Detach all that is stacked on the path, also what is in use, with what is below.
 
-    Raises KernelError, Refused, Changing.
+    ``others`` are as in with_what_is_below(). Raises KernelError, Refused, Changing.
     """
     patience, failures = Patience(path), _Failures()
     while True:
@@ -98,7 +102,8 @@ def detach_all(view: TargetView, path: str) -> None:
             if not place.is_mount_root:
                 return
             try:
-                calls.umount(view.name(fd), flags=calls.MNT_DETACH)
+                with peers.parted(view, path, others):
+                    calls.umount(view.name(fd), flags=calls.MNT_DETACH)
             except KernelError as error:
                 failures.note(error, place)
         patience.look_again()

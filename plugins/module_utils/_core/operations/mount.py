@@ -175,7 +175,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
             actions.run(_RECORD, lambda: opened.finish(saving))
         except BaseException as error:
             saving.give_up()
-            actions.undo(error, _undoing(opened, attached))
+            actions.undo(error, _undoing(opened, attached, host_mounts))
             raise
     elif not check and planned:
         applied = carry_out()
@@ -252,12 +252,12 @@ def _gone_with(request: MountRequest, definition: model.Definition | None) -> li
 
 
 def _undoing(
-    opened: Session, attached: t.Sequence[tuple[str, int]]
+    opened: Session, attached: t.Sequence[tuple[str, int]], host_mounts: t.Sequence[Mount]
 ) -> t.Iterator[t.Callable[[], t.Any]]:
     from ..mount import apply  # loaded by who has attached anything
 
     if attached:
-        yield lambda: opened.call(functools.partial(apply.take_back, attached))
+        yield lambda: opened.call(functools.partial(apply.take_back, attached, host_mounts))
     before = opened.definition
     if before is not None:
         yield lambda: opened.save(before)

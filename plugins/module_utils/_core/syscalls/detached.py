@@ -30,6 +30,7 @@ AT_EMPTY_PATH = 0x1000
 
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOVE_MOUNT_SET_GROUP = 0x100
 MOVE_MOUNT_BENEATH = 0x200
 
 _FSOPEN_CLOEXEC = 1
@@ -80,6 +81,16 @@ def move_mount(mount_fd: int, target_fd: int, *, beneath: bool = False) -> None:
     if beneath and is_absent("move_mount_beneath"):
         raise KernelError("move_mount", errno.EINVAL, {"flags": hex(flags)})
     invoke("move_mount", mount_fd, b"", target_fd, b"", flags, shown={"flags": hex(flags)})
+
+
+def set_group(from_fd: int, mount_fd: int) -> None:
+    """move_mount(2), Linux 5.15: the private mount ``mount_fd`` joins the peer group of another one.
+
+    That is of the same file system, and shows all that it shows. It is its slave where that is one.
+    Raises KernelError: EPERM without CAP_SYS_ADMIN over the namespaces of both.
+    """
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH | MOVE_MOUNT_SET_GROUP
+    invoke("move_mount", from_fd, b"", mount_fd, b"", flags, shown={"flags": hex(flags)})
 
 
 def _log_of(context_fd: int) -> str:
