@@ -232,6 +232,23 @@ def test_everything_else_is_an_error(
     assert reason in result["msg"]
 
 
+def test_what_is_no_path_is_not_looked_for(
+    converge: Converge, web: str, place: pathlib.Path
+) -> None:
+    """A word may look like one, and so may a share of the network."""
+    args = {"namespace": web, "path": str(place), "opts": "nofail"}
+    made = converge("ns_mount", {**args, "src": "/any/word", "fstype": "tmpfs"})
+    assert made["mounts"][0]["src"] == "/any/word"
+
+
+@pytest.mark.parametrize("fstype", ["cifs", "auto", "fuse.sshfs"])
+def test_a_share_is_an_error_where_it_cannot_be_mounted(
+    fstype: str, run_module: RunModule, web: str, place: pathlib.Path
+) -> None:
+    args = {"namespace": web, "path": str(place), "src": "//host/share", "fstype": fstype}
+    assert run_module("ns_mount", {**args, "opts": "nofail"})["failed"]
+
+
 def test_noauto(converge: Converge, web: str, nsctl: Nsctl, place: pathlib.Path) -> None:
     """A task that names it mounts it; a namespace that comes up by itself leaves it out."""
     args = {"namespace": web, "path": str(place), "src": "none", "fstype": "tmpfs"}

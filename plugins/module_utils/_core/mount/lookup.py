@@ -33,8 +33,10 @@ def looked_up(wanted: WantedMount, *, may_be_missing: bool) -> WantedMount:
             reason = f"no device of this host has {wanted.src}"
             return _without(wanted, reason, may_be_missing=may_be_missing)
         found = wanted.replace(src=device, given=wanted.step())
-    elif wanted.may_be_absent and _is_absent(wanted.src):
-        return wanted.replace(left_out=f"{wanted.src} does not exist on this host")
+    elif wanted.may_be_absent:
+        absent = next(filter(_is_absent, wanted.files), "")
+        if absent:
+            return wanted.replace(left_out=f"{absent} does not exist on this host")
     if wanted.options.bind or not wanted.has_open_type:
         return found
     try:

@@ -55,12 +55,16 @@ def is_path(fstype: str, key: str, value: str | None) -> bool:
     return key in _PATHS or value.startswith("/")
 
 
+def is_on_device(fstype: str) -> bool:
+    """Whether a file system of the type is mounted from a device, or a directory."""
+    return fstype.partition(".")[0] in _PATH_IN_SOURCE  # what follows says which of FUSE it is
+
+
 def of_source(fstype: str, src: str, asked: Options) -> list[str]:
     """The paths in the source of a file system: a device, an image, a socket; or none."""
     parts = src.split(":") if fstype in _LISTS_IN_SOURCE else [src]
     is_name = fstype == "overlay"  # which has none, and shows whatever it was given
-    # What follows a dot says which of those of FUSE it is.
-    known = fstype.partition(".")[0] in _PATH_IN_SOURCE or ("trans", "unix") in asked.filesystem
+    known = is_on_device(fstype) or ("trans", "unix") in asked.filesystem
     return [
         part
         for part in parts

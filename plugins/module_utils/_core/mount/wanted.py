@@ -76,9 +76,23 @@ class WantedMount(MountStep):
         """Whether the host has to be asked for its device or its type: see lookup.py."""
         if self.state != "mounted" or self.left_out:
             return False
-        if self.may_be_absent and self.src.startswith("/") and self.src_in == "host":
+        if self.may_be_absent and self.src_in == "host" and self.files:
             return True
         return not self.options.bind and (self.has_tag or self.has_open_type)
+
+    @property
+    def files(self) -> list[str]:
+        """What of src is the path of a directory, an image or a device: not a share, as //host/name."""
+        if self.options.bind or self.options.loop:
+            return [self.src]
+        is_device = (
+            self.has_open_type
+            or self.src.startswith("/dev/")
+            or option_paths.is_on_device(self.fstype)
+        )
+        if self.has_tag or not is_device:
+            return []
+        return option_paths.of_source(self.fstype, self.src, self.options)
 
     @property
     def may_be_absent_inside(self) -> bool:
@@ -91,7 +105,7 @@ class WantedMount(MountStep):
         if self.fstype in ("", "auto") or "," in self.fstype:
             return True
         names_device = self.src.startswith("/") or self.has_tag
-        return names_device and self.fstype.startswith("no") and self.fstype != "none"
+        return names_device and self.fstype.startswith("no")
 
     @property
     def needs_host(self) -> bool:
@@ -164,7 +178,7 @@ class WantedMount(MountStep):
             tag.of(self.src)
         elif not self.has_open_type:
             return
-        elif not self.src.startswith("/"):
+        elif not self.src.startswith("/") or self.src.startswith("//"):
             raise Refused(
                 f"the mount on {path} needs fstype"
                 + (f": src {self.src!r} is no device and no image" if self.fstype else ""),
