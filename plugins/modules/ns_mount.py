@@ -37,7 +37,8 @@ options:
       - A device may be named by what is on it, with V(UUID=), V(LABEL=), V(PARTUUID=), V(PARTLABEL=) or V(ID=), and
         quotes around the value or none. It is looked for at each run, and whenever the namespace comes up, by the links
         in V(/dev/disk), where udev makes such and they lead to the right one, and else by C(blkid) of util-linux on all
-        devices that are not removable. Where several devices have it, the task is refused. V(ID=) takes udev.
+        devices that are not removable. Where several devices have it, as a disk and its copy, the link of udev tells
+        which is meant, and without one the task is refused. V(ID=) takes udev.
     type: str
     default: ""
   fstype:
