@@ -121,6 +121,22 @@ def test_what_is_no_block_device(
         failed(result, "fsconfig", errno, f"logdev {path} {reason}", "block device in logdev.")
 
 
+def test_a_loop_device_without_an_image(
+    run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    free = subprocess.run(["losetup", "--find"], check=True, capture_output=True, text=True)
+    device = free.stdout.strip()
+    args: Args = {"pid": target.pid, "path": f"{here}/mnt", "src": device, "fstype": "ext4"}
+    result = run_module("ns_mount", args)
+    if result["errno"] == "ENXIO":
+        pytest.skip("this kernel opens no loop device that has no image")
+    reason = f"{device} has no size: nothing is attached to it"
+    failed(result, "fsconfig", result["errno"], reason, "add loop to opts")
+    result = run_module("ns_mount", {**args, "opts": "loop"})
+    reason = f"{device} is no file that could hold an image"
+    failed(result, "open", "EINVAL", reason, "Leave loop out of opts")
+
+
 # Control groups
 
 

@@ -132,6 +132,63 @@ def test_what_lies_below_and_cannot_have_other_ids(
         run_module("ns_mount", {"path": f"{here}/src/proc", "state": "unmounted"})
 
 
+def test_places_where_nothing_can_be_made(
+    run_module: RunModule, new_name: NewName, here: pathlib.Path
+) -> None:
+    name = new_name()
+    assert not run_module("ns_namespace", {"name": name, "kinds": ["mnt"]}).get("failed")
+    args: Args = {"namespace": name, "fstype": "tmpfs", "opts": "X-mount.mkdir"}
+    for directory, fstype, errno in (
+        ("/proc", "proc", "ENOENT"),
+        ("/sys/kernel", "sysfs", "EPERM"),
+        ("/dev/pts", "devpts", "EPERM"),
+    ):
+        result = run_module("ns_mount", {**args, "path": f"{directory}/none"})
+        reason = (
+            f"nothing can be made in {directory}: what is there comes from the kernel ({fstype})"
+        )
+        failed(result, "mkdirat", errno, reason, "Name a place that exists there")
+    (here / "src/file").touch()
+    for way in ("file/new", "file/new/deeper"):
+        result = run_module("ns_mount", {**args, "path": f"{here}/src/{way}"})
+        reason = f"{here}/src/file is no directory, and so nothing lies below it"
+        failed(result, "openat2", "ENOTDIR", reason, "Name another place.")
+
+
+def test_an_immutable_directory(
+    run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    argv = ["chattr", "+i", str(here / "mnt")]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"nothing can be made immutable here: {done.stderr.strip()}")
+    args = {
+        "pid": target.pid,
+        "fstype": "tmpfs",
+        "path": f"{here}/mnt/new",
+        "opts": "X-mount.mkdir",
+    }
+    try:
+        result = run_module("ns_mount", args)
+        reason = f"{here}/mnt is immutable, and so {here}/mnt/new cannot be made"
+        failed(result, "mkdirat", "EPERM", reason, f"chattr -i {here}/mnt")
+    finally:
+        subprocess.run(["chattr", "-i", str(here / "mnt")], check=True)
+    assert not run_module("ns_mount", args).get("failed")
+
+
+def test_pins_below_what_is_bound(
+    run_module: RunModule, new_name: NewName, here: pathlib.Path
+) -> None:
+    name = new_name()
+    assert not run_module("ns_namespace", {"name": name, "kinds": ["mnt"]}).get("failed")
+    args = {"namespace": name, "path": f"{here}/mnt", "src": "/run/linux-namespaces"}
+    result = run_module("ns_mount", {**args, "opts": "rbind"})
+    reason = "below /run/linux-namespaces lies a mount namespace that is not younger than the one"
+    failed(result, "move_mount", "ELOOP", reason, "Use bind in place of rbind")
+    assert not run_module("ns_mount", {**args, "opts": "bind"}).get("failed")
+
+
 # How the place is spoken of, and what to do about it there
 
 ROOT = {"path": "/", "fstype": "tmpfs"}

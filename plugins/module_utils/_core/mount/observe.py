@@ -100,7 +100,9 @@ def source_on_host(path: str) -> t.Iterator[int]:
     try:
         fd = host_view.open_path(path)
     except OSError as error:
-        hint = "Create it first, or use src_in: namespace if it is inside the target."
+        hint = "Correct src."
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            hint = "Create it first, or use src_in: namespace if it is inside the target."
         if error.errno == errno.EACCES:
             hint = "Run the task as root (become: true), or correct the mode of what leads there."
         raise Refused(f"src {path} cannot be opened on the host: {error.strerror}", hint) from error

@@ -30,6 +30,7 @@ RESOLVE_IN_ROOT = 0x10
 _AT_EMPTY_PATH = 0x1000
 _STATX_MNT_ID = 0x1000  # Linux 5.8
 _STATX_MNT_ID_UNIQUE = 0x4000  # Linux 6.8
+_STATX_ATTR_IMMUTABLE = 0x10
 _STATX_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
 _PROC_SUPER_MAGIC = 0x9FA0
 # Of file systems whose regular files are questions to the kernel: proc, sysfs, debugfs, tracefs.
@@ -132,6 +133,11 @@ def unique_mount_id(fd: int) -> int:
     if not is_absent("statx_mnt_id_unique") and answer.mask & _STATX_MNT_ID_UNIQUE:
         return int(answer.mnt_id)
     return int(_statx(fd, _STATX_MNT_ID).mnt_id)
+
+
+def is_immutable(fd: int) -> bool:
+    """Whether nothing may be made in the open directory, by anybody: chattr(1), i. Raises KernelError."""
+    return bool(_statx(fd, 0).attributes & _STATX_ATTR_IMMUTABLE)
 
 
 def is_on_proc(fd: int) -> bool:

@@ -16,12 +16,24 @@ import stat
 import typing as t
 
 from ...errors import Refused
+from ...syscalls import files
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
     from ...actions import Answer
 
 _MAKES = ("mkdirat", "openat")
+# File systems in which only the kernel makes anything.
+_OF_KERNEL = (
+    "binfmt_misc",
+    "debugfs",
+    "devpts",
+    "fusectl",
+    "proc",
+    "pstore",
+    "securityfs",
+    "sysfs",
+)
 
 
 def by_directory(failed: Failure) -> Answer:
@@ -56,8 +68,38 @@ def by_directory(failed: Failure) -> Answer:
     return f"the caller may not search {directory}, on the way to {path}", hint
 
 
+def by_parent(failed: Failure) -> Answer:
+    """Why nothing can be made where the place of the mount would be, whoever the caller is."""
+    if failed.view is None or not failed.is_any(errno.ENOENT, errno.ENOTDIR, errno.EPERM):
+        return NOTHING
+    path = failed.wanted.path
+    directory, status = _deepest(failed)
+    if status is not None and not stat.S_ISDIR(status.st_mode):
+        return (
+            f"{directory} is no directory, and so nothing lies below it: {path}",
+            "Name another place.",
+        )
+    if failed.call not in _MAKES:
+        return NOTHING
+    row = None
+    with contextlib.suppress(OSError, Refused), _opened(failed, directory) as fd:
+        if files.is_immutable(fd):
+            return (
+                f"{directory} is immutable, and so {path} cannot be made",
+                f"Make it mutable (chattr -i {directory}), or name another place.",
+            )
+        number = files.place_of(fd).mount_id
+        row = next((each for each in failed.rows() if each.id == number), None)
+    if row is not None and row.fstype in _OF_KERNEL:
+        return (
+            f"nothing can be made in {directory}: what is there comes from the kernel ({row.fstype})",
+            "Name a place that exists there, or another one.",
+        )
+    return NOTHING
+
+
 def _deepest(failed: Failure) -> tuple[str, os.stat_result | None]:
-    """The last directory on the way that can be reached."""
+    """The last place above that of the mount that can be reached; None where it is the root."""
     parts = [part for part in failed.wanted.path.split("/") if part]
     found, status = "/", None
     for depth in range(1, len(parts)):

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -93,6 +94,14 @@ def _of_path(failed: Failure, option: str, path: str) -> Answer:
         if failed.is_any(errno.EINVAL) and (option == "src" or stat.S_ISREG(mode)):
             return NOTHING
         return f"{shown} is not a block device, but {kind}", another
+    if failed.is_any(errno.EPERM) and not failed.is_in_user_namespace():
+        return (
+            (
+                f"{shown} may not be opened by the caller, although it may mount: its control group has no "
+                "right to the device, or a security module forbids it"
+            ),
+            "Allow the device (DeviceAllow= of the unit, or the options of the container).",
+        )
     if failed.is_any(errno.ENXIO, errno.ENODEV):
         return f"no driver answers for the device {shown}", "Attach the device first."
     if failed.is_any(errno.EACCES, errno.EROFS):
@@ -102,6 +111,19 @@ def _of_path(failed: Failure, option: str, path: str) -> Answer:
         if not failed.wanted.options.reads_only:
             return f"{shown} can only be read", "Add ro to opts."
     return NOTHING
+
+
+def by_nothing_attached(failed: Failure) -> Answer:
+    """A device that has no size, as a loop device without an image."""
+    if not failed.is_making or not failed.device_name or failed.wanted.options.loop:
+        return NOTHING
+    if holders.size_of(failed.device_name) != 0:
+        return NOTHING
+    src = redact.address(failed.wanted.src)
+    return (
+        f"{src} has no size: nothing is attached to it",
+        "Attach something (losetup(8)). For an image in a file name that, and add loop to opts.",
+    )
 
 
 def by_loop_device(failed: Failure) -> Answer:
@@ -119,5 +141,9 @@ def by_loop_device(failed: Failure) -> Answer:
             "Load the module (modprobe loop).",
         )
     if failed.is_any(errno.EISDIR, errno.EINVAL):
-        return f"{image} is no file that could hold an image", "Name a regular file in src."
+        hint = "Name a regular file in src."
+        with contextlib.suppress(OSError):
+            if stat.S_ISBLK(os.stat(image).st_mode):
+                hint = "Leave loop out of opts: it is a device already."
+        return f"{image} is no file that could hold an image", hint
     return NOTHING

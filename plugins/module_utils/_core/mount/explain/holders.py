@@ -63,6 +63,12 @@ def of(name: str, host_proc: int) -> Holders:
     return Holders(mounts, listed[:_MOST])
 
 
+def size_of(name: str) -> int | None:
+    """The size of the device with this name in /sys/class/block, in sectors; None where it is unknown."""
+    text = _text(f"{_BLOCK}/{name}/size")
+    return int(text) if text.isdecimal() else None
+
+
 def _family(name: str) -> list[str]:
     """The device, its partitions, and the disk that it is a partition of: to hold one excludes others."""
     found = [name]

@@ -47,6 +47,7 @@ def mount(
         overlay.by_layers,
         device.by_holder,
         device.by_loop_device,
+        device.by_nothing_attached,
         device.by_path,
         filesystem.by_superblock,
         filesystem.by_kernel_log,
@@ -56,6 +57,7 @@ def mount(
         source.by_source,
         busy.by_busy,
         busy.by_lock,
+        access.by_parent,
         _by_rights,
         _by_path,
     ):

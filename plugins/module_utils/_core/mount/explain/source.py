@@ -162,6 +162,14 @@ def _bind_refused(failed: Failure) -> Answer:
             ),
             "Pin it from the namespace that it was made in.",
         )
+    if failed.call == "move_mount" and failed.is_any(errno.ELOOP) and wanted.options.bind_recursive:
+        return (
+            (
+                f"below {wanted.src} lies a mount namespace that is not younger than the one it would be "
+                "mounted in, as the pins of namespaces do: it would keep itself alive"
+            ),
+            "Use bind in place of rbind, or bind something else.",
+        )
     if row is None:
         return NOTHING
     if row.propagation == "unbindable":
