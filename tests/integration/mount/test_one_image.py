@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 from mounted import words_on
+from reach import let_everyone_reach
 from results import Converge, Result, RunModule, is_failure
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
@@ -216,4 +217,31 @@ def test_btrfs_with_a_file_open_stays(
     assert first["mounts"] == again["mounts"]
     changed = converge("ns_mount", {**wanted, "path": f"{places}/one", "opts": "loop,noatime"})
     assert changed["actions"] == [f"set flags of {places}/one: rw,noatime"]
+    assert len(users_of(image)) == 1
+
+
+@pytest.mark.parametrize("opts", ["loop", "loop,ro"])
+def test_a_plain_user_is_told(opts: str, run_module: RunModule, places: pathlib.Path) -> None:
+    image = image_of("ext4", places)
+    let_everyone_reach(places)
+    image.chmod(0o666)
+    mount = {"path": f"{places}/one", "src": str(image), "fstype": "ext4", "opts": [opts]}
+    args = {"argv": ["true"], "kinds": ["user", "mnt"], "mounts": [mount]}
+    result = run_module("ns_unshare_run", args, user=65534)
+    is_failure(result, "only root of the host can attach an image to a loop device", "become: true")
+
+
+def test_a_run_uses_the_device_as_well(
+    converge: Converge,
+    run_module: RunModule,
+    unshared_process: UnsharedProcess,
+    places: pathlib.Path,
+) -> None:
+    image = image_of("ext4", places)
+    mount = {"path": f"{places}/one", "src": str(image), "fstype": "ext4", "opts": ["loop"]}
+    target = unshared_process()
+    converge("ns_mount", {**mount, "pid": target.pid})
+    run = {"argv": ["touch", f"{places}/one/by-the-run"], "kinds": ["mnt"], "mounts": [mount]}
+    assert run_module("ns_unshare_run", run)["rc"] == 0
+    assert "by-the-run" in target.run("ls", f"{places}/one")
     assert len(users_of(image)) == 1

@@ -176,7 +176,7 @@ class _Mounting:
                 os.chdir("/")
         finally:
             for tree in self._trees.values():
-                os.close(tree.fd)
+                tree.close()
         return done
 
     def _build(self, index: int, mount: WantedMount) -> None:

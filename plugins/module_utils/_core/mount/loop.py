@@ -64,7 +64,11 @@ def device_of(image: Image) -> t.Iterator[str]:
 @contextlib.contextmanager
 def _only_here() -> t.Iterator[None]:
     """Nobody else of ours looks for a device meanwhile: both would find none, and make one each."""
-    with lock.file(host_paths.LOOP_LOCK, deadline=time.monotonic() + _PATIENCE):
+    with contextlib.ExitStack() as stack:
+        # Who may not make it is no root of the host, and cannot attach a device either: that says why.
+        with contextlib.suppress(PermissionError):
+            deadline = time.monotonic() + _PATIENCE
+            stack.enter_context(lock.file(host_paths.LOOP_LOCK, deadline=deadline))
         yield
 
 

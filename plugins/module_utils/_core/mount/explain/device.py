@@ -133,6 +133,12 @@ def by_loop_device(failed: Failure) -> Answer:
     if failed.call != "open" and not failed.call.startswith("ioctl LOOP"):
         return NOTHING
     image = failed.wanted.src
+    device = str(failed.error.arguments.get("path", ""))
+    if device and failed.is_any(errno.EACCES, errno.EPERM):
+        return (
+            f"only root of the host can attach an image to a loop device: {device} is closed to others",
+            "Run the task as root (become: true), without a user namespace.",
+        )
     if failed.is_any(errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY):
         return f"the image {image} cannot be written to", "Add ro to opts."
     if failed.is_any(errno.ENOENT, errno.ENODEV, errno.ENXIO):
