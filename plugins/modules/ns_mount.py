@@ -70,6 +70,13 @@ options:
         names it mounts it.
       - V(X-mount.mkdir), V(X-mount.mkdir=0700) make the mount point when it is missing; for a bind of a file, an empty
         file. V(x-mount.mkdir) is the older spelling of it.
+      - V(X-mount.owner=www-data), V(X-mount.group=4) and V(X-mount.mode=0750) are what the root of the mount has, for a
+        bind what it shows. They are set after mounting, and again where somebody has changed them.
+      - V(X-mount.subdir=path) mounts this directory of a file system in the place of its root. No link leads to it.
+      - Users and groups by name, in these two and in V(uid=) and V(gid=) of a file system, are looked up in
+        V(/etc/passwd) and V(/etc/group) of the root that O(path) lies in, the target's own or the one that is mounted
+        above it, before a pivot into it as well as after; on the host itself among its users and groups. The kernel
+        gets the numbers, and an id is one of the target's user namespace. The namespace's definition keeps the names.
       - V(X-mount.auto-fstypes="ext4,xfs") says which types O(fstype=auto) may find, as a list in O(fstype) does.
       - V(loop) shows O(src), an image in a file of the host, through a loop device that ends with the mount. It is
         compared by the file that the device shows. An image that is attached already, by whomever, is shown by the same

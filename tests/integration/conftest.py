@@ -27,12 +27,16 @@ __all__ = ["host", "host_unchanged", "new_name", "run_module", "server"]
 # Older paths in the collection, for tests that are to hold on older kernels as well: kernel().
 OLDER_KERNELS = {
     "newest": {},
-    "older": {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr move_mount_beneath fsconfig_set_fd"},
+    "older": {
+        "LINUX_NAMESPACES_ABSENT_CALLS": (
+            "mount_setattr move_mount_beneath fsconfig_set_fd open_tree_of_detached"
+        )
+    },
 }
 # All that the collection uses where there is it, and that Linux 5.10 or a filter may lack.
 ABSENT_CALLS = (
     "mount_setattr move_mount_beneath clone3 close_range renameat2 statmount setns_pidfd "
-    "statx_mnt_id_unique fsconfig_set_fd"
+    "statx_mnt_id_unique fsconfig_set_fd open_tree_of_detached"
 )
 
 

@@ -26,6 +26,8 @@ tmpfs          /var/tmp            tmpfs  rw,nosuid,nodev,strictatime,mode=1777,
 tmpfs          /var/log            tmpfs  defaults,noatime,nosuid,mode=0755,size=100m       0 0
 tmpfs          /var/spool/mqueue   tmpfs  defaults,noatime,nosuid,mode=0700,gid=12,size=30m 0 0
 tmpfs          /var/lib/php        tmpfs  size=64M,uid=33,gid=33,mode=1733                  0 0
+tmpfs          /var/cache/nginx    tmpfs  size=1g,uid=www-data,gid=www-data,mode=0750,noatime 0 0
+tmpfs          /home/user/Downloads tmpfs rw,nodev,uid=games,gid=users,size=100m            0 0
 tmpfs          /home/user/tmp      tmpfs  noauto,user,exec,size=2G                          0 0
 tmpfs          /mnt/ram\040disk    tmpfs  nr_blocks=4096,nr_inodes=1k                       0 0
 tmpfs          /mnt/label          tmpfs  size=10m,context="system_u:object_r:tmp_t:s0:c127,c456" 0 0
@@ -48,12 +50,14 @@ none           /mnt/ramfs          ramfs  defaults                              
 proc           /proc               proc   defaults                                          0 0
 proc           /proc               proc   nodev,noexec,nosuid                               0 0
 proc           /proc               proc   defaults,hidepid=2,gid=4                          0 0
+proc           /proc               proc   nosuid,nodev,noexec,hidepid=invisible,gid=adm     0 0
 none           /proc               proc   hidepid=1,subset=pid                              0 0
 sysfs          /sys                sysfs  nosuid,noexec,nodev                               0 0
 none           /sys                sysfs  defaults                                          0 0
 sysfs          /sys                sysfs  ro                                                0 0
 devpts         /dev/pts            devpts gid=5,mode=620                                    0 0
 devpts         /dev/pts            devpts rw,nosuid,noexec,relatime,gid=5,mode=0620,ptmxmode=0666,newinstance 0 0
+none           /dev/pts            devpts gid=tty,mode=620,nosuid,noexec                    0 0
 devpts         /dev/pts            devpts defaults,max=64                                   0 0
 devtmpfs       /dev                devtmpfs mode=0755,nosuid                                0 0
 udev           /dev                devtmpfs rw,nosuid,relatime                              0 0

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import grp
 import pathlib
+import pwd
 import typing as t
 
 import pytest
+from disks import run
 from mounted import lines_on
 from results import Converge, RunModule, is_failure
 from unshared_process import Unshared, UnsharedProcess
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -152,3 +156,173 @@ def test_an_id_map_of_users_alone(
     idmap = "X-mount.idmap=u:0:3000:65536 g:0:0:4294967295"
     converge("ns_mount", {**args, "opts": f"bind,{idmap}"})
     assert target.run("stat", "-c", "%u %g", str(tmp_path / "mnt")).strip() == "3000 0"
+
+
+# Users and groups by name
+
+
+def named_root(path: pathlib.Path, *, uid: int, gid: int) -> None:
+    """Make a root at the path in which www-data and tty have these ids."""
+    (path / "etc").mkdir(parents=True)
+    (path / "mnt").mkdir()
+    (path / "etc/passwd").write_text(f"www-data:x:{uid}:{gid}::/:/bin/sh\n")
+    (path / "etc/group").write_text(f"tty:x:{gid}:\n")
+
+
+def test_names_are_those_of_the_target(
+    converge: Converge, target: Unshared, tmp_path: pathlib.Path
+) -> None:
+    args = {"pid": target.pid, "path": str(tmp_path), "fstype": "tmpfs", "src": "words"}
+    converge("ns_mount", {**args, "opts": "uid=www-data,gid=tty,mode=750"})
+    own = (pwd.getpwnam("www-data").pw_uid, grp.getgrnam("tty").gr_gid)
+    assert {f"uid={own[0]}", f"gid={own[1]}"} <= {*shown(target, tmp_path)[1]}
+    # The same ids as numbers are the same.
+    same = f"uid={own[0]},gid={own[1]},mode=0750"
+    assert not converge("ns_mount", {**args, "opts": same})["changed"]
+    # /etc of the target is another one than the host's.
+    target.run("mount", "-t", "tmpfs", "etc", "/etc")
+    target.run("sh", "-c", "echo www-data:x:1033:1033::/:/bin/sh >/etc/passwd")
+    target.run("sh", "-c", "echo tty:x:1005: >/etc/group")
+    converge("ns_mount", {**args, "opts": "uid=www-data,gid=tty,mode=750"})
+    assert {"uid=1033", "gid=1005"} <= {*shown(target, tmp_path)[1]}
+
+
+def test_a_name_that_nobody_has(
+    run_module: RunModule, target: Unshared, tmp_path: pathlib.Path
+) -> None:
+    args = {"pid": target.pid, "path": str(tmp_path), "fstype": "tmpfs", "src": "words"}
+    for opts, reason in (
+        (
+            "uid=nobody-here",
+            "uid=nobody-here of the mount on {}: there is no user 'nobody-here' in",
+        ),
+        ("gid=no-group", "gid=no-group of the mount on {}: there is no group 'no-group' in"),
+        (
+            "X-mount.owner=nobody-here",
+            "there is no user 'nobody-here' in /etc/passwd and /etc/group of",
+        ),
+    ):
+        result = run_module("ns_mount", {**args, "opts": opts})
+        is_failure(result, reason.replace("{}", str(tmp_path)), "give its id as a number")
+        # An earlier task may make the user.
+        assert run_module("ns_mount", {**args, "opts": opts}, check=True)["changed"]
+    assert not target.mounted_on(str(tmp_path))
+
+
+def test_names_below_a_root_to_come(
+    converge: Converge,
+    run_module: RunModule,
+    new_name: t.Callable[[], str],
+    tmp_path: pathlib.Path,
+) -> None:
+    """They are those of the root that is mounted above: by the same task, later, and after a pivot."""
+    name = new_name()
+    root = tmp_path / "root"
+    named_root(root, uid=4033, gid=4005)
+    run_module("ns_namespace", {"name": name, "kinds": ["mnt"]})
+    mounts = [
+        {"path": "/mnt", "src": str(root), "opts": "bind"},
+        {"path": "/mnt/mnt", "src": "names", "fstype": "tmpfs", "opts": "uid=www-data,gid=tty"},
+    ]
+    done = converge("ns_mount", {"namespace": name, "mounts": mounts})
+    assert {"uid=4033", "gid=4005"} <= {*done["mounts"][1]["opts"]}
+    (root / "old").mkdir()
+    pivot = {"namespace": name, "new_root": "/mnt", "put_old": "/mnt/old"}
+    assert not run_module("ns_pivot_root", pivot).get("failed")
+    assert not converge("ns_mount", {"namespace": name, "mounts": mounts})["changed"]
+    # A definition keeps the names: another id is another one for the next task.
+    (root / "etc/passwd").write_text("www-data:x:4034:4005::/:/bin/sh\n")
+    done = converge("ns_mount", {"namespace": name, "mounts": mounts})
+    assert "uid=4034" in done["mounts"][1]["opts"]
+
+
+# The root of a mount
+
+
+def root_of(target: Unshared, path: pathlib.Path) -> str:
+    return target.run("stat", "-c", "%u %g %a", str(path)).strip()
+
+
+def test_owner_group_and_mode(
+    kernel: dict[str, str], converge: Converge, target: Unshared, tmp_path: pathlib.Path
+) -> None:
+    args = {"pid": target.pid, "path": str(tmp_path), "fstype": "tmpfs", "src": "words"}
+    opts = "mode=755,X-mount.owner=www-data,X-mount.group=5,X-mount.mode=2750"
+    converge("ns_mount", {**args, "opts": opts}, env=kernel)
+    assert root_of(target, tmp_path) == "33 5 2750"
+    # What somebody changed is set again, without a new mount.
+    target.run("touch", f"{tmp_path}/kept")
+    target.run("chown", "7:7", str(tmp_path))
+    done = converge("ns_mount", {**args, "opts": opts}, env=kernel)
+    assert done["actions"] == [f"give {tmp_path} owner 33, group 5, mode 2750"]
+    assert root_of(target, tmp_path) == "33 5 2750"
+    done = converge("ns_mount", {**args, "opts": "X-mount.mode=0700"}, env=kernel)
+    assert done["actions"] == [f"give {tmp_path} mode 0700"]
+    assert target.run("ls", str(tmp_path)) == "kept\n"
+
+
+def test_owner_of_a_bind(converge: Converge, target: Unshared, tmp_path: pathlib.Path) -> None:
+    """Of what it shows, as for mount(8)."""
+    for name in ("src", "mnt"):
+        (tmp_path / name).mkdir()
+    args = {"pid": target.pid, "path": str(tmp_path / "mnt"), "src": str(tmp_path / "src")}
+    converge("ns_mount", {**args, "opts": "bind,X-mount.owner=12,X-mount.mode=0711"})
+    assert root_of(target, tmp_path / "src") == "12 0 711"
+
+
+# A directory in the place of the root
+
+
+@pytest.fixture
+def image(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An image of ext4 with directories and a link in it."""
+    (tmp_path / "content/in/side").mkdir(parents=True)
+    (tmp_path / "content/in/side/file").write_text("from inside")
+    (tmp_path / "content/link").symlink_to("in")
+    (tmp_path / "mnt").mkdir()
+    run("mkfs.ext4", "-q", "-d", str(tmp_path / "content"), str(tmp_path / "image"), "8m")
+    return tmp_path / "image"
+
+
+def test_a_subdirectory(
+    kernel: dict[str, str],
+    converge: Converge,
+    target: Unshared,
+    image: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    place = tmp_path / "mnt"
+    args = {"pid": target.pid, "path": str(place), "src": str(image), "fstype": "ext4"}
+    converge("ns_mount", {**args, "opts": "loop,nosuid,X-mount.subdir=in/side"}, env=kernel)
+    assert target.run("cat", f"{place}/file") == "from inside"
+    flags, _options = shown(target, place)
+    assert "nosuid" in flags
+    done = converge("ns_mount", {**args, "opts": "loop,nosuid,X-mount.subdir=/in/"}, env=kernel)
+    assert done["actions"] == [f"replace with ext4 on {place} (differs: subdirectory)"]
+    assert target.run("ls", str(place)) == "side\n"
+    converge("ns_mount", {"pid": target.pid, "path": str(place), "state": "unmounted"}, env=kernel)
+    assert not [row for row in target.mountinfo() if "/mnt" in row and str(tmp_path) in row]
+
+
+@pytest.mark.parametrize(
+    ("subdir", "reason"),
+    [
+        ("missing", "there is no such directory in the file system"),
+        ("in/side/file/more", "something above it is no directory"),
+        ("link/side", "it is a link, or leads through one"),
+    ],
+)
+def test_subdirectories_that_are_not_there(
+    subdir: str,
+    reason: str,
+    kernel: dict[str, str],
+    run_module: RunModule,
+    target: Unshared,
+    image: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    args = {"pid": target.pid, "path": str(tmp_path / "mnt"), "src": str(image), "fstype": "ext4"}
+    opts = f"loop,X-mount.subdir={subdir}"
+    is_failure(run_module("ns_mount", {**args, "opts": opts}, env=kernel), reason, "without it")
+    assert not target.mounted_on(str(tmp_path / "mnt"))
+    assert wait_until(lambda: not run("losetup", "-j", str(image)))

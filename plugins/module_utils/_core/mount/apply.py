@@ -22,7 +22,7 @@ from ..namespace import enter
 from ..namespace.target import Handles
 from ..syscalls import files, mounts
 from ..syscalls.kernel_log import KernelLog
-from . import attach, build, compare_options, idmap, observe, peers
+from . import attach, build, compare_options, idmap, ids, observe, peers
 from .changes import Change
 from .compare import Observed
 from .explain import mount as explain
@@ -174,6 +174,7 @@ def _built(action: Change, host: HostView, by_id: t.Mapping[int, Mount]) -> buil
         asked = wanted.options.idmap
         userns = stack.enter_context(idmap.opened(asked)) if asked else -1
         if not wanted.options.bind:
+            ids.check_numbers(wanted)
             return build.build(wanted, host, userns=userns, replaces=action.replaces)
         fd = stack.enter_context(observe.source_on_host(wanted.src))
         return build.clone(fd, wanted, source=observe.source_of(fd, by_id), userns=userns)

@@ -20,8 +20,8 @@ from ..errors import KernelError
 from ..patience import Patience
 from ..syscalls import detached, files
 from ..syscalls import mounts as calls
-from . import build, make_path, observe, options, peers, resolve, unmount
-from .compare import Source
+from . import build, ids, make_path, observe, options, peers, resolve, unmount
+from .compare import RootOf, Source
 from .table import Mount, Table
 from .view import Found, TargetView
 from .wanted import WantedMount
@@ -49,7 +49,9 @@ class Mounter:
         So a file system that the kernel refuses is refused before anything was changed.
         Raises KernelError.
         """
-        if wanted.path not in self._trees and not wanted.needs_target:
+        # The names may be those of a root that another one makes.
+        is_made_inside = wanted.needs_target or ids.are_named(wanted.words)
+        if wanted.path not in self._trees and not is_made_inside:
             self._trees[wanted.path] = self._built(wanted)
 
     def attach(self, wanted: WantedMount) -> None:
@@ -114,6 +116,11 @@ class Mounter:
             if wanted.options.recursive:
                 self._set_recursively(fd, wanted)
 
+    def set_root(self, path: str, root: RootOf) -> None:
+        """Set the owner, the group and the mode of the root of the mount. Raises KernelError, Refused."""
+        with self._view.opened(path) as fd:
+            self._set_root(fd, root)
+
     def set_propagation(self, path: str, word: str) -> None:
         """Set the propagation of the mount there. Raises KernelError, Refused."""
         with self._view.opened(path) as fd:
@@ -122,8 +129,10 @@ class Mounter:
     @contextlib.contextmanager
     def _new(self, wanted: WantedMount) -> t.Iterator[build.Tree]:
         """The detached mount, for the block to attach it."""
+        wanted = ids.settled(wanted, self._view)
         tree = self._trees.get(wanted.path) or self._built(wanted)
         try:
+            self._set_root(tree.fd, RootOf.asked(wanted.options))
             yield tree
             self._settle(wanted, tree)
         finally:
@@ -197,6 +206,19 @@ class Mounter:
                 raise
             self._detach(top, path)
         return True
+
+    def _set_root(self, fd: int, root: RootOf) -> None:
+        shown = {"path": "the root of the mount"}
+        try:
+            if root.owner is not None or root.group is not None:
+                owner, group = (-1 if each is None else each for each in root[:2])
+                os.chown(self._view.name(fd), owner, group)
+            # Last: a new owner takes the set-user-ID bit away.
+            if root.mode is not None:
+                os.chmod(self._view.name(fd), root.mode)
+        except OSError as error:
+            call = "chown" if root.mode is None else "chmod"
+            raise KernelError(call, error.errno or errno.EIO, shown) from error
 
     def _settle(self, wanted: WantedMount, tree: build.Tree) -> None:
         """What can only be set on an attached mount: ``tree`` is still a descriptor of it."""

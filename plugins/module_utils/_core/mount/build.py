@@ -18,7 +18,7 @@ import typing as t
 from ..errors import KernelError
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import block_devices, by_page, layers, loop, options, overlay, own_copy, table
+from . import block_devices, by_page, layers, loop, options, overlay, own_copy, subdir, table
 from .compare import Source
 from .overlay import View
 from .wanted import WantedMount
@@ -110,6 +110,8 @@ def build(wanted: WantedMount, view: View, *, userns: int = -1, replaces: bool =
             fd = overlay.make(wanted, view, generic=generic)
         else:
             fd = _filesystem(wanted, source, generic, host_proc=view.host_proc)
+    if asked.subdir:
+        fd = subdir.taken(fd, asked.subdir, where=wanted.path, host_proc=view.host_proc)
     try:
         if userns >= 0:
             _set_id_map(fd, userns, recursive=False)

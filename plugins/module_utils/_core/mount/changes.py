@@ -14,7 +14,7 @@ import typing as t
 
 from .. import redact
 from . import options
-from .compare import Differences
+from .compare import Differences, RootOf
 from .wanted import WantedMount
 
 if t.TYPE_CHECKING:
@@ -39,6 +39,9 @@ if t.TYPE_CHECKING:
 
         def set_flags(self, wanted: WantedMount, attributes: int) -> None:
             """Give the mount these MOUNT_ATTR_* bits; those below what is wanted, if asked for."""
+
+        def set_root(self, path: str, root: RootOf) -> None:
+            """Set the owner, the group and the mode of the root of the mount."""
 
         def set_propagation(self, path: str, word: str) -> None:
             """Set the propagation of the mount."""
@@ -181,3 +184,23 @@ class SetPropagation(Change):
 
     def apply(self, mounter: Mounter) -> None:
         mounter.set_propagation(self.path, self.found.propagation)
+
+
+class SetRoot(Change):
+    """Set who owns its root, and with which mode."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        owner, group, mode = self.found.root
+        parts = [
+            f"{what} {value}"
+            for what, value in (("owner", owner), ("group", group))
+            if value is not None
+        ]
+        parts += [f"mode {mode:04o}"] if mode is not None else []
+        return f"give {self.path} {', '.join(parts)}"
+
+    def apply(self, mounter: Mounter) -> None:
+        mounter.set_root(self.path, self.found.root)

@@ -37,6 +37,29 @@ class Part(t.NamedTuple):
     size: int = 0
 
 
+class RootOf(t.NamedTuple):
+    """What the root of a mount has, or is to have; None for what it may have."""
+
+    owner: int | None = None
+    group: int | None = None
+    mode: int | None = None
+
+    @classmethod
+    def asked(cls, asked: options.Options) -> RootOf:
+        """What the words ask for, where users and groups are numbers."""
+        owner, group = (
+            int(each) if each.isdigit() else None for each in (asked.owner, asked.group)
+        )
+        return cls(owner, group, asked.mode)
+
+    def without(self, has: RootOf) -> RootOf:
+        """What of this is not as it ``has`` it."""
+        owner, group, mode = (want if want != now else None for want, now in zip(self, has))
+        # With the owner the kernel may take bits of the mode away (chown(2)).
+        is_taken = owner is not None or group is not None
+        return RootOf(owner, group, self.mode if is_taken else mode)
+
+
 class LoopDevice(t.NamedTuple):
     """A loop device that shows an image."""
 
@@ -99,6 +122,8 @@ class Observed(t.NamedTuple):
     # The host has mounted it as well, as the one cgroup2 or a device: the mount is ours, the file
     # system is not ours alone.
     is_shared: bool = False
+    # Of that root, where they are compared: its owner, its group and its mode.
+    root: RootOf | None = None
     # The path without links.
     name: str = ""
     # Where options of its file system are compared: an id of the mount that no later one gets, and
@@ -121,10 +146,16 @@ class Differences(t.NamedTuple):
     reconfigure: tuple[tuple[str, str | None], ...] = ()
     # The propagation that the mount should have; empty where it has it.
     propagation: str = ""
+    # What its root should have and has not.
+    root: RootOf = RootOf()
 
     def __bool__(self) -> bool:
         return bool(
-            self.replace or self.attributes is not None or self.reconfigure or self.propagation
+            self.replace
+            or self.attributes is not None
+            or self.reconfigure
+            or self.propagation
+            or self.root != RootOf()
         )
 
 
@@ -198,6 +229,8 @@ def differences(
             reasons.append("fstype")
         elif not _has_source(mount, wanted, source):
             reasons.append("src")
+        elif _subdir_differs(mount, asked, recorded):
+            reasons.append("subdirectory")
         elif device_to_replace(mount, wanted, source) is not None:
             reasons.append("its loop device can only be read")
         else:
@@ -233,6 +266,7 @@ def differences(
         attributes=attributes,
         reconfigure=reconfigure,
         propagation=wanted.propagation if _propagation_differs(wanted, observed) else "",
+        root=RootOf.asked(asked).without(observed.root or RootOf()),
     )
 
 
@@ -243,6 +277,15 @@ def _has_source(mount: Mount, wanted: WantedMount, source: Source | None) -> boo
     if device is not None:
         return is_on(mount, device.number, device.names)
     return mount.src == (wanted.src or "none") or mount.fstype in _NAMELESS
+
+
+def _subdir_differs(mount: Mount, asked: options.Options, recorded: MountStep | None) -> bool:
+    if asked.subdir:
+        # A subvolume of btrfs has a path of its own above it.
+        is_above = mount.fstype == "btrfs" and mount.root.endswith(f"/{asked.subdir}")
+        return not is_above and mount.root != f"/{asked.subdir}"
+    had = options.parse(recorded.words, recorded.fstype).subdir if recorded is not None else ""
+    return bool(had) and mount.root.endswith(f"/{had}")
 
 
 def is_on(mount: Mount, number: str, names: t.Container[str]) -> bool:

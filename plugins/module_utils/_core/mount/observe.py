@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import typing as t
 
 from .. import kinds
 from ..errors import KernelError, Refused
 from ..syscalls import files, statmount
 from . import host_view, options, resolve, table
-from .compare import Identity, Observed, Source
+from .compare import Identity, Observed, RootOf, Source
 from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
@@ -53,6 +54,7 @@ def observe(
             unique = files.unique_mount_id(found.fd) if wanted.options.filesystem else 0
             tells = wanted.options.idmap and "user" not in own_kinds
             id_map = statmount.id_map_of(found.fd) if tells else None
+            root = _root_of(found.fd) if RootOf.asked(wanted.options) != RootOf() else None
     except KernelError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Observed(exists=False)
@@ -71,10 +73,16 @@ def observe(
         children=tuple(there.descendants(mount.id)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
         is_shared=mount.device in host_devices,
+        root=root,
         name=name,
         unique=unique,
         id_map=id_map,
     )
+
+
+def _root_of(fd: int) -> RootOf:
+    status = os.fstat(fd)
+    return RootOf(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
 
 def _is_hosts(mount: Mount, host_devices: t.Container[str], own_kinds: t.Container[str]) -> bool:

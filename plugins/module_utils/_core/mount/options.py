@@ -41,6 +41,12 @@ class Options(t.NamedTuple):
     # Which part of that, in bytes; a size of 0 is all up to the end.
     loop_offset: int = 0
     loop_sizelimit: int = 0
+    # What the root of the mount is to have: a user and a group, by id or by name, and a mode.
+    owner: str = ""
+    group: str = ""
+    mode: int | None = None
+    # The directory of the file system that is mounted in place of its root.
+    subdir: str = ""
     # Of fstype auto: which types may be found there.
     auto_fstypes: str = ""
 
@@ -202,6 +208,10 @@ class _Asked:
             )
         if asked.bind and asked.loop:
             raise Refused("a bind mount takes no image: loop", "Leave bind out and give fstype.")
+        if asked.bind and asked.subdir:
+            raise Refused(
+                "a bind mount takes no X-mount.subdir", "Name the directory in src of the bind."
+            )
         if asked.loop and others.get("noloop"):
             raise Refused("X-mount.noloop and loop exclude each other", "Leave one of them out.")
         return asked
@@ -256,15 +266,30 @@ def _of_mount(key: str, value: str, word: str) -> dict[str, t.Any]:
         raise Refused(f"the mount option {key} needs a value")
     if name == "idmap":
         return {"idmap": _idmap(value)}
+    if name == "mode":
+        return {"mode": _mode(value, word)}
+    if name == "subdir":
+        return {"subdir": _subdir(value, word)}
     return {_OF_MOUNT[name]: value}
 
 
 _OF_MOUNT = {
     "mkdir": "make_path",
+    "owner": "owner",
+    "group": "group",
+    "mode": "mode",
+    "subdir": "subdir",
     "idmap": "idmap",
     "auto-fstypes": "auto_fstypes",
     "noloop": "",
 }
+
+
+def _subdir(text: str, word: str) -> str:
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise Refused(f"{word} names no directory in the file system", "Write one without '..'.")
+    return "/".join(parts)
 
 
 def _mode(text: str, word: str) -> int:

@@ -22,10 +22,11 @@ from .changes import (
     Replace,
     SetFlags,
     SetPropagation,
+    SetRoot,
     Unmount,
     Unstack,
 )
-from .compare import Observed, Source, device_to_replace, differences, is_to_be_unstacked
+from .compare import Observed, RootOf, Source, device_to_replace, differences, is_to_be_unstacked
 from .wanted import WantedMount
 from .where import NAMED, Where
 
@@ -126,6 +127,8 @@ def _plan_one(
         actions.append(SetFlags(wanted, found))
     if found.propagation:
         actions.append(SetPropagation(wanted, found))
+    if found.root != RootOf():
+        actions.append(SetRoot(wanted, found))
     return actions
 
 

@@ -25,7 +25,7 @@ from ..mount.view import TargetView
 from ..mount.wanted import WantedMount, surplus_below
 from ..namespace.target import Target
 from ..patience import Changing
-from . import mount_meanings, session
+from . import mount_ids, mount_meanings, session
 from .mount_result import MountResult, Recorded
 from .session import Session
 
@@ -115,13 +115,15 @@ def _looked_up(request: MountRequest, *, check: bool) -> MountRequest:
 
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     request = _looked_up(request, check=check)
+    recorded = _recorded(request.wanted, opened.definition)
+    steps = {index: found[0] for index, found in enumerate(recorded) if found is not None}
+    wanted, steps = mount_ids.settled(request.wanted, steps, opened, may_be_missing=check)
+    request = request._replace(wanted=wanted)
     host_mounts = table.read()
     sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
-    recorded = _recorded(request.wanted, opened.definition)
     notes = mount_meanings.read(opened)
     seen = _seen(request, opened, sources, host_mounts, notes)
     mounts = _those_there(seen.observed)
-    steps = {index: found[0] for index, found in enumerate(recorded) if found is not None}
     planned: list[Change] = []
     if not _is_as_wanted(request.wanted, seen, steps):
         # 13 ms to compile, for who changes something.

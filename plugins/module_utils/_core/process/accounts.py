@@ -148,6 +148,17 @@ def files_of_this_root(host_proc: int) -> Files:
     return Files(_text_of("/etc/passwd", host_proc), _text_of("/etc/group", host_proc))
 
 
+class _FilesOfRoot(Files):
+    title = "/etc/passwd and /etc/group of the root that it lies in"
+
+
+def files_of(root: int, host_proc: int) -> Files:
+    """The same of the root that is open here, in which all links stay. Raises Refused."""
+    return _FilesOfRoot(
+        _text_of("etc/passwd", host_proc, root=root), _text_of("etc/group", host_proc, root=root)
+    )
+
+
 def checked(user: str | None, group: str | None, groups: t.Iterable[str] | None) -> None:
     """Refuse what can name no user or group in any database."""
     _split(user, group)
@@ -268,12 +279,14 @@ def _lines(text: str, number: int) -> t.Iterator[list[str]]:
             yield fields
 
 
-def _text_of(path: str, host_proc: int) -> str:
+def _text_of(path: str, host_proc: int, *, root: int | None = None) -> str:
     # A hostile root may have put a device, a pipe, an endless file or a link of /proc there.
-    wrong = Refused(f"{path} of the program's root is not a file that lists users")
+    whose = "the program's root" if root is None else "the root that the mount lies in"
+    wrong = Refused(f"/{path.lstrip('/')} of {whose} is not a file that lists users")
+    inside = files.RESOLVE_IN_ROOT if root is not None else 0
     try:
         fd = regular_files.open_regular(
-            path, resolve=files.RESOLVE_NO_MAGICLINKS, host_proc=host_proc
+            path, dir_fd=root, resolve=files.RESOLVE_NO_MAGICLINKS | inside, host_proc=host_proc
         )
     except regular_files.NotRegular as error:
         raise wrong from error

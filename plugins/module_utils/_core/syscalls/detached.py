@@ -57,11 +57,14 @@ class _MountAttr(ctypes.Structure):
     ]
 
 
-def open_tree(dir_fd: int, path: str, *, recursive: bool = False) -> int:
+def open_tree(dir_fd: int, path: str, *, recursive: bool = False, of_detached: bool = False) -> int:
     """open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount at ``path``.
 
-    An empty path means ``dir_fd`` itself. Raises KernelError.
+    An empty path means ``dir_fd`` itself. ``of_detached``: the mount is attached nowhere (Linux 6.15;
+    EINVAL before). Raises KernelError.
     """
+    if of_detached and is_absent("open_tree_of_detached"):
+        raise KernelError("open_tree", errno.EINVAL, {"path": path})
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
     flags |= AT_RECURSIVE if recursive else 0
     flags |= 0 if path else AT_EMPTY_PATH
