@@ -274,6 +274,36 @@ def test_what_the_image_says_of_itself_is_printable(refused: Mounted, here: path
     assert re.search(r"[^ -~]", result["msg"]) is None
 
 
+@pytest.mark.parametrize(
+    ("fstype", "opts", "said"),
+    [
+        ("ext4", "data=journal", "the kernel says: EXT4-fs: Cannot change data mode on remount"),
+        ("ext4", "nodelalloc", "can't disable delalloc during remount"),
+        ("btrfs", "thread_pool=0", "the kernel says: BTRFS error: invalid value 0 for thread_pool"),
+        ("btrfs", "nospace_cache", "cannot disable free-space-tree"),
+    ],
+)
+def test_an_option_that_a_mounted_one_does_not_take(
+    run_module: RunModule,
+    target: Unshared,
+    here: pathlib.Path,
+    fstype: str,
+    opts: str,
+    said: str,
+) -> None:
+    """A remount names neither type nor device: both are those of the mount."""
+    needs_kernel_log()
+    image = image_by(here / "image", f"mkfs.{fstype}", "-q", size=BTRFS)
+    args: Args = {"pid": target.pid, "path": f"{here}/mnt"}
+    given = {**args, "src": str(image), "fstype": fstype, "opts": "loop"}
+    assert not run_module("ns_mount", given).get("failed")
+    try:
+        result = run_module("ns_mount", {**args, "state": "remounted", "opts": opts})
+        failed(result, "fsconfig", "EINVAL", said, "needs it unmounted first")
+    finally:
+        run_module("ns_mount", {**args, "state": "unmounted"})
+
+
 def test_huge_pages_that_the_host_does_not_have(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:

@@ -79,6 +79,10 @@ class Failure:
         if self._log is None:
             return []
         fstype, device = self.wanted.fstype, self.device_name
+        row = self.row() if "reconfigured" in self.error.arguments else None
+        if row is not None:
+            # To change a mount takes neither its type nor its source.
+            fstype, device = row.fstype, os.path.basename(row.src)
         lines = kernel_words.about(self._log.lines(), fstype=fstype, device=device)
         secrets = redact.secrets_of(self.wanted.options.filesystem)
         return [redact.without(line, secrets, self.wanted.src) for line in lines]

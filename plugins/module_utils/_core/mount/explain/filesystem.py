@@ -254,7 +254,7 @@ MOUNT_ANEW = (
 def _silent(failed: Failure) -> Answer:
     """What is known of file systems that say nothing."""
     fstype, given = failed.wanted.fstype, failed.error.arguments
-    if not failed.is_making and failed.call != "fsconfig":
+    if not failed.is_making:
         return NOTHING
     if fstype == "hugetlbfs" and failed.is_any(errno.ENOMEM):
         free = [
