@@ -14,6 +14,9 @@ from named_namespaces import NewName
 from reach import let_everyone_reach
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
+from waiting import wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 
 Args = dict[str, t.Any]
 
@@ -137,6 +140,29 @@ def test_a_loop_device_without_an_image(
     failed(result, "open", "EINVAL", reason, "Leave loop out of opts")
 
 
+def test_an_image_on_the_mount_that_is_busy(
+    run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    """No process has it open: the kernel has."""
+    args: Args = {"pid": target.pid, "path": f"{here}/mnt"}
+    assert not run_module("ns_mount", {**args, "fstype": "tmpfs"}).get("failed")
+    image = f"{here}/mnt/image"
+    target.run("truncate", "--size=4M", image)
+    device = target.run("losetup", "--show", "--find", image).strip()
+    try:
+        shown = f"{image} is attached to {device} (losetup --detach {device})"
+        result = run_module("ns_mount", {**args, "state": "unmounted"})
+        reason = f"the mount on {here}/mnt is in use: {shown}"
+        failed(result, "umount2", "EBUSY", reason, "detach the device")
+        result = run_module("ns_mount", {**args, "state": "remounted", "opts": "ro"})
+        assert shown in result["reason"]
+        assert "cannot become read-only" in result["reason"]
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    gone = {**args, "state": "unmounted"}
+    assert wait_until(lambda: not run_module("ns_mount", gone).get("failed"))
+
+
 # Control groups
 
 
@@ -198,3 +224,28 @@ def test_a_new_hierarchy_in_a_cgroup_namespace_of_its_own(
     numbers = hierarchies()
     together = [each for each in version_1 if numbers[each] == numbers[version_1[0]]]
     assert not run_module("ns_mount", {**args, "opts": ",".join(together)}).get("failed")
+
+
+def test_a_controller_that_cgroup2_gives_to_its_groups(
+    run_module: RunModule, target: Unshared, here: pathlib.Path
+) -> None:
+    rows = [row for row in table.read() if row.fstype == "cgroup2"]
+    root = pathlib.Path(rows[0].path) if rows else here
+    free = (root / "cgroup.controllers").read_text().split() if rows else []
+    given = (root / "cgroup.subtree_control").read_text().split() if rows else []
+    ours = [each for each in free if each not in given and each != "perf_event"]
+    if not ours:
+        pytest.skip("this host has no controller for cgroup2 that it does not use")
+    args: Args = {"pid": target.pid, "path": f"{here}/mnt", "src": "cgroup", "fstype": "cgroup"}
+    group, switch = root / f"tests-{os.getpid()}", root / "cgroup.subtree_control"
+    group.mkdir()
+    try:
+        switch.write_text(f"+{ours[0]}")
+        result = run_module("ns_mount", {**args, "opts": ours[0]})
+        reason = (
+            f"controllers are in hierarchies that are there already: {ours[0]} in that on {root}"
+        )
+        failed(result, "fsconfig", "EBUSY", reason, f"Mount cgroup2, or bind it: src {root}.")
+    finally:
+        switch.write_text(f"-{ours[0]}")
+        group.rmdir()

@@ -17,7 +17,7 @@ import typing as t
 from ...process import capabilities
 from .. import options
 from ..table import Mount
-from . import in_use
+from . import holders, in_use
 from .failure import NOTHING, Failure
 
 if t.TYPE_CHECKING:
@@ -34,6 +34,7 @@ def by_busy(failed: Failure) -> Answer:
     if row is None:
         return NOTHING
     with failed.host_proc() as proc:
+        files = holders.files_below(row.path, proc)
         if failed.call == "umount2":
             users = in_use.of_mount(proc, row.id)
             reason = f"the mount on {row.path} is in use"
@@ -46,7 +47,15 @@ def by_busy(failed: Failure) -> Answer:
             hint = "End the processes that write to it, or have them close their files."
         else:
             return NOTHING
-    return (f"{reason} by {in_use.listed(users)}" if users else reason), hint
+    if users:
+        return f"{reason} by {in_use.listed(users)}", hint
+    if files:
+        # The kernel has them open, and no process.
+        return (
+            f"{reason}: {'; '.join(files)}",
+            "Have the files let go: detach the device, end the swap.",
+        )
+    return reason, hint
 
 
 def by_lock(failed: Failure) -> Answer:

@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from ...process import proc
+from ...syscalls import detached
 from .. import table
 from . import in_use
 
@@ -67,6 +68,42 @@ def size_of(name: str) -> int | None:
     """The size of the device with this name in /sys/class/block, in sectors; None where it is unknown."""
     text = _text(f"{_BLOCK}/{name}/size")
     return int(text) if text.isdecimal() else None
+
+
+def files_below(path: str, host_proc: int) -> list[str]:
+    """Which files below a mount the kernel itself has open: images of loop devices, and swap.
+
+    ``host_proc`` is the host's /proc; the names of the files are those that the caller sees. Nothing
+    where the caller may not mount a sysfs to look at.
+    """
+    below = path.rstrip("/") + "/"
+    found = []
+    with contextlib.suppress(OSError), _fresh_sysfs() as sysfs:
+        block = os.open("block", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=sysfs)
+        try:
+            for name in sorted(os.listdir(block)):
+                image = proc.text_of(f"{name}/loop/backing_file", dir_fd=block).rstrip("\n")
+                if image.startswith(below):
+                    found.append(
+                        f"{image} is attached to /dev/{name} (losetup --detach /dev/{name})"
+                    )
+        finally:
+            os.close(block)
+    for line in proc.text_of("swaps", dir_fd=host_proc).splitlines()[1:]:
+        name = table.unescape(line.split()[0])
+        if name.startswith(below):
+            found.append(f"{name} is used for swap (swapoff {name})")
+    return found[:_MOST]
+
+
+@contextlib.contextmanager
+def _fresh_sysfs() -> t.Iterator[int]:
+    """A sysfs that is mounted nowhere: the /sys of a target may be missing, or a lie. Raises KernelError."""
+    fd = detached.make_filesystem("sysfs", source="sysfs", options=(), attributes=0)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _family(name: str) -> list[str]:
