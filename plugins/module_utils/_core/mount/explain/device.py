@@ -117,7 +117,8 @@ def by_nothing_attached(failed: Failure) -> Answer:
     """A device that has no size, as a loop device without an image."""
     if not failed.is_making or not failed.device_name or failed.wanted.options.loop:
         return NOTHING
-    if holders.size_of(failed.device_name) != 0:
+    is_empty = failed.is_any(errno.EIO, errno.EINVAL, errno.ENXIO, errno.ENOMEDIUM)
+    if not is_empty or holders.size_of(failed.device_name) != 0:
         return NOTHING
     src = redact.address(failed.wanted.src)
     return (
