@@ -16,7 +16,7 @@ from . import _module
 from ._core.definition.service import SECRETS, Ready, Reload, RestartPolicy, ServiceSpec
 from ._core.errors import Refused
 from ._core.host_paths import DEFAULT_PATH
-from ._core.process import program
+from ._core.process import program, signals
 from ._core.service.model import ServiceRequest
 
 # How they are logged.
@@ -34,7 +34,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
         program=_program_of(params),
         kinds=tuple(sorted(set(params["kinds"]))),
         reload=_reload_of(params),
-        stop_signal=params["stop_signal"] or "",
+        stop_signal=_signal_of(params["stop_signal"]),
         stop_timeout=params["stop_timeout"],
         ready=_ready_of(params),
         restart_policy=_restart_policy_of(params),
@@ -92,9 +92,13 @@ def _limit_of(name: str, text: object) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
+def _signal_of(word: str | None) -> str:
+    return signals.word_of(word) if word else ""
+
+
 def _reload_of(params: t.Mapping[str, t.Any]) -> Reload | None:
     given = params["reload"] or {}
-    found = Reload(signal=given.get("signal") or "", argv=tuple(given.get("argv") or ()))
+    found = Reload(signal=_signal_of(given.get("signal")), argv=tuple(given.get("argv") or ()))
     return found if found != Reload() else None
 
 

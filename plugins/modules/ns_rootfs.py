@@ -236,6 +236,7 @@ config:
     - RV(config.argv), RV(config.environment), RV(config.user), RV(config.group), RV(config.chdir) and
       RV(config.stop_signal) are in the form of the options of M(linux.namespaces.ns_service). They are empty where the
       image says nothing.
+    - All of it is text that a stranger has written. Paths have no V(..) in them.
   returned: success
   type: dict
   contains:
@@ -267,13 +268,14 @@ config:
       type: str
       sample: ""
     chdir:
-      description: The working directory.
+      description:
+        - The working directory. Where no layer of the image has it, it is made in the root, and belongs to root.
       type: str
       sample: /
     stop_signal:
-      description: The signal that ends it.
+      description: The signal that ends it, without C(SIG). Empty where what the image says is not a signal.
       type: str
-      sample: QUIT
+      sample: RTMIN+3
     ports:
       description: The ports that it listens on.
       type: list
@@ -284,6 +286,40 @@ config:
       type: list
       elements: str
       sample: []
+    labels:
+      description: The labels.
+      type: dict
+      sample: {org.opencontainers.image.version: "1.25"}
+    healthcheck:
+      description:
+        - How it is found to be well. Empty where the image does not say. Nothing runs it by itself.
+      type: dict
+      contains:
+        argv:
+          description: A program that ends with V(0) where it is, and its arguments.
+          type: list
+          elements: str
+          sample: [/bin/sh, "-c", curl --fail http://localhost/]
+        interval:
+          description: The time between two of its runs, in seconds. V(0) where the image does not say.
+          type: float
+          sample: 30.0
+        timeout:
+          description: How long it may take, in seconds.
+          type: float
+          sample: 3.0
+        start_period:
+          description: How long failures do not count after the start, in seconds.
+          type: float
+          sample: 0.0
+        start_interval:
+          description: The time between two of its runs until then, in seconds.
+          type: float
+          sample: 0.0
+        retries:
+          description: How many failures in a row mean that it is not well.
+          type: int
+          sample: 3
 path:
   description: The path of the root.
   returned: success

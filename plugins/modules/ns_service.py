@@ -97,7 +97,8 @@ options:
     default: false
   environment:
     description:
-      - The environment of the program, which has only C(PATH) otherwise.
+      - The environment of the program. Otherwise it has only C(PATH), and C(HOME), C(USER) and C(LOGNAME) of its user
+        as V(/etc/passwd) inside has them.
       - With systemd it also has what that tells programs of their unit, such as C(INVOCATION_ID), C(LISTEN_FDS) and
         C(WATCHDOG_USEC), and with O(ready.notify) C(NOTIFY_SOCKET). What C(Environment=) of a drop-in says does not
         reach it.
@@ -140,7 +141,7 @@ options:
     type: dict
     suboptions:
       signal:
-        description: A signal that the program is sent.
+        description: A signal that the program is sent, in the forms of O(stop_signal).
         type: str
       argv:
         description: A program that is run in the same namespaces.
@@ -148,7 +149,8 @@ options:
         elements: str
   stop_signal:
     description:
-      - The signal that ends the program. By default V(TERM).
+      - The signal that ends the program, by its name with or without C(SIG) in upper or lower case, counted from the
+        first or last real-time signal as in V(RTMIN+3) and V(SIGRTMAX-2), or by its number. By default V(TERM).
     type: str
   stop_timeout:
     description:

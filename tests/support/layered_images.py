@@ -64,6 +64,8 @@ CONFIG = {
     "stop_signal": "QUIT",
     "ports": ["80/tcp"],
     "volumes": ["/data"],
+    "labels": {},
+    "healthcheck": {},
 }
 
 

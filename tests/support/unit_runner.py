@@ -77,6 +77,12 @@ class Unit:
         return {}
 
 
+def signal_of(word: str) -> int:
+    """As systemd reads it (systemd.kill(5))."""
+    name, plus, offset = word.partition("+")
+    return int(word) if word.isdigit() else signal.Signals[name] + (int(offset) if plus else 0)
+
+
 def watch(unit: Unit) -> None:
     """Start the unit, and be what is left of systemd until it has ended."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -143,7 +149,7 @@ def run_once(
         unit.note(watcher=os.getpid(), main=main, ready=ready, restarts=restarts)
         if stops and not stopping:
             stopping = True
-            os.kill(main, signal.Signals[unit.setting("KillSignal")])
+            os.kill(main, signal_of(unit.setting("KillSignal")))
         with contextlib.suppress(TimeoutError):
             data, ancillary, _flags, _address = told.recvmsg(4096, 4096)
             for _level, _kind, passed in ancillary:

@@ -111,6 +111,21 @@ def test_exit_codes(
     assert bool(done.stderr) == bool(said)
 
 
+def test_the_variables_of_its_user(nsctl: Nsctl, namespace: t.Callable[..., str]) -> None:
+    """The caller's are those of another; what is given wins."""
+    name = namespace("mnt")
+    shown = 'echo "$HOME $USER $LOGNAME $MORE"'
+    env = {"HOME": "/home/of/the/caller", "USER": "caller", "LOGNAME": "caller", "MORE": "kept"}
+    words = ("/bin/sh", "-c", shown)
+    for options, said in (
+        ([], "/home/of/the/caller caller caller kept"),
+        (["--user=nobody"], "/nonexistent nobody nobody kept"),
+        (["--user=nobody", "--env=HOME=/srv"], "/srv nobody nobody kept"),
+        (["--user=4321", "--clear-env"], "   "),
+    ):
+        assert nsctl("exec", name, *options, "--", *words, env=env).stdout == f"{said}\n"
+
+
 def test_an_unknown_namespace(nsctl: Nsctl) -> None:
     assert "There is no namespace 'nosuch'" in nsctl("exec", "nosuch", "true", code=125).stderr
 
@@ -136,6 +151,8 @@ def test_options_of_the_program(nsctl: Nsctl, namespace: t.Callable[..., str]) -
     environment = dict(line.split("=", 1) for line in lines[4:] if "=" in line)
     assert environment.pop("A") == "b=c"
     assert environment.pop("PATH").startswith("/usr/local/sbin:")
+    of_nobody = {"HOME": "/nonexistent", "USER": "nobody", "LOGNAME": "nobody"}
+    assert {name: environment.pop(name) for name in of_nobody} == of_nobody
     assert set(environment) <= {"PWD", "OLDPWD", "SHLVL", "_"}  # the shell's own
     capabilities = [line.split("\t")[1] for line in lines if line.startswith("Cap")]
     assert set(capabilities) == {"0000000000002000"}

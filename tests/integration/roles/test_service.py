@@ -102,8 +102,7 @@ EVIL = "{{ lookup('ansible.builtin.pipe', 'touch /run/tests/ran') }}"
 # What an image says, and what is said of it.
 ODD = {
     "user": ("{{ 7 * 7 }}", "{{ 7 * 7 }}' is neither the name nor the id of a user"),
-    "stopsignal": ("TERM\nExecStart=/x", "is not the name of a signal"),
-    "workingdir": ("/no/such {{ 7 * 7 }}", "/no/such {{ 7 * 7 }} does not exist"),
+    "workingdir": ("/server/{{ 7 * 7 }}", "/server/{{ 7 * 7 }} leads through a file"),
 }
 
 

@@ -13,6 +13,7 @@ import typing as t
 from module_server import RUN
 from programs import signals_of
 from results import RunModule
+from units import environment_of
 from waiting import has_ended, wait_until
 from web_service import (
     LOGS,
@@ -83,8 +84,12 @@ def test_nothing_else_of_ours_stays(web: Web, run_module: RunModule) -> None:
     assert descriptors["1"] == descriptors["2"]
     assert descriptors["1"].startswith("pipe:")
     assert os.getsid(pid) == pid
-    environment = open_text(f"/proc/{pid}/environ").rstrip("\0").split("\0")
-    assert environment == ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    assert environment_of(pid) == {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "USER": "root",
+        "LOGNAME": "root",
+    }
     status = status_of(pid)
     assert status["Umask"] == "0022"
     assert signals_of(status, "SigBlk", "SigIgn", "SigCgt") == set()
@@ -109,7 +114,7 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], t.Callable[[int], object], object]] =
     "environment": (
         {"environment": {"A": 1, "PATH": "/bin"}},
         lambda pid: sorted(open_text(f"/proc/{pid}/environ").rstrip("\0").split("\0")),
-        ["A=1", "PATH=/bin"],
+        ["A=1", "HOME=/root", "LOGNAME=root", "PATH=/bin", "USER=root"],
     ),
     "limits": (
         {"limits": {"nofile": "64:128", "core": 0}},

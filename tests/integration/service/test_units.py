@@ -128,6 +128,7 @@ def test_no_code_of_an_image_runs_on_the_host(
     # The program has all of it.
     expected = {**hostile, "TOKEN": "correct horse", "INVOCATION_ID": "0" * 32}
     expected["CREDENTIALS_DIRECTORY"] = f"/run/credentials/{systemd.web.name}:idle"
+    expected.update(HOME="/nonexistent", USER="nobody", LOGNAME="nobody")
     assert environment_of(pid) == expected
     assert wait_until(lambda: marker.read_text().count("\n") >= 2)  # preloaded, and for audit
     if reload is None or "signal" in reload:
@@ -211,7 +212,8 @@ def test_in_a_pid_namespace_systemd_is_told(systemd_of_pids: Systemd) -> None:
     pid = systemd.started("plain", **options)
     assert len(status_of(pid)["NSpid"].split()) == 2
     environment = environment_of(pid)
-    assert set(environment) == {"PATH", "INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
+    own = {"PATH", "HOME", "USER", "LOGNAME"}
+    assert set(environment) == {*own, "INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
     key = f"/proc/{pid}/root{environment['CREDENTIALS_DIRECTORY']}/key"
     assert open_text(key) == "of iron"
     os.kill(pid, signal.SIGTERM)
@@ -228,7 +230,8 @@ def test_who_tells_that_it_is_ready_gets_the_socket(systemd: Systemd) -> None:
     )
     argv = [PYTHON, "-IS", "-c", script]
     pid = systemd.started(argv=argv, ready={"notify": True})
-    assert set(environment_of(pid)) == {"PATH", "INVOCATION_ID", "NOTIFY_SOCKET"}
+    own = {"PATH", "HOME", "USER", "LOGNAME"}
+    assert set(environment_of(pid)) == {*own, "INVOCATION_ID", "NOTIFY_SOCKET"}
 
 
 def test_what_an_administrator_adds_is_for_nsctl_alone(systemd: Systemd) -> None:
@@ -239,7 +242,8 @@ def test_what_an_administrator_adds_is_for_nsctl_alone(systemd: Systemd) -> None
     more.update(NOTIFY_SOCKET="/run/x", MAINPID="1", LISTEN_FDS="1", LISTEN_PID="1", FOO="bar")
     with subprocess.Popen(words, env={**told, **more}) as process:
         assert wait_until(lambda: open_text(f"/proc/{process.pid}/comm") == "sleep\n")
-        expected = {**told, "PATH": host_paths.DEFAULT_PATH, "WATCHDOG_PID": str(process.pid)}
+        own = {"PATH": host_paths.DEFAULT_PATH, **dict.fromkeys(("USER", "LOGNAME"), "root")}
+        expected = {**told, **own, "HOME": "/root", "WATCHDOG_PID": str(process.pid)}
         assert environment_of(process.pid) == expected
         process.kill()
     with subprocess.Popen(words, env={**told, "WATCHDOG_PID": "1"}) as process:

@@ -18,7 +18,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     Reload,
     RestartPolicy,
     ServiceSpec,
-    signal_name,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service_note import (
     Note,
@@ -147,13 +146,6 @@ def test_what_makes_no_sense(spec: ServiceSpec) -> None:
     assert SPEC.checked() is SPEC
     with pytest.raises(Refused):
         spec.checked()
-
-
-def test_names_of_signals() -> None:
-    assert {signal_name(name) for name in ("hup", "HUP", "SIGHUP", "sighup")} == {"SIGHUP"}
-    for name in ("", "SIGSIGHUP", "HUPSIG", "9", "SIG_DFL"):
-        with pytest.raises(Refused, match="is not the name of a signal"):
-            signal_name(name)
 
 
 def test_a_note_of_0_1_0() -> None:

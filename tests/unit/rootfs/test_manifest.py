@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import image_config
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import (
     manifest,
     reference,
@@ -200,13 +201,13 @@ def test_an_image_that_says_nothing(text: bytes) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    said = {"Cmd": ["/bin/sh"], "Labels": {"a": [1]}, "Healthcheck": 7, "OnBuild": "x"}
+    said = {"Cmd": ["/bin/sh"], "Memory": 7, "OnBuild": "x"}
     whole = {"config": said, "rootfs": {"diff_ids": 7}, "history": "none", "created": []}
     config = manifest.config_of(json.dumps(whole).encode(), image="x")
     assert config["argv"] == ["/bin/sh"]
     assert set(config) == {
         "argv", "entrypoint", "cmd", "environment", "user", "group", "chdir", "stop_signal",
-        "ports", "volumes",
+        "ports", "volumes", "labels", "healthcheck",
     }  # fmt: skip
 
 
@@ -239,6 +240,20 @@ def test_what_is_not_known_is_left_out() -> None:
         {"Volumes": "/data"},
         {"Volumes": ["/data"]},
         {"Volumes": {"/da\0ta": {}}},
+        {"Labels": {"a": [1]}},
+        {"Labels": {"a": "null \0 character"}},
+        {"Labels": {"__ansible_unsafe": "x"}},
+        {"Labels": ["a"]},
+        {"Healthcheck": 7},
+        {"healthcheck": {}},
+        {"Healthcheck": {"Test": "words"}},
+        {"Healthcheck": {"Test": ["CMD", 7]}},
+        {"Healthcheck": {"Test": ["CMD", "\ud800"]}},
+        {"Healthcheck": {"Test": ["CMD", "x"], "Interval": "30s"}},
+        {"Healthcheck": {"Test": ["CMD", "x"], "Interval": -1}},
+        {"Healthcheck": {"Test": ["CMD", "x"], "Timeout": 10**400}},
+        {"Healthcheck": {"Test": ["CMD", "x"], "Retries": -1}},
+        {"Healthcheck": {"Test": ["CMD", "x"], "Retries": True}},
         "words",
         [],
         7,
@@ -249,3 +264,78 @@ def test_what_is_not_known_is_left_out() -> None:
 def test_a_configuration_that_is_none_is_refused(config: t.Any) -> None:
     with pytest.raises(Refused, match="configuration of x is damaged"):
         manifest.config_of(json.dumps({"config": config}).encode(), image="x")
+
+
+def said(**fields: t.Any) -> tuple[dict[str, t.Any], list[str]]:
+    """What is made of a configuration with these fields, and the warnings."""
+    warnings: list[str] = []
+    text = json.dumps({"config": fields}).encode()
+    return manifest.config_of(text, image="x", warn=warnings.append), warnings
+
+
+@pytest.mark.parametrize(
+    ("word", "signal"),
+    [("SIGRTMIN+3", "RTMIN+3"), ("37", "RTMIN+3"), ("sigterm", "TERM"), ("SIGQUIT", "QUIT")],
+)
+def test_the_stop_signal_is_what_services_take(word: str, signal: str) -> None:
+    config, warnings = said(StopSignal=word)
+    assert (config["stop_signal"], warnings) == (signal, [])
+
+
+@pytest.mark.parametrize(
+    "word", ["FOO", "0", "65", "-1", "RTMIN+99", "TERM\nUser=root", "9" * 5000]
+)
+def test_a_stop_signal_that_is_none_is_left_out(word: str) -> None:
+    config, (warning,) = said(StopSignal=word)
+    assert config["stop_signal"] == ""
+    assert "the StopSignal of x is left out" in warning
+    assert len(warning) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("", "/"), ("/srv/", "/srv"), ("app", "/app"), ("//srv//x/.", "/srv/x"),
+        ("/../../etc", "/etc"), ("/a/../../b", "/b"), ("/a\nb", "/a\nb"), ("...", "/..."),
+    ],
+)  # fmt: skip
+def test_paths_are_clean(given: str, path: str) -> None:
+    config, warnings = said(WorkingDir=given, Volumes={given: {}})
+    assert config["chdir"] == path
+    assert config["volumes"] == ([] if path == "/" else [path])
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("test", "argv"),
+    [
+        (["CMD", "/bin/probe", "-q"], ["/bin/probe", "-q"]),
+        (["CMD-SHELL", "probe || exit 1"], ["/bin/ash", "-c", "probe || exit 1"]),
+        (["NONE"], None),
+        ([], None),
+        (["CMD"], None),
+        (["ELSE", "x"], None),
+    ],
+)
+def test_how_it_is_found_to_be_well(test: list[str], argv: list[str] | None) -> None:
+    times = {"Interval": 1_500_000_000, "Timeout": 3_000_000_000, "Retries": 4}
+    config, _warnings = said(Healthcheck={"Test": test, **times}, Shell=["/bin/ash", "-c"])
+    expected = {
+        "argv": argv, "interval": 1.5, "timeout": 3.0, "start_period": 0.0, "start_interval": 0.0,
+        "retries": 4,
+    }  # fmt: skip
+    assert config["healthcheck"] == (expected if argv else {})
+
+
+def test_a_configuration_is_read_as_it_was_kept() -> None:
+    """Of this version, and of one before, which had less."""
+    config, _warnings = said(
+        StopSignal="37",
+        Labels={"a": "{{ b }}"},
+        Healthcheck={"Test": ["CMD", "x"]},
+        Volumes={"/d": {}},
+    )
+    assert image_config.checked(json.loads(json.dumps(config))) == config
+    older = {key: value for key, value in config.items() if key not in ("labels", "healthcheck")}
+    older["stop_signal"] = "RTMIN+3"
+    assert image_config.checked(older) == {**config, "labels": {}, "healthcheck": {}}

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 import typing as t
 
 from .. import host_paths, redact
 from ..errors import Refused
+from ..process import signals
 from ..process.program import Program
 from .data import Fields
 
@@ -42,7 +42,7 @@ _MOST_STARTS = (1 << 32) - 1
 class Reload:
     """How a program is told to read its configuration again: one of the two."""
 
-    # The name of a signal, such as HUP.
+    # A signal, as signals.number_of() takes it.
     signal: str = ""
     # A program that is run in the namespaces of the service.
     argv: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ class ServiceSpec:
     kinds: tuple[str, ...] = ()
     # None: by HUP.
     reload: Reload | None = None
-    # The name of the signal that ends the program; empty for TERM.
+    # The signal that ends the program, as signals.number_of() takes it; empty for TERM.
     stop_signal: str = ""
     # How long it may take to end before it is killed, in seconds.
     stop_timeout: float = 10.0
@@ -196,7 +196,7 @@ class ServiceSpec:
             self.restart_policy.checked()
         for name in (self.stop_signal, self.reload.signal if self.reload is not None else ""):
             if name:
-                signal_name(name)
+                signals.number_of(name)
         if self.ready.port is not None and not 0 < self.ready.port < 1 << 16:
             raise Refused(f"port must be a number from 1 to 65535, not {self.ready.port}")
         if self.ready.file and not self.ready.file.startswith("/"):
@@ -298,20 +298,6 @@ class ServiceSpec:
         if (found.namespace, found.name) != (namespace, name):
             raise ValueError(f"it is of service {found.name} in namespace {found.namespace}")
         return found
-
-
-def signal_name(name: str) -> str:
-    """The name of a signal as signal(7) has it, SIGHUP of "hup". Raises Refused."""
-    word = name.upper()
-    word = word if word.startswith("SIG") else f"SIG{word}"
-    if word not in signal.Signals.__members__:
-        raise Refused(f"{name!r} is not the name of a signal", "Such as HUP or TERM.")
-    return word
-
-
-def signal_number(name: str) -> int:
-    """The number of a signal of that name. Raises Refused."""
-    return signal.Signals[signal_name(name)]
 
 
 def credentials_directory(namespace: str, name: str) -> str:

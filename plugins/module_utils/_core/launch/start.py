@@ -29,7 +29,7 @@ from ..namespace import enter, explain
 from ..namespace.target import Handles
 from ..process import accounts, descendants, proc
 from ..process.become_root import become_root
-from ..process.execute import become, identity_of
+from ..process.execute import become, identity_of, with_variables, with_variables_of
 from ..process.pipes import Streams
 from ..process.program import Program
 from . import credential_files
@@ -94,7 +94,7 @@ def start(
     # Name services may need libraries and sockets of the host.
     identity = identity_of(program, accounts.Host) if program.host_users else None
     if user_variables and program.host_users:
-        program = _with_variables(program, accounts.Host())
+        program = with_variables_of(accounts.Host(), program)
     told, report = os.pipe()
     host_proc = open_host_proc()
 
@@ -126,10 +126,7 @@ def start(
             pipe = _take_streams(streams, report)
             ready = program
             if user_variables and not program.host_users:
-                # Of nobody who is named the root need not be read: it may be hostile.
-                named = program.user is not None
-                known = accounts.files_of_this_root(kept_proc) if named else accounts.Files("", "")
-                ready = _with_variables(program, known)
+                ready = with_variables(program, kept_proc)
             become(
                 ready,
                 host_proc=kept_proc,
@@ -172,11 +169,6 @@ def start(
         if reason:
             raise StepFailed(failure.step, cause, reason, hint)
     raise failure
-
-
-def _with_variables(program: Program, database: accounts.Database) -> Program:
-    own = accounts.variables_of(program.user, database)
-    return program.replace(environment={**own, **program.environment})
 
 
 def _own_namespaces(host_proc: int) -> dict[str, int]:

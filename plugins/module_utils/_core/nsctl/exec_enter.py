@@ -21,7 +21,7 @@ from ..host_paths import DEFAULT_PATH
 from ..namespace import host_mounts
 from ..namespace.target import Handles, Target
 from ..process import import_guard, proc
-from ..process.execute import become
+from ..process.execute import become, with_variables
 from ..process.program import FLAG, LIST, OPTIONS, Program
 from ..syscalls import namespaces, processes
 from . import NOT_STARTED, complain, streams
@@ -70,7 +70,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         handles,
         passed=passed,
         new=_new_kinds(given),
-        inside=None if argv else _with_shell,
+        inside=lambda program, host_proc: _as_inside(program, host_proc, has_argv=bool(argv)),
         hands_over="hand-over" in given.switches,
     )
 
@@ -234,6 +234,10 @@ def program_of(given: Given, argv: t.Sequence[str], passed: int) -> Program:
     """The program ``argv`` with the options given; it gets ``passed`` sockets. Raises WrongUsage."""
     environment = {} if "clear-env" in given.switches else dict(os.environ)
     environment.setdefault("PATH", DEFAULT_PATH)
+    if given.last("user") is not None:
+        # The caller's, and not that user's: see _as_inside().
+        for key in ("HOME", "USER", "LOGNAME"):
+            environment.pop(key, None)
     for key in LISTEN:
         environment.pop(key, None)
         if passed and key in os.environ:
@@ -275,8 +279,11 @@ def _default_shell() -> str:
     return os.environ.get("SHELL") or "/bin/sh"
 
 
-def _with_shell(program: Program, _host_proc: int) -> Program:
-    return program.replace(argv=(_shell(program.argv[0]),))
+def _as_inside(program: Program, host_proc: int, *, has_argv: bool) -> Program:
+    """The program, but for what only the root that it runs in can tell."""
+    if not has_argv:
+        program = program.replace(argv=(_shell(program.argv[0]),))
+    return program if program.user is None else with_variables(program, host_proc)
 
 
 def _shell(preferred: str) -> str:

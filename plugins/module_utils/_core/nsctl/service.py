@@ -18,14 +18,13 @@ from ..definition.service import (
     UNAVAILABLE,
     ServiceSpec,
     credentials_directory,
-    signal_number,
 )
 from ..errors import Refused, in_words
 from ..launch import credential_files
 from ..namespace import host_mounts, pins
 from ..namespace.target import Target
-from ..process import accounts, watch
-from ..process.execute import identity_of
+from ..process import accounts, signals, watch
+from ..process.execute import identity_of, with_variables
 from ..process.program import Program
 from . import complain, exec_enter, streams
 from .arguments import WrongUsage, parse
@@ -88,7 +87,7 @@ def _start(verb: str, spec: ServiceSpec) -> int:
         if has_watchdog:
             own = {_WATCHDOG_PID: str(os.getpid())}
             program = program.replace(environment={**program.environment, **own})
-        return program
+        return with_variables(program, host_proc)
 
     # With all of them, also those of which it gets new ones: they are made from there.
     try:
@@ -150,7 +149,7 @@ def _reload(verb: str, spec: ServiceSpec) -> int:
         )
     if spec.reload is None or not spec.reload.argv:
         name = spec.reload.signal if spec.reload is not None else DEFAULT_SIGNAL_TO_RELOAD
-        if not watch.send(watch.identify(int(pid)), signal_number(name)):
+        if not watch.send(watch.identify(int(pid)), signals.number_of(name)):
             raise Refused(f"service {spec.name} has ended")
         return 0
     handles = Target(pid=int(pid)).open()
@@ -162,4 +161,4 @@ def _reload(verb: str, spec: ServiceSpec) -> int:
             f"Restart service {spec.name}.",
         )
     program = _for_systemd(spec, {}).replace(argv=[_native(word) for word in spec.reload.argv])
-    return exec_enter.start(verb, program, handles)
+    return exec_enter.start(verb, program, handles, inside=with_variables)

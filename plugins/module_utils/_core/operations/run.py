@@ -14,7 +14,6 @@ import datetime
 import functools
 import glob
 import os
-import signal
 import time
 import typing as t
 
@@ -24,7 +23,7 @@ from ..launch import start
 from ..launch.setup import Surroundings
 from ..namespace import explain, id_map
 from ..namespace.target import Handles, Target
-from ..process import descendants
+from ..process import descendants, signals
 from ..process.execute import NotStarted
 from ..process.pipes import Pipes
 from ..process.program import Program
@@ -104,10 +103,7 @@ class RunResult:
         """The name of the signal that ended the program, or empty."""
         if self.status >= 0:
             return ""
-        try:
-            return signal.Signals(-self.status).name
-        except ValueError:  # a real-time signal between the two that have names
-            return f"SIGRTMIN+{-self.status - signal.SIGRTMIN}"
+        return signals.name_of(-self.status)
 
 
 def run(request: RunRequest, *, check: bool) -> RunResult:

@@ -197,6 +197,24 @@ def identity_of(
     return accounts.resolve(program.user, program.group, program.groups, open_database())
 
 
+def with_variables(program: Program, host_proc: int) -> Program:
+    """The program with what its environment has of its user, where it says nothing else of that.
+
+    As systemd.exec(5) has it of a service with User=: by the passwd(5) of the root that the
+    calling process has now. ``host_proc`` is an open /proc of the host. Raises Refused.
+    """
+    # Of nobody who is named the root need not be read: it may be hostile.
+    named = program.user is not None
+    known = accounts.files_of_this_root(host_proc) if named else accounts.Files("", "")
+    return with_variables_of(known, program)
+
+
+def with_variables_of(database: accounts.Database, program: Program) -> Program:
+    """with_variables() of a user of this database."""
+    own = accounts.variables_of(program.user, database)
+    return program.replace(environment={**own, **program.environment})
+
+
 def _give_away_streams(identity: accounts.Identity) -> None:
     """Let the program open /dev/stdout by name: it belongs to the one who made it.
 

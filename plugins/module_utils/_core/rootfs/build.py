@@ -73,7 +73,7 @@ def build(
             progress=progress,
             finished=finished,
         )
-    return built
+    return built._replace(warnings=[*built.warnings, *content.warnings])
 
 
 def _ask_from(

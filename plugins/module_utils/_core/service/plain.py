@@ -23,7 +23,6 @@ from ..definition.service import (
     DEFAULT_SIGNAL_TO_RELOAD,
     DEFAULT_SIGNAL_TO_STOP,
     ServiceSpec,
-    signal_number,
 )
 from ..definition.service_note import Note
 from ..errors import Refused
@@ -32,7 +31,7 @@ from ..launch.setup import Surroundings
 from ..launch.start import Started
 from ..namespace import cgroups, id_map
 from ..namespace.target import Handles, Target
-from ..process import kill, pipes, proc, watch
+from ..process import kill, pipes, proc, signals, watch
 from ..process.program import Program
 from ..process.watch import Running
 from . import log_file, ready
@@ -206,7 +205,7 @@ class Plain:
         """End the program, and what it has left behind."""
         asked = self._request.spec
         name = asked.stop_signal or note.spec.stop_signal or DEFAULT_SIGNAL_TO_STOP
-        watch.stop(note.process, number=signal_number(name), timeout=asked.stop_timeout)
+        watch.stop(note.process, number=signals.number_of(name), timeout=asked.stop_timeout)
         cgroups.end(note.spec.namespace, note.spec.name, timeout=asked.stop_timeout)
         kill.all_of(lambda pid: _is_left_behind(note, pid), timeout=asked.stop_timeout)
         self._end_log()
@@ -234,7 +233,7 @@ class Plain:
             self._run_beside(process, spec.program_with_secrets().replace(argv=spec.reload.argv))
             return True
         name = spec.reload.signal if spec.reload is not None else DEFAULT_SIGNAL_TO_RELOAD
-        return watch.send(process, signal_number(name))
+        return watch.send(process, signals.number_of(name))
 
     def _run_beside(self, process: Running, program: Program) -> None:
         """Run a program in the namespaces of ``process``, to its end. Raises Refused."""
@@ -270,7 +269,8 @@ class Plain:
         """Start the program, which has nothing to read, and writes to the log."""
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return start.start(program, streams=pipes.Streams(null, log.fd, log.fd), **how)
+            streams = pipes.Streams(null, log.fd, log.fd)
+            return start.start(program, streams=streams, user_variables=True, **how)
         finally:
             os.close(null)
 

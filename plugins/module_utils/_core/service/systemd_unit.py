@@ -18,9 +18,9 @@ from ..definition.service import (
     UNAVAILABLE,
     RestartPolicy,
     ServiceSpec,
-    signal_name,
 )
 from ..host_paths import COMMAND, boot_unit_name
+from ..process import signals
 
 _Value = t.TypeVar("_Value")
 _CONDITIONS = {"on-failure": "on-failure", "always": "always", "never": "no"}
@@ -68,7 +68,7 @@ def text(
         *_restart(policy, can_grow=can_grow),
         # Its namespace is not there: the unit of that starts it again.
         f"RestartPreventExitStatus={UNAVAILABLE}",
-        f"KillSignal={signal_name(spec.stop_signal or DEFAULT_SIGNAL_TO_STOP)}",
+        f"KillSignal={_signal(spec.stop_signal or DEFAULT_SIGNAL_TO_STOP)}",
         f"TimeoutStopSec={_seconds(spec.stop_timeout)}",
         # The main process gets the signal, and what is left of the others is killed after it.
         "KillMode=mixed",
@@ -109,6 +109,10 @@ def without_values(unit: str) -> str:
 
 def _sorted(values: t.Mapping[str, _Value]) -> list[tuple[str, _Value]]:
     return sorted(values.items(), key=lambda pair: pair[0])
+
+
+def _signal(word: str) -> str:
+    return signals.name_of(signals.number_of(word))
 
 
 def _type(spec: ServiceSpec) -> list[str]:

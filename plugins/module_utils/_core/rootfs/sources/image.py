@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import os
 import tempfile
 import typing as t
 
-from ...errors import Refused
+from ...errors import KernelError, Refused
+from ...mount import make_path
 from ...storage import modes
 from ...syscalls import regular_files
 from .. import digests, run_tool, workspace
@@ -30,6 +32,8 @@ _LAYOUT = "image"
 _TAG = "root"
 # For what skopeo answers with, a document, in seconds. It may have to unpack an archive for it.
 _PATIENCE = 600.0
+# What a layer may have put where the working directory is to be.
+_IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,8 @@ class OpenedImage:
         self._digest = ""
         self._aliases: list[str] = []
         self._config: Config = {}
+        # Of what is made of it.
+        self._warnings: list[str] = []
         self.missing = missing
         self.facts: dict[str, t.Any] = {"source": image.name, "platform": str(self._platform)}
         file = reference.file_of(image.name)
@@ -134,7 +140,9 @@ class OpenedImage:
         """See Opened."""
         if not self._config:
             raw = self._ask("inspect", "--config", "--raw", self._exactly)
-            self._config = manifest.config_of(raw, image=self._image.name)
+            self._config = manifest.config_of(
+                raw, image=self._image.name, warn=self._warnings.append
+            )
         return self._config
 
     def _check(self) -> None:
@@ -160,6 +168,7 @@ class OpenedImage:
                 name=self._image.name,
                 make=lambda work: self._unpack(work, progress),
                 digest=self.digest,
+                warnings=self._warnings,
             )
             return
         with kept.content(
@@ -168,7 +177,7 @@ class OpenedImage:
             make=lambda work, path: self._pack(work, path, progress),
             until=self._stack,
         ) as content:
-            yield content
+            yield content._replace(warnings=self._warnings)
 
     def _words(self, command: str) -> list[str]:
         """skopeo's words for how to get at the image."""
@@ -223,7 +232,6 @@ class OpenedImage:
         except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error
         described, config = layout.documents(fetched, image=image)
-        self._config = manifest.config_of(config, image=image)
         manifest.check_layers(described, config, image=image)
         self._check_size(layout.blob_path(fetched, layer) for layer in described.layers)
         # Of a root that no layer has an entry for (as of most images), as umoci and others make it.
@@ -234,6 +242,26 @@ class OpenedImage:
             run_tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
         except run_tool.Failed as error:
             raise self._failed("unpacked", error.lines) from error
+        self._make_working_directory(f"{work}/root")
+
+    def _make_working_directory(self, root: str) -> None:
+        """The one that the configuration names, where no layer has it: as runc, and of root's.
+
+        Programs start in it. Raises KernelError where there is no room for it.
+        """
+        path = self.config()["chdir"]
+        fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            make_path.directories(fd, path)
+        except KernelError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            why = os.strerror(error.errno)
+            self._warnings.append(
+                f"the WorkingDir {path} of {self._image.name} cannot be made: {why}"
+            )
+        finally:
+            os.close(fd)
 
     def _check_size(self, layers: t.Iterable[str]) -> None:
         limit = self._image.size_limit

@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...definition.data import Fields
+from ...definition.data import Fields, shortened
 from ...errors import Refused
 from ...storage import json_file
 from .. import image_config
 from ..digests import is_digest
 from .reference import Platform
-from .source import Config
+from .source import Config, nothing
 
 # What skopeo takes of a registry, too.
 SIZE_LIMIT = 4 << 20
@@ -125,10 +125,11 @@ def referred(text: bytes) -> set[str]:
     return found
 
 
-def config_of(text: bytes, *, image: str) -> Config:
+def config_of(text: bytes, *, image: str, warn: t.Callable[[str], None] = nothing) -> Config:
     """What the configuration of an image says of how to run it.
 
-    Only these fields are taken over. Raises Refused where one is not what it should be.
+    Only these fields are taken over. ``warn`` is told what of them is left out, since it means
+    nothing here. Raises Refused where one is not what it should be.
     """
     try:
         whole = _fields(json_file.parse(text), "it", "config")
@@ -139,7 +140,8 @@ def config_of(text: bytes, *, image: str) -> Config:
         for name, equals, _value in variables:
             if not equals:
                 raise ValueError(f"Env holds {name!r}, which is no NAME=VALUE")
-        return image_config.checked(
+        signal = said.take("StopSignal", str, "")
+        config = image_config.checked(
             {
                 "argv": [*entrypoint, *cmd],
                 "entrypoint": [*entrypoint],
@@ -148,13 +150,38 @@ def config_of(text: bytes, *, image: str) -> Config:
                 "user": user,
                 "group": group,
                 "chdir": said.take("WorkingDir", str, "") or "/",
-                "stop_signal": said.take("StopSignal", str, "").replace("SIG", "", 1),
+                "stop_signal": signal,
                 "ports": sorted(said.take("ExposedPorts", dict, {})),
                 "volumes": sorted(said.take("Volumes", dict, {})),
+                "labels": said.table("Labels", str),
+                "healthcheck": _healthcheck(
+                    said.take("Healthcheck", dict, {}), said.texts("Shell", ["/bin/sh", "-c"])
+                ),
             }
         )
+        if signal and not config["stop_signal"]:
+            warn(f"the StopSignal of {image} is left out: {shortened(signal)!r} is not a signal")
+        return config
     except ValueError as error:
         raise _damaged("configuration", image, error) from error
+
+
+def _healthcheck(data: dict[str, t.Any], shell: t.Sequence[str]) -> dict[str, t.Any]:
+    """As docker has it: what is to be run, and the times in nanoseconds. Raises ValueError."""
+    said = _fields(data, "Healthcheck", "Test", "Retries", *_DURATIONS)
+    words = said.texts("Test", [])
+    argv = {"CMD": words[1:], "CMD-SHELL": (*shell, *words[1:])}.get(words[0] if words else "")
+    if not argv or len(words) == 1:
+        return {}  # inherited from nobody, NONE, or of a kind that docker does not know either
+    found: dict[str, t.Any] = {"argv": [*argv], "retries": said.take("Retries", int, 0)}
+    for key, name in _DURATIONS.items():
+        nanoseconds = said.take(key, int, 0)
+        if not 0 <= nanoseconds < 1 << 63:
+            raise ValueError(f"{key} of Healthcheck is no length of time")
+        found[name] = nanoseconds / 1e9
+    if not 0 <= found["retries"] < 1 << 31:
+        raise ValueError("Retries of Healthcheck is no number of tries")
+    return found
 
 
 def check_layers(manifest: Manifest, config: bytes, *, image: str) -> None:
@@ -168,11 +195,20 @@ def check_layers(manifest: Manifest, config: bytes, *, image: str) -> None:
         raise _damaged("configuration", image, error) from error
 
 
+_DURATIONS = {
+    "Interval": "interval",
+    "Timeout": "timeout",
+    "StartPeriod": "start_period",
+    "StartInterval": "start_interval",
+}
 _CONFIG = (
     "Cmd",
     "Entrypoint",
     "Env",
     "ExposedPorts",
+    "Healthcheck",
+    "Labels",
+    "Shell",
     "StopSignal",
     "User",
     "Volumes",

@@ -43,6 +43,8 @@ class Content(t.NamedTuple):
     verify: t.Callable[[], None] = nothing
     # Called last: the digest of the source.
     digest: t.Callable[[], str] = str
+    # Filled on the way: what of it means nothing here, or could not be made.
+    warnings: t.Sequence[str] = ()
 
 
 class Opened(t.Protocol):
