@@ -13,6 +13,7 @@ import pathlib
 import re
 import subprocess
 import typing as t
+import uuid
 
 import fstab_lines
 import pytest
@@ -61,6 +62,9 @@ class Bench:
             src = self._in_tree(line.src, who)
         elif line.fstype == "overlay":
             opts = re.sub("(?<=[=:])/[^,:]+", lambda each: self._in_tree(each[0], who), opts)
+        elif line.fstype == "cgroup2" and who == "theirs":
+            # ns_mount leaves the host's one as it is; mount(8) takes what is not named from all.
+            opts = ",".join([opts, *flags_of_cgroup2()])
         if line.path.startswith("/"):
             place.mkdir(parents=True, exist_ok=True)
         return Line(src, str(place) if line.path.startswith("/") else line.path, line.fstype, opts)
@@ -76,22 +80,22 @@ class Bench:
 
     def _source(self, line: Line, words: list[str]) -> str:
         if line.src not in self._sources:
-            image = self._image(line)
-            source = line.src
+            source = named(line.src)
+            image = self._image(line, source)
             if "loop" in words or "offset=" in line.opts or line.src.endswith(".snap"):
                 source = str(image)
             else:
                 device = self._stack.enter_context(attached(image))
-                source = device if line.src.startswith("/") else line.src
+                source = device if line.src.startswith("/") else source
             self._sources[line.src] = source
         if line.fstype == "btrfs":
             self._subvolumes(self._sources[line.src], words)
         return self._sources[line.src]
 
-    def _image(self, line: Line) -> pathlib.Path:
+    def _image(self, line: Line, source: str) -> pathlib.Path:
         image = self._directory / f"{len(self._sources)}.img"
         size, argv = _MAKE[line.fstype]
-        tag, _equals, value = line.src.partition("=")
+        tag, _equals, value = source.partition("=")
         argv = [each.format(tree=self._directory / "content", image=image) for each in argv]
         if tag == "UUID":
             option, text = _UUID.get(line.fstype, ("-U", "{}"))
@@ -124,6 +128,22 @@ class Bench:
                 if not there:
                     self._target.run("btrfs", "-q", "subvolume", "create", str(above))
         self._target.run("umount", str(scratch))
+
+
+def named(src: str) -> str:
+    """A tag with a value that no device has: of the same test others may run at the same time."""
+    tag, equals, value = src.partition("=")
+    other = str(uuid.uuid4())
+    if not equals:
+        return src
+    return f"{tag}={other}" if tag == "UUID" else f"{tag}={value[:8]}{other[:4]}"
+
+
+def flags_of_cgroup2() -> list[str]:
+    """Those that the host's cgroup2 has."""
+    rows = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    words = {word for row in rows if " - cgroup2 " in row for word in row.split(" ")[-1].split(",")}
+    return sorted(words - {"ro", "rw"})
 
 
 def shown(target: Unshared, path: str, tree: pathlib.Path) -> dict[str, t.Any] | None:
