@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pathlib
 import pwd
 import typing as t
@@ -326,3 +327,73 @@ def test_subdirectories_that_are_not_there(
     is_failure(run_module("ns_mount", {**args, "opts": opts}, env=kernel), reason, "without it")
     assert not target.mounted_on(str(tmp_path / "mnt"))
     assert wait_until(lambda: not run("losetup", "-j", str(image)))
+
+
+@pytest.mark.parametrize(
+    ("args", "reason", "hint"),
+    [
+        (
+            {"src": "words", "fstype": "tmpfs", "opts": "ro,X-mount.mode=0700"},
+            "cannot be changed: it can only be read",
+            "while the file system is writable",
+        ),
+        (
+            {"src": "{}/src", "opts": "bind,X-mount.mode=0700"},
+            "belongs to nobody whom the caller may act for in the user namespace",
+            "X-mount.idmap",
+        ),
+        (
+            {"src": "words", "fstype": "tmpfs", "opts": "X-mount.owner=4000000000"},
+            "is no id of the user namespace of the target",
+            "uid_map",
+        ),
+    ],
+)
+def test_roots_that_cannot_be_changed(
+    args: dict[str, str],
+    reason: str,
+    hint: str,
+    run_module: RunModule,
+    unshared_process: UnsharedProcess,
+    tmp_path: pathlib.Path,
+) -> None:
+    target = unshared_process(["user", "mnt"], options=["--map-root-user"])
+    for name in ("src", "mnt"):
+        (tmp_path / name).mkdir()
+    os.chown(tmp_path / "src", 12, 12)  # nobody inside
+    filled = {key: value.replace("{}", str(tmp_path)) for key, value in args.items()}
+    result = run_module("ns_mount", {"pid": target.pid, "path": f"{tmp_path}/mnt", **filled})
+    is_failure(result, reason, hint)
+    assert not target.mounted_on(f"{tmp_path}/mnt")
+
+
+def test_names_in_a_user_namespace(
+    converge: Converge, run_module: RunModule, new_name: t.Callable[[], str]
+) -> None:
+    """An id is one of the namespace that the mount is in."""
+    name = new_name()
+    maps = [{"inside": 0, "outside": 100000, "count": 65536}]
+    kinds = {"kinds": ["mnt", "user"], "id_map": {"uid": maps, "gid": maps}}
+    assert not run_module("ns_namespace", {"name": name, **kinds}).get("failed")
+    args = {"namespace": name, "path": "/mnt", "src": "words", "fstype": "tmpfs"}
+    converge("ns_mount", {**args, "opts": "uid=www-data,X-mount.group=tty,mode=755"})
+    look = {"namespace": name, "argv": ["stat", "-c", "%u %g %a", "/mnt"]}
+    assert run_module("ns_setns_run", look)["stdout"].strip() == "33 5 755"
+
+
+def test_names_in_a_run(run_module: RunModule, tmp_path: pathlib.Path) -> None:
+    """They are those of the root that the program gets."""
+    root = tmp_path / "root"
+    named_root(root, uid=4033, gid=4005)
+    program = "import os; s = os.stat('/mnt'); print(s.st_uid, s.st_gid)"
+    mounts = [
+        {"path": f"/{each}", "src": f"/{each}", "opts": "bind,X-mount.mkdir"}
+        for each in ("usr", "lib", "lib64")
+    ]
+    mounts.append(
+        {"path": "/mnt", "src": "words", "fstype": "tmpfs", "opts": "uid=www-data,gid=tty"}
+    )
+    for where, ids in ({"root": str(root)}, "4033 4005"), ({}, "33 5"):
+        args = {"kinds": ["mnt"], "argv": ["/usr/bin/python3", "-c", program], **where}
+        result = run_module("ns_unshare_run", {**args, "mounts": mounts if where else mounts[-1:]})
+        assert result["stdout"].strip() == ids, result

@@ -20,7 +20,7 @@ import typing as t
 from .. import actions
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused, StepFailed
-from ..mount import attach, build, host_view, observe, resolve, sources, table
+from ..mount import attach, build, host_view, ids, observe, resolve, sources, table
 from ..mount.compare import Source
 from ..mount.explain import mount as explain
 from ..mount.host_view import HostView
@@ -154,6 +154,7 @@ class _Mounting:
     def run(self) -> list[str]:
         """Make them; the names of the steps taken. Raises StepFailed."""
         done = []
+        self._mounts = [self._with_ids(mount) for mount in self._mounts]
         try:
             with build.room_for(len(self._mounts)), KernelLog() as self._log:
                 copied = {mount.device for mount in self._table().values()}
@@ -178,6 +179,17 @@ class _Mounting:
             for tree in self._trees.values():
                 tree.close()
         return done
+
+    def _with_ids(self, mount: WantedMount) -> WantedMount:
+        """The mount with numbers for users and groups: those of the root that the program gets."""
+        if not ids.are_named(mount.words):
+            return mount
+
+        def settled() -> WantedMount:
+            with host_view.opened(self._wanted.root or "/") as root:
+                return ids.settled_in(mount, root, self._host_proc)
+
+        return t.cast(WantedMount, actions.run(f"mount {mount.title} on {mount.path}", settled))
 
     def _build(self, index: int, mount: WantedMount) -> None:
         if mount.state != "mounted" or mount.needs_target:

@@ -208,17 +208,17 @@ class Mounter:
         return True
 
     def _set_root(self, fd: int, root: RootOf) -> None:
-        shown = {"path": "the root of the mount"}
+        call = "chown"
         try:
             if root.owner is not None or root.group is not None:
                 owner, group = (-1 if each is None else each for each in root[:2])
                 os.chown(self._view.name(fd), owner, group)
             # Last: a new owner takes the set-user-ID bit away.
             if root.mode is not None:
+                call = "chmod"
                 os.chmod(self._view.name(fd), root.mode)
         except OSError as error:
-            call = "chown" if root.mode is None else "chmod"
-            raise KernelError(call, error.errno or errno.EIO, shown) from error
+            raise KernelError(call, error.errno or errno.EIO, {}) from error
 
     def _settle(self, wanted: WantedMount, tree: build.Tree) -> None:
         """What can only be set on an attached mount: ``tree`` is still a descriptor of it."""

@@ -75,6 +75,13 @@ def _with_id(word: str, database: accounts.Database, path: str) -> str:
     return f"{key}={found}"
 
 
+def settled_in(wanted: WantedMount, root: int, host_proc: int) -> WantedMount:
+    """The mount with the numbers of the root that is open here. Raises Refused."""
+    database = accounts.files_of(root, host_proc)
+    words = with_ids(wanted.words, database, path=wanted.path)
+    return wanted.replace(words=words, given=wanted.step())
+
+
 def settled(wanted: WantedMount, view: TargetView) -> WantedMount:
     """The mount with numbers, in the process that has joined the target. Raises KernelError, Refused."""
     if not are_named(wanted.words):

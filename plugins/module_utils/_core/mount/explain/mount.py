@@ -53,6 +53,7 @@ def mount(
         filesystem.by_kernel_log,
         source.by_change,
         source.by_id_map,
+        _by_root,
         _by_number,
         source.by_source,
         busy.by_busy,
@@ -82,6 +83,44 @@ def _by_number(failed: Failure) -> Answer:
         return f"the path is too long: {what}", "A name has up to 255 bytes, a path up to 4095."
     if failed.is_any(errno.EMFILE, errno.ENFILE, errno.ENOMEM):
         return exhaustion.explain(failed.error)
+    return NOTHING
+
+
+def _by_root(failed: Failure) -> Answer:
+    """Of X-mount.owner, X-mount.group and X-mount.mode."""
+    if failed.call not in ("chown", "chmod"):
+        return NOTHING
+    path = failed.wanted.path
+    if failed.is_any(errno.EROFS):
+        return (
+            (
+                f"who owns the root of the mount on {path}, and with which mode, cannot be changed: it can "
+                "only be read"
+            ),
+            (
+                "Set it while the file system is writable, and leave X-mount.owner, X-mount.group and "
+                "X-mount.mode out."
+            ),
+        )
+    if failed.is_any(errno.EPERM):
+        return (
+            (
+                f"the root of the mount on {path} belongs to nobody whom the caller may act for in the user "
+                "namespace of the target"
+            ),
+            (
+                "Set it where it comes from, on the host, or give the mount ids of the target with "
+                "X-mount.idmap."
+            ),
+        )
+    if failed.is_any(errno.EINVAL):
+        return (
+            (
+                f"the owner or the group for the root of the mount on {path} is no id of the user namespace "
+                "of the target"
+            ),
+            "Name one that is mapped there (/proc/PID/uid_map, gid_map).",
+        )
     return NOTHING
 
 
