@@ -9,6 +9,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import options
+from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.id_ranges import (
+    IdRange,
+    joined,
+    ranges_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,8 +24,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount impor
         ("u:0:1:2  g:3:4:5 6:7:8", [(0, 1, 2), (6, 7, 8)], [(3, 4, 5), (6, 7, 8)]),
     ],
 )
-def test_ranges(text: str, uids: list[options.IdRange], gids: list[options.IdRange]) -> None:
-    assert options.ranges_of(text) == (tuple(uids), tuple(gids))
+def test_ranges(text: str, uids: list[IdRange], gids: list[IdRange]) -> None:
+    assert ranges_of(text) == (tuple(uids), tuple(gids))
     assert options.parse((f"X-mount.idmap={text}",)).idmap == text
 
 
@@ -49,15 +54,13 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
 @given(SIZES, SIZES)
 def test_pieces_of_one_range_are_that_range(one: list[int], other: list[int]) -> None:
-    def pieces(sizes: list[int]) -> list[options.IdRange]:
+    def pieces(sizes: list[int]) -> list[IdRange]:
         return [(sum(sizes[:n]), 100 + sum(sizes[:n]), size) for n, size in enumerate(sizes)]
 
-    assert options.joined(reversed(pieces(one))) == [(0, 100, sum(one))]
-    assert (options.joined(pieces(one)) == options.joined(pieces(other))) == (
-        sum(one) == sum(other)
-    )
+    assert joined(reversed(pieces(one))) == [(0, 100, sum(one))]
+    assert (joined(pieces(one)) == joined(pieces(other))) == (sum(one) == sum(other))
 
 
 def test_what_lies_apart_stays_apart() -> None:
     apart = [(0, 100, 2), (2, 300, 2), (9, 302, 1)]
-    assert options.joined(apart) == apart
+    assert joined(apart) == apart

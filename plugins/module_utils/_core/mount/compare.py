@@ -14,7 +14,8 @@ import typing as t
 
 from ..definition.steps import MountStep
 from ..syscalls import mounts as calls
-from . import compare_options, option_paths, options
+from . import compare_options, id_ranges, option_paths, options
+from .id_ranges import IdRange
 from .table import Mount
 from .wanted import WantedMount
 
@@ -132,7 +133,7 @@ class Observed(t.NamedTuple):
     meaning: compare_options.Meaning | None = None
     # The maps of an idmapped mount, for uids and for gids; None where the kernel does not tell
     # (before Linux 6.15).
-    id_map: tuple[tuple[options.IdRange, ...], tuple[options.IdRange, ...]] | None = None
+    id_map: tuple[tuple[IdRange, ...], tuple[IdRange, ...]] | None = None
 
 
 class Differences(t.NamedTuple):
@@ -338,8 +339,8 @@ def _id_map_differs(
         )
     # The kernel may put what adjoins together: compare what each id becomes, not the ranges.
     return any(
-        options.joined(now) != options.joined(want)
-        for now, want in zip(observed.id_map, options.ranges_of(asked))
+        id_ranges.joined(now) != id_ranges.joined(want)
+        for now, want in zip(observed.id_map, id_ranges.ranges_of(asked))
     )
 
 

@@ -18,7 +18,7 @@ from ..errors import KernelError, Refused
 from ..namespace import id_map
 from ..namespace.hold import hold
 from ..syscalls import namespaces, regular_files
-from . import host_view, options
+from . import host_view, id_ranges
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def _open(path: str) -> int:
 
 
 def _make(text: str) -> int:
-    uids, gids = options.ranges_of(text)
+    uids, gids = id_ranges.ranges_of(text)
     maps = id_map.parse(
         {
             which: [dict(zip(("inside", "outside", "count"), each)) for each in ranges]

@@ -19,7 +19,7 @@ import typing as t
 from ... import kinds, redact
 from ...errors import Refused
 from ...syscalls import namespaces, regular_files
-from .. import options, table
+from .. import id_ranges, table
 from .failure import NOTHING, Failure
 from .filesystem import MOUNT_ANEW
 
@@ -105,7 +105,7 @@ def _unmapped(failed: Failure) -> str:
     """Which ids the map of X-mount.idmap has none of: uids, gids; or empty."""
     text = failed.wanted.options.idmap
     if not text.startswith("/"):
-        uids, gids = options.ranges_of(text)
+        uids, gids = id_ranges.ranges_of(text)
         return "" if uids and gids else "gids" if uids else "uids"
     process = re.fullmatch(r"/proc/(\d+)/ns/user", text)
     if process is None:
