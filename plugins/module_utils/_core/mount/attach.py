@@ -196,16 +196,17 @@ class Mounter:
         """
         if top.mount is None or top.table.stacked_under(top.mount) or not tree.may_be_parted:
             return False
-        with peers.apart(tree.fd, tree.origin):
-            try:
+        try:
+            with peers.apart(tree.fd, tree.origin):
                 detached.move_mount(tree.fd, top.fd, beneath=True)
-            except KernelError as error:
-                # EINVAL: before Linux 6.5, or a place where it is not possible.
-                if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
-                    return False
-                raise
-            self._detach(top, path)
-        return True
+                self._detach(top, path)
+            return True
+        except KernelError as error:
+            # EINVAL: before Linux 6.5, or a place where it is not possible.
+            is_refused = error.call == "move_mount" and error.errno in (errno.EINVAL, errno.EPERM)
+            if is_refused or error.errno == errno.ENOSYS:
+                return False
+            raise
 
     def _set_root(self, fd: int, root: RootOf) -> None:
         call = "chown"
