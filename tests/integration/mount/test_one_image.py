@@ -39,7 +39,8 @@ def users_of(image: pathlib.Path) -> list[str]:
 def is_clean(fstype: str, image: pathlib.Path) -> bool:
     words = {"ext4": ["-f", "-n"], "xfs": ["-n"], "btrfs": ["check", "--readonly"]}[fstype]
     program = {"ext4": "fsck.ext4", "xfs": "xfs_repair", "btrfs": "btrfs"}[fstype]
-    return not subprocess.run([program, *words, str(image)], capture_output=True).returncode
+    done = subprocess.run([program, *words, str(image)], check=False, capture_output=True)
+    return not done.returncode
 
 
 @pytest.fixture
