@@ -47,7 +47,9 @@ class Bench:
         self._stack = stack
         self._directory = directory
         self._target = target
+        # Of a line's source: what it is here, and the device that holds it.
         self._sources: dict[str, str] = {}
+        self._devices: dict[str, str] = {}
         (directory / "content").mkdir()
         (directory / "content/file").write_text("a file")
 
@@ -86,10 +88,11 @@ class Bench:
                 source = str(image)
             else:
                 device = self._stack.enter_context(attached(image))
+                self._devices[line.src] = device
                 source = device if line.src.startswith("/") else source
             self._sources[line.src] = source
         if line.fstype == "btrfs":
-            self._subvolumes(self._sources[line.src], words)
+            self._subvolumes(self._devices[line.src], words)
         return self._sources[line.src]
 
     def _image(self, line: Line, source: str) -> pathlib.Path:
@@ -112,14 +115,13 @@ class Bench:
             run(*argv, str(image))
         return image
 
-    def _subvolumes(self, source: str, words: list[str]) -> None:
+    def _subvolumes(self, device: str, words: list[str]) -> None:
         names = [word.partition("=")[2] for word in words if word.startswith("subvol=")]
         if not names:
             return
         scratch = self._directory / "scratch"
         scratch.mkdir(exist_ok=True)
-        env = f"BLKID_FILE={scratch}.blkid"
-        self._target.run("env", env, "mount", "-t", "btrfs", source, str(scratch))
+        self._target.run("mount", "-t", "btrfs", device, str(scratch))
         for name in names:
             above = scratch
             for part in name.strip("/").split("/"):
