@@ -57,7 +57,8 @@ options:
         are compared as well, at their default, which for a bind is what its source has. With V(=recursive) appended
         they hold for the submounts of an V(rbind) too. Of two words about access times the last one counts.
       - V(ro) is for the mount and for its file system, which others may see as well; V(ro=vfs) is for the mount alone,
-        V(ro=fs) for the file system alone. So are the forms of V(rw).
+        V(ro=fs) for the file system alone. So are the forms of V(rw). V(ro=fs) is refused for a file system that others
+        have mounted as well, as V(sysfs).
       - V(user), V(users), V(owner) and V(group) imply V(nosuid), V(nodev) and the first two V(noexec), as for
         C(mount(8)); who may mount is not asked. V(defaults), V(auto), V(nouser), V(nousers), V(noowner), V(nogroup),
         V(_netdev), V(comment=), V(user=NAME), V(helper=), V(uhelper=), V(silent), V(loud), V(iversion),

@@ -7,6 +7,7 @@ import grp
 import os
 import pathlib
 import pwd
+import subprocess
 import typing as t
 
 import pytest
@@ -63,6 +64,8 @@ def test_which_of_the_two_is_read_only(
     [
         "silent,loud,iversion,noiversion",
         "comment=for people,uhelper=udisks2,helper=any,user=joe",
+        "comment,uhelper,helper,silent=",
+        "sync,async,mand,nomand,lazytime,nolazytime",
         "seclabel,rootcontext=system_u:object_r:tmp_t:s0",
         "_netdev,auto,nofail,x-systemd.automount,x-systemd.requires-mounts-for=/srv,X-any",
         "X-mount.noloop,X-mount.auto-fstypes=ext4",
@@ -114,6 +117,7 @@ def test_the_older_spelling(converge: Converge, target: Unshared, tmp_path: path
     ("args", "reason", "hint"),
     [
         ({"opts": "move"}, "'move' is not a mount option here", "state: unmounted"),
+        ({"fstype": "sysfs", "opts": "ro=fs"}, "is one file system for all who mount it", "ro=vfs"),
         ({"opts": "nodev=vfs"}, "nodev is about the mount alone", "Write nodev."),
         ({"opts": "X-mount.nocanonicalize"}, "links in it are always followed", "Name the path"),
         ({"opts": "verity.roothash=ab"}, "no device of dm-verity is made", "veritysetup(8)"),
@@ -145,6 +149,23 @@ def test_words_that_are_refused(
     base = {"pid": target.pid, "path": str(tmp_path), "fstype": "tmpfs", "src": "words"}
     is_failure(run_module("ns_mount", {**base, **args}), reason, hint)
     assert target.mountinfo() == table
+
+
+def test_what_the_host_has_mounted_stays_writable(
+    run_module: RunModule, unshared_process: UnsharedProcess, tmp_path: pathlib.Path
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "words", str(tmp_path)], check=True)
+    try:
+        target = unshared_process()
+        args = {"pid": target.pid, "path": str(tmp_path), "state": "remounted"}
+        result = run_module("ns_mount", {**args, "opts": "ro=fs"})
+        is_failure(result, "is mounted on the host as well", "Use ro=vfs")
+        assert not run_module("ns_mount", {**args, "opts": "ro=vfs"}).get("failed")
+        flags, options = shown(target, tmp_path)
+        assert (flags[0], options[0]) == ("ro", "rw")
+        (tmp_path / "written").touch()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_an_id_map_of_users_alone(

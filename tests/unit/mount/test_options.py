@@ -98,6 +98,9 @@ def test_quoted_words_survive(words: list[str]) -> None:
         ("group,suid", 0, NODEV),
         ("nouser,auto,nofail,_netdev,x-systemd.automount,X-any=1", 0, 0),
         ("silent,loud,iversion,noiversion,comment=any,user=joe,uhelper=udisks2,helper=any", RO, RO),
+        ("comment,uhelper,helper,silent=,defaults=", RO, RO),
+        ("user=", 0, NOSUID | NODEV | NOEXEC),
+        ("ro=", 0, RO),
         # The kernel's default, unless another word says what it is to be.
         ("norelatime", STRICT, 0),
         ("nostrictatime", NOATIME, 0),
@@ -174,6 +177,11 @@ def test_options_of_the_file_system() -> None:
         ("noswap", None),
         ("lowerdir", "/a=b:/c"),
         ("user", "joe"),  # of cifs: not the word of fstab(5)
+    )
+    assert options.parse(("sync", "mand", "async", "lazytime", "nomand")).filesystem == (
+        ("async", None),
+        ("nomand", None),
+        ("lazytime", None),
     )
     # An empty value is not the same as none.
     assert options.parse(("a=",)).filesystem == (("a", ""),)

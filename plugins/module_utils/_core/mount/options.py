@@ -135,6 +135,8 @@ class _Asked:
 
     def take(self, key: str, value: str | None, word: str) -> None:
         """Understand one more word. Raises Refused."""
+        if not value and key in _WITHOUT_VALUE:  # an empty one is none (mount(8))
+            value = None
         if key in known.REFUSED:
             raise Refused(*known.REFUSED[key])
         if propagation_of(key)[0] in mounts.PROPAGATION:
@@ -155,7 +157,7 @@ class _Asked:
             self._others.update(_of_mount(key, value or "", word))
         elif not self._is_ignored(key, value):
             # Of several the last counts, where it does not add to the others.
-            same = (key, value if key in known.REPEATED else None)
+            same = (known.OPPOSITES.get(key, key), value if key in known.REPEATED else None)
             self._filesystem[same] = (key, value)
 
     def _attribute(self, key: str, arguments: set[str], word: str) -> None:
@@ -180,11 +182,11 @@ class _Asked:
         self._clr = self._clr & ~bits | cleared
 
     def _is_ignored(self, key: str, value: str | None) -> bool:
-        if value is None:
-            return key in known.IGNORED or key.startswith(known.REMARKS)
-        if key == "user" and self._fstype in known.USER_OF_THE_FILE_SYSTEM:
-            return False
-        return key in known.IGNORED_WITH_VALUE or key.startswith(known.REMARKS)
+        if key in known.IGNORED_WITH_ANY_VALUE or key.startswith(known.REMARKS):
+            return True
+        if key == known.USER and value is not None:
+            return self._fstype not in known.USER_OF_THE_FILE_SYSTEM
+        return value is None and key in known.IGNORED
 
     def done(self) -> Options:
         """All of it. Raises Refused for words that exclude each other."""
@@ -219,6 +221,7 @@ class _Asked:
 
 
 _ARGUMENTS = {known.RECURSIVE, known.OF_THE_MOUNT, known.OF_THE_FILE_SYSTEM}
+_WITHOUT_VALUE = {*known.ATTRIBUTES, *known.IGNORED}
 _OF_IMAGES = ("loop", "offset", "sizelimit")
 
 

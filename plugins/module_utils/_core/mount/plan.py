@@ -118,6 +118,12 @@ def _plan_one(
                 recreate=root is NAMED,
             )
         return [Replace(wanted, found)]
+    if (seen.is_shared or seen.is_hosts) and ("ro", None) in found.reconfigure:
+        raise Refused(
+            f"the file system on {path} is mounted on the host as well, which would not write to it any "
+            "more",
+            "Use ro=vfs, which is for this mount alone.",
+        )
     actions: list[Change] = []
     if is_to_be_unstacked(wanted, seen, is_root=is_root):
         actions.append(Unstack(wanted))

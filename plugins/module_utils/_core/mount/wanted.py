@@ -16,6 +16,12 @@ from ..definition.steps import MountStep
 from ..errors import Refused
 from . import option_paths, options, resolve
 
+# Of which there is one, whoever mounts it.
+_ONE_FOR_ALL = (
+    "binfmt_misc", "cgroup", "cgroup2", "configfs", "debugfs", "devtmpfs", "efivarfs", "fusectl",
+    "mqueue", "pstore", "securityfs", "sysfs", "tracefs",
+)  # fmt: skip
+
 
 class WantedMount(MountStep):
     """One mount as it should be."""
@@ -159,6 +165,12 @@ class WantedMount(MountStep):
                 self._check_device(path)
             if asked.loop:
                 src = resolve.checked_absolute(src, option="src")
+        if self.fstype in _ONE_FOR_ALL and {("ro", None), ("rw", None)} & {*asked.filesystem}:
+            raise Refused(
+                f"{self.fstype} on {path} is one file system for all who mount it: ro=fs would take it from "
+                "them",
+                "Use ro=vfs, which is for this mount alone.",
+            )
         clean = self.replace(path=path, src=src)
         for word, is_asked in (("loop", asked.loop), ("X-mount.idmap", bool(asked.idmap))):
             if self.state == "mounted" and is_asked and not clean.needs_host:

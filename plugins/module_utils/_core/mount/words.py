@@ -53,8 +53,10 @@ IGNORED = frozenset(
     {"defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup"}
     | {"silent", "loud", "iversion", "noiversion"}
 )
-# The same with a value: remarks, who has mounted it, and what umount(8) is to run.
-IGNORED_WITH_VALUE = frozenset({"comment", "user", "helper", "uhelper"})
+# The same with a value or without: remarks, and what umount(8) is to run.
+IGNORED_WITH_ANY_VALUE = frozenset({"comment", "helper", "uhelper"})
+# Who has mounted it.
+USER = "user"
 # Whose file system has a word of that name: the user to log in as.
 USER_OF_THE_FILE_SYSTEM = ("cifs", "smb3", "smbfs")
 # Remarks of programs, but for X-mount.
@@ -69,6 +71,8 @@ LABELS = {
     ),
 }
 
+# Of these the last one counts.
+OPPOSITES = {"async": "sync", "nolazytime": "lazytime", "nomand": "mand"}
 # Each names one more: a directory of an overlay, a device of btrfs or erofs.
 REPEATED = frozenset({"lowerdir+", "datadir+", "device"})
 
