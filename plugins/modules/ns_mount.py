@@ -22,6 +22,9 @@ description:
   - Another process may mount and unmount at the same places meanwhile. What it has changed is looked at again, for up
     to 10 seconds a step.
   - Without a target it acts on the host's own mount namespace.
+  - Why a mount failed is looked for and told, with what to do about it. What C(blkid) of util-linux finds on the device
+    or image counts, who has the device, and what the kernel writes to its log meanwhile. The log is left out where
+    C(/dev/kmsg) may not be read.
 options:
   path:
     description:

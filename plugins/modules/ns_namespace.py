@@ -85,6 +85,8 @@ options:
     description:
       - Kernel parameters of the network, ipc and user namespaces. One that belongs to no namespace is refused, since it
         would change the host. Those that are not named are left as they are.
+      - Where C(/proc/sys) of the host is mounted read-only, as in containers, they are set by way of another C(/proc),
+        which is mounted nowhere.
       - The values of C(tcp_fastopen_key) and C(stable_secret) are neither logged nor returned.
     type: dict
     default: {}
