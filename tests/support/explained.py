@@ -10,6 +10,8 @@ import typing as t
 
 from results import Result
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
+
 IMAGE = 64 << 20
 
 
@@ -34,6 +36,16 @@ def loop_device(image: pathlib.Path, *options: str) -> t.Iterator[str]:
         yield device
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@contextlib.contextmanager
+def without(path: str) -> t.Iterator[None]:
+    """A host on which nothing can be had of the file at the path, for the block."""
+    mounts.mount("/dev/null", path, flags=mounts.MS_BIND)
+    try:
+        yield
+    finally:
+        mounts.umount(path)
 
 
 def image_by(path: pathlib.Path, *argv: str, size: int = IMAGE) -> pathlib.Path:

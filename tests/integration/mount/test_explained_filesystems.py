@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed, image_by, loop_device
+from explained import failed, image_by, loop_device, without
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
 
@@ -329,3 +329,34 @@ def test_types_that_are_none_or_need_a_program(
     result = run_module("ns_mount", {**args, "fstype": "fuse.sshfs", "src": "host:"})
     reason = "a file system of the type fuse.sshfs is mounted by the program that serves it"
     failed(result, "fsconfig", "EINVAL", reason, "Run that program")
+
+
+def test_without_the_right_to_read_the_kernel_log(refused: Mounted, here: pathlib.Path) -> None:
+    """What the superblock says is said all the same, and where to look for more."""
+    image = image_by(here / "image", "mkfs.ext4", "-q")
+    with without(LOG):
+        result = refused(image, "ext4", "journal_dev=0x700")
+        reason = (
+            f"{image} holds an ext4 file system, which this kernel does not mount with these options: "
+            "journal_dev=0x700"
+        )
+        failed(
+            result, "fsconfig", "EINVAL", reason, "The kernel's own log may say more: see dmesg."
+        )
+        assert result["reason"] == reason
+        os.truncate(image, 16 << 20)
+        result = refused(image, "ext4")
+        reason = f"{image} holds an ext4 file system that this kernel does not mount"
+        failed(result, "fsconfig", "EINVAL", reason, "else check it (e2fsck)")
+
+
+def test_without_blkid(refused: Mounted, here: pathlib.Path) -> None:
+    blkid = shutil.which("blkid", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    assert blkid is not None
+    image = image_by(here / "image", "mkfs.ext4", "-q")
+    with without(os.path.realpath(blkid)):
+        result = refused(image, "xfs")
+    reason = f"{image} holds no xfs file system that this kernel understands, or opts do not fit it"
+    failed(
+        result, "fsconfig", "EINVAL", reason, "Correct fstype (blkid shows what it holds), or opts"
+    )

@@ -9,7 +9,7 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed
+from explained import failed, without
 from results import Result, RunModule
 from unshared_process import Unshared, UnsharedProcess
 
@@ -42,6 +42,13 @@ def refused(run_module: RunModule, target: Unshared, here: pathlib.Path) -> Refu
         return result
 
     return mount
+
+
+@pytest.fixture(params=["the kernel's log", "no log"])
+def log(request: pytest.FixtureRequest) -> t.Iterator[None]:
+    """With what the kernel says of it, and without: the directories are looked at in both cases."""
+    with without("/dev/kmsg") if request.param == "no log" else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager
@@ -97,6 +104,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("log")
 @pytest.mark.parametrize("case", WRONG)
 def test_directories_that_do_not_go_together(
     refused: Refused, here: pathlib.Path, kernel: Kernel, case: str
@@ -107,6 +115,7 @@ def test_directories_that_do_not_go_together(
         failed(result, "fsconfig", errno, reason.replace("{}", str(here)), hint)
 
 
+@pytest.mark.usefixtures("log")
 def test_upper_directories_on_mounts_that_cannot_serve(
     refused: Refused, here: pathlib.Path, kernel: Kernel
 ) -> None:
@@ -130,6 +139,7 @@ def test_upper_directories_on_mounts_that_cannot_serve(
             failed(refused(*words, env=kernel), "fsconfig", "EINVAL", reason, "leave both out")
 
 
+@pytest.mark.usefixtures("log")
 def test_overlays_on_overlays(refused: Refused, here: pathlib.Path, kernel: Kernel) -> None:
     with contextlib.ExitStack() as stack:
         lower = f"{here}/low"
