@@ -258,6 +258,32 @@ def test_names_below_a_root_to_come(
     assert "uid=4034" in done["mounts"][1]["opts"]
 
 
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory", "link out", "proc"])
+def test_names_in_a_hostile_root(
+    kind: str, run_module: RunModule, target: Unshared, tmp_path: pathlib.Path
+) -> None:
+    """What is in the place of its lists of users is never opened, and no link leads out of it."""
+    target.run("mount", "-t", "tmpfs", "etc", "/etc")
+    passwd = "/etc/passwd"
+    made = {
+        "fifo": ["mkfifo", passwd],
+        "device": ["mknod", passwd, "c", "1", "5"],
+        "directory": ["mkdir", passwd],
+        "link out": ["ln", "-s", "../../../../../../etc/shadow", passwd],
+        "proc": ["ln", "-s", "/proc/kmsg", passwd],
+    }
+    target.run(*made[kind])
+    args = {"pid": target.pid, "path": str(tmp_path), "src": "words", "fstype": "tmpfs"}
+    for check in (False, True):
+        result = run_module("ns_mount", {**args, "opts": "uid=www-data"}, check=check)
+        if kind == "link out":
+            assert check or "there is no user 'www-data'" in result["reason"]
+        else:
+            is_failure(result, "is not a file that lists users", "")
+            assert "/etc/passwd of the root that the mount lies in" in result["reason"]
+    assert not target.mounted_on(str(tmp_path))
+
+
 # The root of a mount
 
 

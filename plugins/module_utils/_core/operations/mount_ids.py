@@ -62,9 +62,11 @@ def _look(
     for index in named:
         mount, step = wanted[index], recorded.get(index)
         try:
-            database = ids.database_of(mount.path, view)
+            with view.base(mount.path):
+                pass
         except (KernelError, Refused):
-            continue
+            continue  # its root is still to be mounted
+        database = ids.database_of(mount.path, view)
         try:
             words = ids.with_ids(mount.words, database, path=mount.path)
         except Refused:
