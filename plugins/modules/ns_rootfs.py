@@ -35,12 +35,15 @@ options:
   archive:
     description:
       - The path of a tar archive on the managed host, not compressed or with gzip, xz, zstd or bzip2.
+      - It holds a root file system, as C(docker export) writes it. What C(docker save) writes is an O(image).
       - Exactly one of O(archive), O(image), O(bootstrap) and O(directory) is given, unless O(state=absent).
     type: path
   image:
     description:
       - The name of an image, V(docker://registry/name:tag), V(oci:DIRECTORY:tag), V(oci-archive:FILE:tag) or
         V(docker-archive:FILE:name:tag). Paths are absolute and on the managed host.
+      - What C(docker save) writes, compressed or not, is a C(docker-archive:). Where a file or directory holds several
+        images, the name says which one, or its number as in V(docker-archive:FILE:@0).
       - It is fetched with C(skopeo) and unpacked with C(umoci). A proxy is taken from the environment of the task.
       - Each run asks a registry for the manifest, and for nothing else when the root is of that manifest already. A tag
         that was moved is a change. Nothing is asked when O(digest) or the name itself has the digest of the root.

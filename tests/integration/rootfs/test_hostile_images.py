@@ -256,8 +256,13 @@ def test_holes_in_an_archive_of_an_image(
     transport: str, playground: Playground, refused: t.Callable[..., Result]
 ) -> None:
     archive = playground.top / "image.tar"
+    names = (b"manifest.json", b"index.json")
+    documents = b"".join(header(name=name, size=octal(2)) + padded(b"[]") for name in names)
+    for content in (HOLES + documents, documents + HOLES):
+        archive.write_bytes(content + END)
+        refused(f"{transport}:{archive}", "a file with holes")
     archive.write_bytes(HOLES + END)
-    refused(f"{transport}:{archive}", "a file with holes")
+    refused(f"{transport}:{archive}", "holds no image")
 
 
 @pytest.mark.parametrize("number", [0, 2])

@@ -25,7 +25,7 @@ from .. import digests, run_tool, workspace
 from ..progress import Progress
 from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
-from . import cache, kept, layout, manifest, reference
+from . import cache, held, kept, layout, manifest, reference
 from .source import Config, Content, Options
 
 _LAYOUT = "image"
@@ -112,6 +112,10 @@ class OpenedImage:
         self._config: Config = {}
         # Of what is made of it.
         self._warnings: list[str] = []
+        # The image by the name that skopeo is given.
+        self._readable = image.name
+        # What else is where it is.
+        self._held = held.Held()
         self.missing = missing
         self.facts: dict[str, t.Any] = {"source": image.name, "platform": str(self._platform)}
         file = reference.file_of(image.name)
@@ -125,7 +129,7 @@ class OpenedImage:
         """See Opened. Of a registry, only the manifest is asked for."""
         if not self._digest:
             self._check()
-            raw = self._ask("inspect", "--raw", self._image.name)
+            raw = self._ask("inspect", "--raw", self._readable)
             whole = f"sha256:{hashlib.sha256(raw).hexdigest()}"
             mine = manifest.chosen(raw, self._platform, image=self._image.name)
             self._digest = mine or whole
@@ -151,14 +155,31 @@ class OpenedImage:
         file, directory = reference.file_of(name), reference.layout_of(name)
         if file:
             with layout.opened_file(file) as fd:
-                layout.check_archive(fd, image=name, limit=self._image.size_limit)
+                self._held = self._look_into(fd)
         elif directory:
-            layout.check_directory(directory, image=name)
+            self._held = layout.check_directory(directory, image=name)
+
+    def _look_into(self, fd: int) -> held.Held:
+        """The images in the open archive, after which skopeo can be given it."""
+        name, limit = self._image.name, self._image.size_limit
+        # skopeo reads what docker has written by its places, and fails for some that are compressed.
+        if not name.startswith("docker-archive:") or not decompress.is_compressed(fd):
+            return layout.check_archive(fd, image=name, limit=limit)
+        scratch = self._stack.enter_context(workspace.scratch(_scratch_above()))
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        copy = os.open(f"{scratch}/image.tar", flags, 0o600)
+        try:
+            found = layout.check_archive(fd, image=name, limit=limit, copy_to=copy)
+        finally:
+            os.close(copy)
+        self._readable = reference.with_file(name, f"{scratch}/image.tar")
+        return found
 
     @property
     def _exactly(self) -> str:
         """The image that was looked at, also when its tag has been moved since."""
-        return reference.with_digest(self._image.name, self.digest())
+        digest = self.digest()
+        return reference.with_digest(self._readable, digest)
 
     @contextlib.contextmanager
     def content(self, *, on_host: bool, patience: float, progress: Progress) -> t.Iterator[Content]:
@@ -194,9 +215,7 @@ class OpenedImage:
         return words
 
     def _ask(self, command: str, *words: str) -> bytes:
-        # As skopeo itself.
-        above = "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()
-        with workspace.scratch(above) as scratch:
+        with workspace.scratch(_scratch_above()) as scratch:
             argv = ["skopeo", f"--tmpdir={scratch}", *self._words(command), *words]
             try:
                 return run_tool.answer(
@@ -209,11 +228,25 @@ class OpenedImage:
                 raise self._failed("read", error.lines) from error
 
     def _failed(self, what: str, lines: t.Sequence[str]) -> Refused:
+        name = self._image.name
+        lines = [line.replace(self._readable, name) for line in lines]
+        reason = _reason(lines)
         return Refused(
-            f"the image {self._image.name} cannot be {what}: {_reason(lines)}",
-            "Look at its name, authfile, tls_verify and the proxy of the task's environment.",
-            output=list(lines),
+            f"the image {name} cannot be {what}: {reason}", self._hint(reason), output=lines
         )
+
+    def _hint(self, reason: str) -> str:
+        """What to do about skopeo's or umoci's reason."""
+        name = self._image.name
+        if "no space left on device" in reason:
+            return f"Make room where the root is made, and in {_scratch_above()}."
+        if "rejected by policy" in reason:
+            return (
+                "Change the host's policy for images, containers-policy.json(5), if that is meant."
+            )
+        if reference.is_in_registry(name):
+            return "Look at its name, authfile, tls_verify and the proxy of the task's environment."
+        return self._held.hint(name) or "Make or fetch it again, or do not trust it."
 
     def _unpack(self, work: str, progress: Progress) -> None:
         """Fetch the image into the workspace and unpack it there."""
@@ -295,6 +328,11 @@ class OpenedImage:
             run_tool.run([*command, "--xattrs-include=*", "."], writable=[work], scratch=work)
         except run_tool.Failed as error:
             raise self._failed("packed", error.lines) from error
+
+
+def _scratch_above() -> str:
+    """Where what may be large is put for a while, as skopeo itself does."""
+    return "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()
 
 
 def _reason(lines: t.Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 import typing as t
 
 from ...errors import KernelError, Refused
@@ -22,10 +23,11 @@ from ...mount import host_view
 from ...syscalls import files, regular_files
 from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
-from . import manifest
+from . import held, manifest
+from .held import Held
 from .manifest import SIZE_LIMIT, Manifest
 
-_INDEX = "index.json"
+_INDEX = held.OCI
 _BENEATH = files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS
 
 
@@ -58,39 +60,74 @@ def _not_opened(path: str, why: str | None) -> Refused:
     )
 
 
-def check_archive(fd: int, *, image: str, limit: int) -> None:
-    """Raises Refused unless the open archive holds what an image in an archive holds.
+def check_archive(fd: int, *, image: str, limit: int, copy_to: int = -1) -> Held:
+    """The images in the open archive. Raises Refused unless it holds what such an archive holds.
 
-    ``limit`` is how much may come out of it, in bytes; 0 for any amount.
+    ``limit`` is how much may come out of it, in bytes; 0 for any amount. It is written to the open
+    file ``copy_to`` as it is when it is not compressed.
     """
+    wrong: Refused | None = None
+    documents: dict[str, bytes] = {}
     kinds = [reader.FILE, reader.DIRECTORY]
     if image.startswith("docker-archive:"):
         # skopeo looks up what is in it without unpacking it. An older `docker save` wrote links.
         kinds += [reader.LINK, reader.SYMLINK]
     with decompress.opened(fd, name=image) as content:
-        stream = ByteStream(content.fd, name=image, limit=limit)
+        fd = content.fd
+        if copy_to >= 0:
+            limited = ByteStream(fd, name=image, limit=limit)
+            limited.copy_all(copy_to)
+            content.verify()
+            fd = copy_to
+            os.lseek(fd, 0, os.SEEK_SET)
+        stream = ByteStream(fd, name=image, limit=limit)
         entries = reader.Reader(stream, name=image)
         while (entry := entries.next()) is not None:
+            name = os.fsdecode(entry.name)
+            name = name[2:] if name.startswith("./") else name
             if entry.kind not in kinds:
-                raise _refused(image, f"it holds a {reader.KIND_NAMES[entry.kind]}")
+                wrong = wrong or _refused(image, f"it holds a {reader.KIND_NAMES[entry.kind]}")
             # skopeo would write all of it.
-            if entry.pieces is not None:
-                raise _refused(image, "it holds a file with holes")
+            elif entry.pieces is not None:
+                wrong = wrong or _refused(image, "it holds a file with holes")
+            elif name in (held.DOCKER, held.OCI) and entry.kind == reader.FILE:
+                documents[name] = _document_in(entries, entry, image)
         stream.drain()
-        content.verify()
+        if copy_to < 0:
+            content.verify()
+    # Of another kind of archive nothing else is wrong.
+    found = held.in_archive(documents, image=image)
+    if wrong is not None:
+        raise wrong
+    return found
 
 
-def check_directory(path: str, *, image: str) -> None:
-    """Raises Refused unless the layout can be read, in bounded time and memory.
+def _document_in(entries: reader.Reader, entry: reader.Entry, image: str) -> bytes:
+    if entry.stored > SIZE_LIMIT:
+        raise _too_long(image, os.fsdecode(entry.name))
+    with tempfile.TemporaryFile() as document:
+        entries.copy_data(entry, document.fileno())
+        document.seek(0)
+        return document.read()
+
+
+def check_directory(path: str, *, image: str) -> Held:
+    """The images in the layout. Raises Refused unless it can be read, in bounded time and memory.
 
     It holds files alone, links lead to them, and documents are not longer than they may be.
     """
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError as error:
+        raise Refused(
+            f"the image {image} cannot be read: {path} is not a directory",
+            "An archive is named oci-archive:FILE, or docker-archive:FILE where docker save wrote it.",
+        ) from error
     except OSError as error:
         raise _refused(image, f"{path}: {error.strerror}") from error
     try:
         _check_below(top, image)
+        return held.in_layout(_read(top, _INDEX, image), image=image)
     finally:
         os.close(top)
 
@@ -167,8 +204,12 @@ def _read(top: int, name: str, image: str) -> bytes:
     with open(fd, "rb") as document:
         text = document.read(SIZE_LIMIT + 1)
     if len(text) > SIZE_LIMIT:
-        raise _refused(image, f"{name} in it has more than {SIZE_LIMIT >> 20} MB")
+        raise _too_long(image, name)
     return text
+
+
+def _too_long(image: str, name: str) -> Refused:
+    return _refused(image, f"{name} in it has more than {SIZE_LIMIT >> 20} MB")
 
 
 def _blob(digest: str) -> str:

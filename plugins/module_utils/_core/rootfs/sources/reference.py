@@ -105,6 +105,24 @@ def file_of(image: str) -> str:
     return rest.partition(":")[0] if transport.endswith("-archive") else ""
 
 
+def path_of(image: str) -> str:
+    """The transport and the path of an image that is in files of the host."""
+    transport, _colon, rest = image.partition(":")
+    return f"{transport}:{rest.partition(':')[0]}"
+
+
+def inner_name(image: str) -> str:
+    """Which of the images there it is, or "" where its name does not say."""
+    return image[len(path_of(image)) + 1 :]
+
+
+def with_file(image: str, file: str) -> str:
+    """The same image in another archive file."""
+    transport, _colon, _rest = image.partition(":")
+    name = inner_name(image)
+    return f"{transport}:{file}:{name}" if name else f"{transport}:{file}"
+
+
 def layout_of(image: str) -> str:
     """The path of the directory that the image is in, or "" where it is in none."""
     transport, _colon, rest = image.partition(":")

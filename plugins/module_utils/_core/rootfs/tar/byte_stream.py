@@ -90,6 +90,11 @@ class ByteStream:
             while written < len(chunk):
                 written += os.write(target_fd, chunk[written:])
 
+    def copy_all(self, target_fd: int) -> None:
+        """Write all that is left to ``target_fd``. Raises Refused, OSError."""
+        while self._start < self._end or self._fill():
+            self.copy(target_fd, self._end - self._start)
+
     def skip(self, number: int) -> None:
         """Read the next ``number`` bytes for nothing. Raises Refused, OSError."""
         if number <= self._end - self._start and not self._limit:

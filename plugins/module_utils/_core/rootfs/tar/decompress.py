@@ -111,6 +111,11 @@ def opened(fd: int, *, name: str) -> t.Iterator[Decompressed]:
             program.wait()
 
 
+def is_compressed(fd: int) -> bool:
+    """Whether the open file is one of those that opened() decompresses."""
+    return _format_of(fd) is not None
+
+
 def _format_of(fd: int) -> _Format | None:
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
         return None

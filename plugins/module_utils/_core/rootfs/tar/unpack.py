@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import struct
 import typing as t
@@ -31,6 +32,10 @@ from .reader import Entry, Reader
 
 # Of the marker, which only we write.
 _RESERVED = (marker.FILE.encode(), atomic.beside_of(marker.FILE).encode())
+# At the top of what docker save writes, of old and now, and of an OCI archive.
+_OF_IMAGES = re.compile(
+    rb"(?:[0-9a-f]{64}(?:\.json|\.tar)?|manifest\.json|repositories|blobs|index\.json|oci-layout)\Z"
+)
 _TIME = struct.Struct("=Iqq")
 _PROGRESS_BYTES = 32 << 20
 _NOBODY = 0xFFFFFFFF  # to chown(2): leave it as it is
@@ -134,6 +139,7 @@ class _Unpacking:
                     next_report = self._stream.position + _PROGRESS_BYTES
                     progress(f"unpacked {self._stream.position >> 20} MB, {entries} entries")
             self._stream.drain()
+            self._refuse_image()
             times.seek(0)
             _set_times(times)
             # Last: until then nobody else may look into what is not whole.
@@ -142,6 +148,24 @@ class _Unpacking:
             raise self._reader.damaged("it holds nothing")
         warnings = [f"{text} ({count} entries)" for text, count in self._warnings.items()]
         return Unpacked(entries, self._stream.position, warnings)
+
+    def _refuse_image(self) -> None:
+        """Raises Refused where what was unpacked is an image and not a root file system.
+
+        By the names at its top: no root file system has these alone.
+        """
+        names = set(os.listdir(b"."))
+        if not all(map(_OF_IMAGES.match, names)):
+            return
+        for document, what, transport in (
+            (b"manifest.json", "an image, as docker save writes it", "docker-archive"),
+            (b"index.json", "an image in an OCI archive", "oci-archive"),
+        ):
+            if document in names and len(names) > 1:
+                raise Refused(
+                    f"{self._name} holds {what}, and no root file system",
+                    f"Name it with image: {transport}:{self._name}, in place of archive.",
+                )
 
     def _checked(self, entry: Entry) -> bytes:
         """The path of the entry, from the root that it is unpacked into. Raises Refused."""
