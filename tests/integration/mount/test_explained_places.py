@@ -214,6 +214,18 @@ def test_another_root_for_the_host_and_for_a_process(
     assert result["hint"] == "Make another root with ns_pivot_root."
 
 
+def test_an_image_for_a_run_with_a_user_namespace(
+    run_module: RunModule, here: pathlib.Path
+) -> None:
+    image = image_by(here / "image", "mkfs.ext4", "-q")
+    for opts in ("loop", "loop,ro"):
+        mount = {"path": f"{here}/mnt", "src": str(image), "fstype": "ext4", "opts": opts}
+        args = {"argv": ["true"], "kinds": ["user", "mnt"], "mounts": [mount]}
+        result = run_module("ns_unshare_run", args, user=NOBODY)
+        reason = "in a user namespace no image can be mounted: to attach one to a loop device takes"
+        failed(result, result["syscall"], "EACCES", reason, "Mount it on the host and bind it")
+
+
 def test_what_is_missing_is_missing_where_it_was_looked_for(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:

@@ -134,6 +134,14 @@ def by_loop_device(failed: Failure) -> Answer:
     if failed.call != "open" and not failed.call.startswith("ioctl LOOP"):
         return NOTHING
     image = failed.wanted.src
+    if failed.is_any(errno.EACCES, errno.EPERM) and failed.is_in_user_namespace():
+        return (
+            (
+                "in a user namespace no image can be mounted: to attach one to a loop device takes root of "
+                "the host"
+            ),
+            "Mount it on the host and bind it (src_in: host).",
+        )
     device = str(failed.error.arguments.get("path", ""))
     if device and failed.is_any(errno.EACCES, errno.EPERM):
         return (

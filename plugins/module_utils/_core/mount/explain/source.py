@@ -85,8 +85,7 @@ def by_id_map(failed: Failure) -> Answer:
         if others and fstype in _MAPPABLE:
             return (
                 "not everything below it can be mounted with other ids on this kernel: "
-                + ", ".join(others[:_MOST])
-                + (" and others" if len(others) > _MOST else ""),
+                + _some(others),
                 "Use bind in place of rbind, which leaves out what is mounted below.",
             )
         return (
@@ -99,6 +98,10 @@ def by_id_map(failed: Failure) -> Answer:
             "Name a file as /proc/PID/ns/user of a process in another one, or write the map.",
         )
     return NOTHING
+
+
+def _some(texts: t.Sequence[str]) -> str:
+    return ", ".join(texts[:_MOST]) + (" and others" if len(texts) > _MOST else "")
 
 
 def _unmapped(failed: Failure) -> str:
@@ -181,7 +184,7 @@ def _bind_refused(failed: Failure) -> Answer:
     if below and not wanted.options.bind_recursive:
         return (
             f"what is mounted below {wanted.src} cannot be left out in a user namespace: "
-            + ", ".join(below),
+            + _some(below),
             "Use rbind.",
         )
     return NOTHING
