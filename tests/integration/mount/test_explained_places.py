@@ -222,8 +222,8 @@ def test_an_image_for_a_run_with_a_user_namespace(
         mount = {"path": f"{here}/mnt", "src": str(image), "fstype": "ext4", "opts": opts}
         args = {"argv": ["true"], "kinds": ["user", "mnt"], "mounts": [mount]}
         result = run_module("ns_unshare_run", args, user=NOBODY)
-        reason = "in a user namespace no image can be mounted: to attach one to a loop device takes"
-        failed(result, result["syscall"], "EACCES", reason, "Mount it on the host and bind it")
+        reason = "only root of the host can attach an image to a loop device, and nobody in a user"
+        failed(result, result["syscall"], "EACCES", reason, "or mount it on the host and bind it")
 
 
 def test_what_is_missing_is_missing_where_it_was_looked_for(

@@ -136,11 +136,11 @@ def by_loop_device(failed: Failure) -> Answer:
     image = failed.wanted.src
     if failed.is_any(errno.EACCES, errno.EPERM) and failed.is_in_user_namespace():
         return (
+            "only root of the host can attach an image to a loop device, and nobody in a user namespace",
             (
-                "in a user namespace no image can be mounted: to attach one to a loop device takes root of "
-                "the host"
+                "Run the task as root (become: true) without the kind user, or mount it on the host and bind "
+                "it (src_in: host)."
             ),
-            "Mount it on the host and bind it (src_in: host).",
         )
     device = str(failed.error.arguments.get("path", ""))
     if device and failed.is_any(errno.EACCES, errno.EPERM):
