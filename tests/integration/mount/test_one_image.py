@@ -11,6 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
+from host_state import host_state
 from mounted import words_on
 from reach import let_everyone_reach
 from results import Converge, Result, RunModule, is_failure
@@ -246,3 +247,25 @@ def test_a_run_uses_the_device_as_well(
     assert run_module("ns_unshare_run", run)["rc"] == 0
     assert "by-the-run" in target.run("ls", f"{places}/one")
     assert len(users_of(image)) == 1
+
+
+def test_what_the_host_has_too_keeps_its_options(
+    converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
+) -> None:
+    """The fixture converge compares the host's mounts in check mode, and so does this."""
+    image = image_of("ext4", places)
+    target = unshared_process()
+    args = {"src": str(image), "fstype": "ext4", "pid": target.pid, "path": f"{places}/two"}
+    with mounted_on_host(["-o", "loop,errors=continue", str(image)], places / "one"):
+        before = host_state()
+        for opts in ("loop,errors=remount-ro,noatime", "loop,commit=7"):
+            result = converge("ns_mount", {**args, "opts": opts})
+            (warning,) = result["warnings"]
+            word = opts.split(",")[1]
+            assert "is mounted elsewhere too, and has the options that it got there: rw" in str(
+                warning
+            )
+            assert f"What of {word} they do not say was not taken" in str(warning)
+            assert host_state() == before
+        assert "warnings" not in converge("ns_mount", {**args, "opts": "loop,errors=continue"})
+        converge("ns_mount", {"pid": target.pid, "path": args["path"], "state": "unmounted"})

@@ -85,7 +85,8 @@ def apply(
         for action in planned:
             run(action, functools.partial(action.apply, mounter), view)
         table = Table(view.mounts())
-        now = [observe.observe(view, mount, table, host_devices=()) for mount in wanted]
+        devices = {mount.device for mount in host_mounts} if handles.kinds else ()
+        now = [observe.observe(view, mount, table, host_devices=devices) for mount in wanted]
         _check_changed(planned, wanted, before, now)
         return Applied(now, mounter.attached, frozenset(table.by_id))
 

@@ -242,6 +242,9 @@ def differences(
                 if compare_options.takes_new(wanted.fstype, key, mount)
                 or option_paths.is_path(wanted.fstype, key, value)
             ]
+            if observed.is_shared:
+                # What others have mounted as well keeps its options, as it does by mount(2).
+                reconfigure = ()
     if wanted.state == "mounted" and _id_map_differs(wanted, observed, source, recorded):
         reasons.append("id map")
     if reasons:

@@ -71,11 +71,17 @@ class Meaning(t.NamedTuple):
         return before == now
 
 
+def word(pair: Pair) -> str:
+    """An option as a word of mount(8)."""
+    key, value = pair
+    return key if value is None else f"{key}={value}"
+
+
 def words(pairs: t.Iterable[Pair]) -> list[str]:
     """Options as they are noted: of a secret, what it can be told from others by."""
     found = []
-    for key, value in pairs:
-        text = key if value is None else f"{key}={value}"
+    for pair in pairs:
+        text, key = word(pair), pair[0]
         if redact.word(text) != text:
             digest = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
             text = f"{key}={digest.hexdigest()}"

@@ -123,7 +123,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
     notes = mount_meanings.read(opened)
     seen = _seen(request, opened, sources, host_mounts, notes)
-    mounts = _those_there(seen.observed)
+    now = seen.observed
     planned: list[Change] = []
     if not _is_as_wanted(request.wanted, seen, steps):
         # 13 ms to compile, for who changes something.
@@ -172,7 +172,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
                 applied = carry_out()
                 attached = applied.attached
                 planned = _made(planned, attached)
-                mounts = _those_there(applied.observed)
+                now = applied.observed
                 actions.run(_NOTE, lambda: note(applied))
             actions.run(_RECORD, lambda: opened.finish(saving))
         except BaseException as error:
@@ -182,7 +182,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     elif not check and planned:
         applied = carry_out()
         planned = _made(planned, applied.attached)
-        mounts = _those_there(applied.observed)
+        now = applied.observed
         actions.run(_NOTE, lambda: note(applied))
     names = [
         f"{'record' if new else 'forget'} the mount on {mount.path}"
@@ -192,7 +192,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     names += [f"forget {step.title}" for step in gone]
     return MountResult(
         actions=[change.name for change in planned] + names,
-        mounts=mounts,
+        mounts=_those_there(now),
         persistent=opened.persistent,
         wanted=request.wanted,
         observed=seen.observed,
@@ -200,7 +200,8 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
         recorded=recorded,
         to_record=to_record,
         gone=gone,
-        warnings=_warnings(request, opened),
+        warnings=_warnings(request, opened)
+        + mount_meanings.warnings(request.wanted, now, steps, seen.sources),
     )
 
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, redact
 from ..mount import compare_options, layers
 
 if t.TYPE_CHECKING:
     from ..definition.steps import MountStep
     from ..mount.apply import Applied
     from ..mount.changes import Change
-    from ..mount.compare import Source
+    from ..mount.compare import Observed, Source
     from ..mount.meanings import Key
     from ..mount.table import Mount
     from ..mount.wanted import WantedMount
@@ -78,10 +78,45 @@ def note(
         meanings.write(_namespace_of(opened), after, applied.there)
 
 
+def warnings(
+    wanted: t.Sequence[WantedMount],
+    observed: t.Sequence[Observed],
+    recorded: t.Mapping[int, MountStep],
+    sources: t.Mapping[int, Source],
+) -> list[str]:
+    """A sentence for each mount of what others have mounted too, and whose options may so be others."""
+    found = []
+    for index, (mount, seen) in enumerate(zip(wanted, observed)):
+        if seen.mount is None or not seen.is_shared or mount.state != "mounted":
+            continue
+        if mount.options.filesystem and mount.fstype == seen.mount.fstype:
+            step, source = recorded.get(index), sources.get(index)
+            pairs = _in_other_words(mount, seen.mount, step, source, seen.meaning)
+            found += [_not_for_itself(mount, seen.mount, pairs)] if pairs else []
+    return found
+
+
+def _not_for_itself(
+    wanted: WantedMount, mount: Mount, pairs: t.Iterable[compare_options.Pair]
+) -> str:
+    words = ",".join(redact.words(compare_options.word(pair) for pair in pairs))
+    return (
+        f"The {mount.fstype} on {wanted.path} is mounted elsewhere too, and has the options that it got "
+        f"there: {','.join(redact.words(mount.options))}. What of {words} they do not say was not taken; "
+        "state: remounted changes it for all."
+    )
+
+
 def _in_other_words(
-    wanted: WantedMount, mount: Mount, recorded: MountStep | None, source: Source | None
+    wanted: WantedMount,
+    mount: Mount,
+    recorded: MountStep | None,
+    source: Source | None,
+    meaning: compare_options.Meaning | None = None,
 ) -> list[compare_options.Pair]:
     names = (source.names if source is not None else None) or {}
     fstype = wanted.fstype if wanted.state == "mounted" else mount.fstype
-    changed = compare_options.changed_options(fstype, wanted.options, mount, recorded, names)
+    changed = compare_options.changed_options(
+        fstype, wanted.options, mount, recorded, names, meaning
+    )
     return [pair for pair in changed if pair[0] not in layers.KEYS]
