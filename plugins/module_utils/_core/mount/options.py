@@ -129,7 +129,9 @@ class _Asked:
     def __init__(self, fstype: str) -> None:
         self._fstype = fstype
         self._set = self._clr = 0
-        self._read_only = ""
+        self._read_only = False
+        # ro or rw, where it is for the file system and not for the mount.
+        self._for_file_system = ""
         self._filesystem: dict[tuple[str, str | None], tuple[str, str | None]] = {}
         self._others: dict[str, t.Any] = {}
 
@@ -141,7 +143,7 @@ class _Asked:
             raise Refused(*known.REFUSED[key])
         if propagation_of(key)[0] in mounts.PROPAGATION:
             raise Refused(f"{key!r} is not a mount option here", f"Use propagation: {key}.")
-        arguments = set((value or "").split(",")) if value is not None else set()
+        arguments = set() if value is None else set(value.split(","))
         if key in known.ATTRIBUTES and arguments <= _ARGUMENTS:
             self._attribute(key, arguments, word)
         elif key in known.ATIME_DEFAULTS and value is None:
@@ -169,9 +171,9 @@ class _Asked:
             # Of these words the last one counts, for the mount and for the file system.
             self._set &= ~mounts.MOUNT_ATTR_RDONLY
             self._clr &= ~mounts.MOUNT_ATTR_RDONLY
-            only_one = layers.pop() if len(layers) == 1 else ""
-            self._read_only = {"": key, known.OF_THE_FILE_SYSTEM: f"{key} alone"}.get(only_one, "")
-            if only_one == known.OF_THE_FILE_SYSTEM:
+            self._read_only = key == "ro" and len(layers) != 1
+            self._for_file_system = key if layers == {known.OF_THE_FILE_SYSTEM} else ""
+            if self._for_file_system:
                 return
         elif layers:
             raise Refused(
@@ -192,13 +194,13 @@ class _Asked:
         """All of it. Raises Refused for words that exclude each other."""
         others = self._others
         filesystem = [*self._filesystem.values()]
-        if self._read_only.endswith(" alone"):
-            filesystem.append((self._read_only.partition(" ")[0], None))
+        if self._for_file_system:
+            filesystem.append((self._for_file_system, None))
         asked = Options(
             attr_set=self._set,
             attr_clr=self._clr,
             filesystem=tuple(filesystem),
-            read_only=self._read_only == "ro",
+            read_only=self._read_only,
             **{key: value for key, value in others.items() if key != "noloop"},
         )
         if asked.bind and filesystem:
