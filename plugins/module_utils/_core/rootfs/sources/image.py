@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
@@ -25,13 +26,15 @@ from .. import digests, run_tool, workspace
 from ..progress import Progress
 from ..tar import decompress, reader
 from ..tar.byte_stream import ByteStream
-from . import cache, held, kept, layout, manifest, reference
+from . import cache, explain_layer, held, kept, layout, manifest, reference
 from .source import Config, Content, Options
 
 _LAYOUT = "image"
 _TAG = "root"
 # For what skopeo answers with, a document, in seconds. It may have to unpack an archive for it.
 _PATIENCE = 600.0
+# Of what umoci says, for the layer that it is at.
+_LINES_READ = 10_000
 # What a layer may have put where the working directory is to be.
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -265,17 +268,38 @@ class OpenedImage:
         except run_tool.Failed as error:
             raise self._failed("fetched", error.lines) from error
         described, config = layout.documents(fetched, image=image)
-        manifest.check_layers(described, config, image=image)
-        self._check_size(layout.blob_path(fetched, layer) for layer in described.layers)
+        known = manifest.check_layers(described, config, image=image)
+        paths = tuple(layout.blob_path(fetched, layer) for layer in described.layers)
+        layers = explain_layer.Layers(image, described.layers, known, paths)
+        self._check_size(paths)
         # Of a root that no layer has an entry for (as of most images), as umoci and others make it.
         # Until all of it is there the workspace keeps everybody out.
         os.chmod(f"{work}/root", 0o755)
-        words = ["raw", "unpack", f"--image={fetched}:{_TAG}", f"{work}/root"]
-        try:
-            run_tool.run(["umoci", *words], writable=[work], scratch=work, progress=progress)
-        except run_tool.Failed as error:
-            raise self._failed("unpacked", error.lines) from error
+        self._unpack_layers(f"{fetched}:{_TAG}", layers, work, progress)
         self._make_working_directory(f"{work}/root")
+
+    def _unpack_layers(
+        self, fetched: str, layers: explain_layer.Layers, work: str, progress: Progress
+    ) -> None:
+        said: collections.deque[str] = collections.deque(maxlen=_LINES_READ)
+
+        def listen(line: str) -> None:
+            said.append(line)
+            progress(line)
+
+        # By --verbose it says which layer it is at.
+        command = ["umoci", "--verbose", "raw", "unpack", f"--image={fetched}", f"{work}/root"]
+        try:
+            run_tool.run(command, writable=[work], scratch=work, progress=listen)
+        except run_tool.Failed as error:
+            reason, hint = explain_layer.explain(layers, _reason(error.lines), list(said))
+            if not reason:
+                raise self._failed("unpacked", error.lines) from error
+            raise Refused(
+                f"the image {layers.image} cannot be unpacked: {reason}", hint, output=error.lines
+            ) from error
+        warning = explain_layer.check_attributes(layers, said)
+        self._warnings += [warning] if warning else []
 
     def _make_working_directory(self, root: str) -> None:
         """The one that the configuration names, where no layer has it: as runc, and of root's.

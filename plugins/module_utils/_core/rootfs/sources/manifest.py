@@ -184,13 +184,17 @@ def _healthcheck(data: dict[str, t.Any], shell: t.Sequence[str]) -> dict[str, t.
     return found
 
 
-def check_layers(manifest: Manifest, config: bytes, *, image: str) -> None:
-    """Raises Refused unless the configuration has a digest for each layer, as umoci takes for granted."""
+def check_layers(manifest: Manifest, config: bytes, *, image: str) -> tuple[str, ...]:
+    """The digests of the layers as they are when they are not compressed.
+
+    Raises Refused unless the configuration has one for each layer, as umoci takes for granted.
+    """
     try:
         whole = _fields(json_file.parse(config), "it", "rootfs")
         said = _fields(whole.take("rootfs", dict, {}), "rootfs", "diff_ids").texts("diff_ids", [])
         if len(said) != len(manifest.layers):
             raise ValueError(f"diff_ids for {len(said)} layers, of {len(manifest.layers)}")
+        return said
     except ValueError as error:
         raise _damaged("configuration", image, error) from error
 
