@@ -256,9 +256,9 @@ def test_what_the_host_has_too_keeps_its_options(
     image = image_of("ext4", places)
     target = unshared_process()
     args = {"src": str(image), "fstype": "ext4", "pid": target.pid, "path": f"{places}/two"}
-    with mounted_on_host(["-o", "loop,errors=continue", str(image)], places / "one"):
+    with mounted_on_host(["-o", "loop,errors=remount-ro", str(image)], places / "one"):
         before = host_state()
-        for opts in ("loop,errors=remount-ro,noatime", "loop,commit=7"):
+        for opts in ("loop,errors=continue,noatime", "loop,commit=7"):
             result = converge("ns_mount", {**args, "opts": opts})
             (warning,) = result["warnings"]
             word = opts.split(",")[1]
@@ -267,5 +267,5 @@ def test_what_the_host_has_too_keeps_its_options(
             )
             assert f"What of {word} they do not say was not taken" in str(warning)
             assert host_state() == before
-        assert "warnings" not in converge("ns_mount", {**args, "opts": "loop,errors=continue"})
+        assert "warnings" not in converge("ns_mount", {**args, "opts": "loop,errors=remount-ro"})
         converge("ns_mount", {"pid": target.pid, "path": args["path"], "state": "unmounted"})
