@@ -37,6 +37,7 @@ WORDS = [
     ("ext4", "block_validity,inode_readahead_blks=16,i_version", "noblock_validity"),
     ("tmpfs", "size=10m,nr_inodes=1k,mode=0700", "size=12m"),
     ("tmpfs", "size=25%,huge=never,inode64", "size=26%"),
+    ("tmpfs", "mpol=interleave:0-0,size=1g", "mpol=prefer:0,size=1g"),
     ("ramfs", "mode=0700", "mode=0711"),
     ("hugetlbfs", "pagesize=2M,size=4m,mode=0700", "pagesize=2M,size=8m"),
     ("hugetlbfs", "size=50%,nr_inodes=64", "size=25%"),
@@ -110,6 +111,18 @@ def test_what_is_not_taken(
         is_failure(result, "the kernel took allocsize=128m, and still shows rw", "unmounted first")
         assert "allocsize=65536k" in words_on(target, place)
     assert not converge("ns_mount", {**args, "opts": f"{word},allocsize=65536k"})["changed"]
+
+
+def test_a_default_that_is_not_set_again(
+    converge: Converge, run_module: RunModule, target: Unshared, tmp_path: pathlib.Path
+) -> None:
+    """The kernel keeps the policy of what is mounted."""
+    args = {"pid": target.pid, "path": str(tmp_path), "src": "x", "fstype": "tmpfs"}
+    converge("ns_mount", {**args, "opts": "mpol=local"})
+    result = run_module("ns_mount", {**args, "opts": "mpol=default"})
+    is_failure(result, "the kernel took mpol=default, and still shows", "unmounted first")
+    converge("ns_mount", {**args, "state": "unmounted"})
+    converge("ns_mount", {**args, "opts": "mpol=default"})
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"mounts": [{"id": 1}]}', "[" * 9999])

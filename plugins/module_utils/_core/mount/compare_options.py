@@ -24,7 +24,14 @@ _SHOWN_AS = {"nr_blocks": "size"}
 _HIDDEN = "<hidden>"
 # What the kernel does not show because it is the default.
 _UNSHOWN: dict[str, dict[str, str | None]] = {
-    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0", "huge": "never", "size": "50%"},
+    "tmpfs": {
+        "mode": "1777",
+        "uid": "0",
+        "gid": "0",
+        "huge": "never",
+        "size": "50%",
+        "mpol": "default",
+    },
     "devpts": {"newinstance": None, "uid": "0", "gid": "0"},
     "proc": {"hidepid": "off", "gid": "0"},
     "overlay": dict.fromkeys(("index", "metacopy", "nfs_export", "verity", "xino"), "off"),
@@ -107,8 +114,12 @@ def takes_new(fstype: str, key: str, mount: Mount) -> bool:
 
 
 def not_taken(asked: t.Iterable[Pair], before: Mount, now: Mount) -> list[str]:
-    """Which of the options, set on what is mounted, are shown as before, and plainly are another number."""
+    """Which of the options, set on what is mounted, are shown as before, and plainly are others.
+
+    That is another number, or a default that the kernel does not show.
+    """
     old, new = _as_table(before.options), _as_table(now.options)
+    unshown = _UNSHOWN.get(now.fstype, {})
     found = []
     for key, value in asked:
         name = _SHOWN_AS.get(key, key)
@@ -116,7 +127,8 @@ def not_taken(asked: t.Iterable[Pair], before: Mount, now: Mount) -> list[str]:
         if not value or not has or has != old.get(name):
             continue
         numbers = as_number(value), as_number(has)
-        if None not in numbers and normalised(key, value) != normalised(name, has):
+        is_other = None not in numbers or value == unshown.get(name)
+        if is_other and normalised(key, value) != normalised(name, has):
             found.append(f"{key}={value}")
     return found
 
