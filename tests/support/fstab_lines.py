@@ -43,6 +43,8 @@ tmpfs          /srv/g              tmpfs  x-systemd.automount,x-systemd.idle-tim
 tmpfs          /srv/h              tmpfs  ro=vfs                                            0 0
 tmpfs          /srv/i              tmpfs  ro=fs                                             0 0
 tmpfs          /srv/j              tmpfs  user=alice,uhelper=udisks2,size=1M                0 0
+tmpfs          /srv/k              tmpfs  x-mount.mkdir=0700,nosuid                           0 0
+tmpfs          /srv/l              tmpfs  X-mount.mkdir,size=1M,users                        0 0
 ramfs          /mnt/ramfs          ramfs  mode=0700,nosuid                                  0 0
 none           /mnt/ramfs          ramfs  defaults                                          0 0
 """,
@@ -105,6 +107,8 @@ LABEL=data\040disk /data            ext4   rw,relatime,data=ordered,x-systemd.de
 /dev/md0       /mnt/raid           ext4   defaults,nofail,min_batch_time=100,max_batch_time=20000 0 2
 /dev/sdc1      /mnt/old            ext2   errors=continue,nouid32                           0 0
 /dev/sdc2      /mnt/quota          ext4   defaults,usrquota,grpquota                        0 2
+/dev/sdb3      /media/pick         auto   X-mount.auto-fstypes="ext4,xfs",ro                    0 0
+/dev/sdc3      /mnt/sub            ext4   X-mount.subdir=lost+found,noatime                  0 0
 /usr/tmpDSK    /tmp                ext4   loop,rw,noexec,nosuid,nodev                       0 0
 /srv/images/root.img /mnt/image    ext4   loop,ro                                           0 0
 /srv/images/disk.img /mnt/part     ext4   loop,offset=1048576,noatime                       0 0
@@ -175,6 +179,9 @@ DIFFERENT: dict[tuple[str, str, str], str] = {
     ("tmpfs", "/srv/d", "noatime,relatime"): (
         "of two words about access times the last one counts, as for mount(8) since 2.39; before that "
         "it is noatime in either order"
+    ),
+    ("/dev/sdc3", "/mnt/sub", "X-mount.subdir=lost+found,noatime"): (
+        "mount(8) before 2.39 mounts it from a namespace that this one, which is private, hears nothing of"
     ),
     ("tmpfs", "/srv/h", "ro=vfs"): "mount(8) before 2.39 makes the file system read-only",
 }
