@@ -17,6 +17,7 @@ from ._core.definition.service import SECRETS, Ready, Reload, RestartPolicy, Ser
 from ._core.errors import Refused
 from ._core.host_paths import DEFAULT_PATH
 from ._core.process import program, signals
+from ._core.rootfs import image_config
 from ._core.service.model import ServiceRequest
 
 # How they are logged.
@@ -28,6 +29,7 @@ MASKS: dict[str, _module.Mask] = {
 
 def request_of(params: t.Mapping[str, t.Any]) -> ServiceRequest:
     """The request that the options of ns_service make. Raises Refused."""
+    params = image_config.under(params, params["image_config"])
     spec = ServiceSpec(
         namespace=params["namespace"],
         name=params["name"],

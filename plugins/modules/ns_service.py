@@ -71,6 +71,14 @@ options:
     elements: str
     choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
     default: []
+  image_config:
+    description:
+      - How an image says that it is run, RV(linux.namespaces.ns_rootfs#module:config) of
+        M(linux.namespaces.ns_rootfs). It has the values of O(argv), O(chdir), O(user) with O(group), and
+        O(stop_signal) where the task does not give them, and its environment comes before O(environment).
+      - It is what a stranger has written, and reaches the program alone. What makes no sense in it is refused, and its
+        ports, volumes, labels and health check are not used.
+    type: dict
   user:
     description:
       - The user that the program runs as, by name or uid, as known inside.
@@ -126,9 +134,8 @@ options:
     default: {}
   chdir:
     description:
-      - The working directory, inside.
+      - The working directory, inside. By default that of O(image_config), or V(/).
     type: str
-    default: /
   limits:
     description:
       - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile), as a number or as
@@ -269,6 +276,15 @@ EXAMPLES = r"""
     name: shop
     state: absent
 
+- name: Run what an image says, of which ns_rootfs has made web_root, but for what is given here
+  linux.namespaces.ns_service:
+    namespace: web
+    name: web
+    image_config: "{{ of_image }}"
+    environment: {TZ: UTC}
+  vars:
+    of_image: "{{ web_root.config }}"
+
 - name: Stop it
   linux.namespaces.ns_service:
     namespace: web
@@ -385,7 +401,9 @@ ARGUMENTS: dict[str, t.Any] = {
     "supervisor": {"type": "str", "choices": ["auto", *supervisor.SUPERVISORS], "default": "auto"},
     "enabled": {"type": "bool"},
     "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
+    "image_config": {"type": "dict"},
     **program.arguments(),
+    "chdir": {"type": "str"},
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "credentials": {"type": "dict", "default": {}, "no_log": True},

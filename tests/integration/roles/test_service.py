@@ -102,7 +102,7 @@ EVIL = "{{ lookup('ansible.builtin.pipe', 'touch /run/tests/ran') }}"
 # What an image says, and what is said of it.
 ODD = {
     "user": ("{{ 7 * 7 }}", "{{ 7 * 7 }}' is neither the name nor the id of a user"),
-    "workingdir": ("/server/{{ 7 * 7 }}", "/server/{{ 7 * 7 }} leads through a file"),
+    "workingdir": ("/server/{{ 7 * 7 }}", "/server/{{ 7 * 7 }} is no directory"),
 }
 
 
@@ -204,3 +204,85 @@ def test_a_directory_is_copied_into_memory(tmp_path: pathlib.Path, nsctl: Nsctl)
     assert wait_until(lambda: not home.exists())
     assert not os.path.exists("/etc/linux-namespaces/server.json")
     assert tree.exists()
+
+
+EVIL_VOLUME = "/{{ 7 * 7 }} 'a\" $HOME"
+
+
+def test_the_volumes_of_an_image_are_kept(tmp_path: pathlib.Path, registry: Registry) -> None:
+    """They begin with what the image has there, in the root alone, and outlive image and service."""
+    tree = tree_with_perl(tmp_path / "tree")
+    (tree / "data/deep").mkdir(parents=True)
+    (tree / "data/deep/begun").write_text("of the image")
+    os.chown(tree / "data", 33, 34)
+    (tree / "data").chmod(0o750)
+    outside = pathlib.Path("/run/tests/outside")
+    outside.mkdir()
+    (outside / "secret").write_text("of the host")
+    (tree / "link").symlink_to(outside)
+    names = ["/data", "/link", "/var/lib-x/made", "/data/deep", "/../../own", "/{{ 7 * 7 }}"]
+    words = ["env=PATH=/usr/bin", "entrypoint=perl", "cmd=/server", "user=33:34"]
+    words += ["workingdir=/data/in/it", *(f"volume={name}" for name in [*names, EVIL_VOLUME])]
+    port, volumes = free_port(), tmp_path / "volumes"
+
+    def push() -> str:
+        made = make_image(tmp_path / "layout", tree, "tag")
+        umoci("config", "--image", made.partition(":")[2], *(f"--config.{word}" for word in words))
+        registry.push(made, "volumes:1")
+        return f"docker://127.0.0.1:{registry.port}/volumes:1"
+
+    variables: dict[str, t.Any] = {
+        "service_name": "server",
+        "service_home": str(tmp_path / "home"),
+        "service_rootfs": {"image": push(), "tls_verify": False},
+        "service_environment": {"PORT": str(port)},
+        "service_ready": {"port": port},
+        "service_volumes": str(volumes),
+        "service_mounts": [
+            {"path": "/own", "src": "own", "fstype": "tmpfs", "opts": ["X-mount.mkdir"]}
+        ],
+    }
+    kept = ["data", "data-deep", "link", "var-lib--x-made", "{{ 7 * 7 }}"]
+    try:
+        assert apply(tmp_path, "service", variables) > 0
+        assert apply(tmp_path, "service", variables) == 0
+        assert sorted(os.listdir(volumes)) == kept
+        assert volumes.stat().st_mode & 0o7777 == 0o700
+        status = (volumes / "data").stat()
+        assert (oct(status.st_mode), status.st_uid, status.st_gid) == ("0o40750", 33, 34)
+        assert (volumes / "data/deep/begun").read_text() == "of the image"
+        # The link leads nowhere inside, where a directory was made.
+        assert os.listdir(volumes / "link") == []
+        assert os.listdir(outside) == ["secret"]
+        pid = pid_of_server(port)
+        root = pathlib.Path(f"/proc/{pid}/root")
+        assert os.readlink(f"/proc/{pid}/cwd") == "/data/in/it"
+        assert (root / "data/deep/begun").read_text() == "of the image"
+        (root / "data/written").write_text("by the program")
+        (tree / "data/deep/begun").write_text("of the next image")
+        shutil.rmtree(tmp_path / "layout")
+        push()
+        assert apply(tmp_path, "service", variables) > 0
+        assert (volumes / "data/written").read_text() == "by the program"
+        assert (volumes / "data/deep/begun").read_text() == "of the image"
+    finally:
+        assert apply(tmp_path, "service", {**variables, "service_state": "absent"}) > 0
+    assert (volumes / "data/written").read_text() == "by the program"
+    assert sorted(os.listdir(volumes)) == kept
+
+
+def pid_of_server(port: int) -> int:
+    """The process that listens there."""
+    inode = next(
+        line.split()[9]
+        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+    )
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if f"socket:[{inode}]" in links:
+            return int(pid)
+    raise LookupError(port)

@@ -18,7 +18,7 @@ from results import RunModule
 from stub_systemd import stub_systemd
 from units import Systemd, environment_of, systemd
 from waiting import wait_until
-from web_service import PYTHON, Web, make_web, web
+from web_service import PYTHON, Web, make_web, status_of, web
 
 __all__ = ["make_web", "path", "stub_systemd", "systemd", "web"]
 
@@ -268,3 +268,77 @@ def test_labels_healthcheck_and_volumes(
         again = run_module("ns_rootfs", args)
         assert (again["changed"], again["config"]) == (False, found)
     assert not os.path.exists("/run/tests/ran")
+
+
+# --- as an option
+
+
+def test_a_service_is_run_as_an_image_says(
+    run_module: RunModule, tmp_path: pathlib.Path, path: pathlib.Path, web: Web
+) -> None:
+    """What the task says wins, and a group of the image goes with its user."""
+    said = {
+        "Entrypoint": ARGV[:-1],
+        "Cmd": ARGV[-1:],
+        "User": "1234:5678",
+        "Env": ["PATH=/usr/bin", "MODE=of the image", "{{ 7 * 7 }}=$HOME %n"],
+        "WorkingDir": "/usr/lib",
+        "StopSignal": "SIGRTMIN+3",
+    }
+    config = config_of(run_module, tmp_path, path, **said)
+    pid = web.started(image_config=config)
+    found = status_of(pid)
+    assert (found["Uid"].split()[0], found["Gid"].split()[0]) == ("1234", "5678")
+    assert os.readlink(f"/proc/{pid}/cwd") == "/usr/lib"
+    variables = {"PATH": "/usr/bin", "MODE": "of the image", "{{ 7 * 7 }}": "$HOME %n"}
+    assert environment_of(pid) == variables
+    assert wait_until(lambda: "up" in web.log.read_text())
+    web.converge(state="stopped")
+    assert f"got {RTMIN + 3}\n" in web.log.read_text()
+    given = {
+        "user": "4321",
+        "environment": {"MODE": "of the task"},
+        "chdir": "/",
+        "stop_signal": "INT",
+    }
+    pid = web.started(image_config=config, **given)
+    found = status_of(pid)
+    assert (found["Uid"].split()[0], found["Gid"].split()[0]) == ("4321", "4321")
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert environment_of(pid) == {**variables, "MODE": "of the task"}
+    # The same by hand is the same.
+    by_hand = {"argv": config["argv"], **given}
+    by_hand["environment"] = {**config["environment"], **given["environment"]}
+    assert web.check(**by_hand)["changed"] is False
+    web.converge(state="absent")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"argv": "words"}, "argv of the configuration is not a list"),
+        ({"environment": {"__ansible_unsafe": "x"}}, "a name that Ansible keeps"),
+        ({"user": "{{ 7 * 7 }}"}, "neither the name nor the id of a user"),
+        ({"argv": []}, "argv"),
+        ({"more": 1}, "more, which is unknown"),
+    ],
+)
+def test_a_configuration_that_is_none(
+    change: dict[str, t.Any],
+    words: str,
+    run_module: RunModule,
+    tmp_path: pathlib.Path,
+    path: pathlib.Path,
+    web: Web,
+) -> None:
+    config = config_of(run_module, tmp_path, path)
+    failure = web.task(image_config={**config, "user": "", "group": "", **change})
+    assert failure["failed"]
+    assert words in failure["msg"]
+    assert "defect" not in failure["msg"]
+
+
+def test_what_comes_of_another_source_says_nothing(web: Web) -> None:
+    pid = web.started(argv=["sleep", "infinity"], image_config={})
+    assert environment_of(pid)["HOME"] == "/root"
+    web.converge(state="absent")

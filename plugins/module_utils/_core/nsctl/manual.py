@@ -254,7 +254,8 @@ DESCRIPTION
     place, and becomes the program. In a pid namespace it has it as a child,
     and tells systemd that this is the main process of the unit.
 
-    The program has the environment of the service alone, and of what systemd
+    The program has the environment of the service alone, HOME, USER and
+    LOGNAME of its user where that does not set them, and of what systemd
     tells: INVOCATION_ID, JOURNAL_STREAM, the sockets that it passes
     (LISTEN_FDS), WATCHDOG_USEC, and where the service tells that it is ready
     NOTIFY_SOCKET. Environment= of a unit or a drop-in is that of nsctl itself.

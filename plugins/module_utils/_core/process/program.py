@@ -241,7 +241,8 @@ OPTIONS = (
         LIST,
         "GROUP[,GROUP...]",
         "Run the program as these: names from the passwd(5) and group(5)\n"
-        "inside, or numbers. By default nothing changes.",
+        "inside, or numbers. By default nothing changes. With a user HOME,\n"
+        "USER and LOGNAME are that user's, where --env does not set them.",
     ),
     Option(
         "capabilities",

@@ -55,6 +55,33 @@ def checked(data: t.Any) -> dict[str, t.Any]:
     return found
 
 
+def under(said: t.Mapping[str, t.Any], config: t.Any) -> dict[str, t.Any]:
+    """The options of a service, with those of an image where nothing is said.
+
+    ``said`` are these options: one that nobody gives is None, and the environment is empty.
+    ``config`` is what ns_rootfs returns of an image; empty for what is none. Raises Refused.
+    """
+    if not config:
+        return dict(said)
+    try:
+        image = checked(config)
+    except ValueError as error:
+        raise Refused(
+            f"image_config is not what an image says: {error}",
+            "Give it the config of a result of linux.namespaces.ns_rootfs.",
+        ) from error
+    found = dict(said)
+    # A group of the image is that of the image's user.
+    names = ["argv", "chdir", "stop_signal", *(["user"] if said["user"] is None else [])]
+    if said["user"] is None and said["group"] is None:
+        names.append("group")
+    for name in names:
+        if said[name] is None:
+            found[name] = image[name] or None
+    found["environment"] = {**image["environment"], **said["environment"]}
+    return found
+
+
 def clean(path: str) -> str:
     """An absolute path without ".." and empty parts: as docker has it before it looks at any root."""
     return "/" + posixpath.normpath("/" + path).lstrip("/")

@@ -276,7 +276,7 @@ class OpenedImage:
         # Until all of it is there the workspace keeps everybody out.
         os.chmod(f"{work}/root", 0o755)
         self._unpack_layers(f"{fetched}:{_TAG}", layers, work, progress)
-        self._make_working_directory(f"{work}/root")
+        self._make_directories(f"{work}/root")
 
     def _unpack_layers(
         self, fetched: str, layers: explain_layer.Layers, work: str, progress: Progress
@@ -301,12 +301,18 @@ class OpenedImage:
         warning = explain_layer.check_attributes(layers, said)
         self._warnings += [warning] if warning else []
 
-    def _make_working_directory(self, root: str) -> None:
-        """The one that the configuration names, where no layer has it: as runc, and of root's.
+    def _make_directories(self, root: str) -> None:
+        """Those that the configuration names and no layer has, as docker and runc do it: of root's.
 
-        Programs start in it. Raises KernelError where there is no room for it.
+        Programs start in one, and volumes are mounted on others. Raises KernelError where there is no
+        room for them.
         """
-        path = self.config()["chdir"]
+        config = self.config()
+        self._make_directory(root, config["chdir"], "WorkingDir")
+        for path in config["volumes"]:
+            self._make_directory(root, path, "volume")
+
+    def _make_directory(self, root: str, path: str, what: str) -> None:
         fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             make_path.directories(fd, path)
@@ -314,9 +320,7 @@ class OpenedImage:
             if error.errno not in _IN_THE_WAY:
                 raise
             why = os.strerror(error.errno)
-            self._warnings.append(
-                f"the WorkingDir {path} of {self._image.name} cannot be made: {why}"
-            )
+            self._warnings.append(f"the {what} {path} of {self._image.name} cannot be made: {why}")
         finally:
             os.close(fd)
 
