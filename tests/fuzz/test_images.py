@@ -19,9 +19,12 @@ from results import RunModule
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import image_config
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import (
+    held,
+    manifest,
+)
+from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import (
     layout as layouts,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import manifest
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources.reference import (
     Platform,
 )
@@ -34,6 +37,11 @@ GOOD = {
     "manifest": good_manifest(CONFIG, b"layer"),
     "index": good_index(MANIFEST),
 }
+GOOD["config"]["config"]["Healthcheck"] = {
+    "Test": ["CMD", "/bin/probe"], "Interval": 30_000_000_000, "Retries": 3,
+}  # fmt: skip
+# The list that docker save writes.
+SAVED = [{"Config": "c.json", "RepoTags": ["one:1", "uno:1"], "Layers": ["l.tar"]}] * 2
 
 
 @st.composite
@@ -53,6 +61,17 @@ def test_an_index(text: bytes) -> None:
         assert manifest.is_digest(manifest.only_manifest(text, image="x"))
     with bounded():
         assert all(map(manifest.is_digest, manifest.referred(text)))
+
+
+@fuzz(150, text=documents("index"), saved=changed_documents(SAVED))
+def test_the_images_in_an_archive(text: bytes, saved: t.Any) -> None:
+    found = {held.OCI: text, held.DOCKER: json.dumps(saved).encode("utf-8", "surrogatepass")}
+    for transport in ("docker-archive", "oci-archive"):
+        for name in ("", ":one:1"):
+            image = f"{transport}:/image.tar{name}"
+            with bounded(Refused):
+                hint = held.in_archive(found, image=image).hint(image)
+                assert len(hint) < 30_000
 
 
 @fuzz(250, text=documents("manifest"))

@@ -193,6 +193,8 @@ def test_inside_a_target(
     done = converge("ns_rootfs", args)
     assert done["config"] == CONFIG
     assert inside.run("cat", "/mnt/version") == "second layer"
+    for made in (CONFIG["chdir"], *CONFIG["volumes"]):
+        assert inside.run("stat", "-c", "%a %u:%g", f"/mnt{made}") == "755 0:0\n"
     assert kept() == [f"{done['digest'].partition(':')[2]}.tar"]
 
 
