@@ -240,6 +240,26 @@ def test_a_working_directory_that_cannot_be(
     assert f"the WorkingDir /srv/app of {layout.image} cannot be made: {why}" in str(warning)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_made"),
+    [("/a" * 2047, True), ("/a" * 2048, False), ("/a" * 9000, False), ("/" + "a" * 256, False)],
+)
+def test_a_working_directory_of_any_length(
+    said: str, is_made: bool, run_module: RunModule, tmp_path: pathlib.Path, path: pathlib.Path
+) -> None:
+    layer = pathlib.Path(write(tmp_path / "l.tar", [(member("version"), b"1")])).read_bytes()
+    layout = Layout(tmp_path / "layout")
+    config = good_config(layer)
+    config["config"]["WorkingDir"] = said
+    layout.write(config, change=unchanged, layer=layer)
+    path.parent.chmod(0o700)
+    made = run_module("ns_rootfs", {"path": str(path), "image": layout.image})
+    assert not made.get("failed"), made
+    assert (path / "a").exists() == is_made
+    assert ("File name too long" in str(made.get("warnings"))) != is_made
+    assert len(str(made.get("warnings"))) < 400
+
+
 def test_labels_healthcheck_and_volumes(
     run_module: RunModule, tmp_path: pathlib.Path, path: pathlib.Path
 ) -> None:

@@ -18,6 +18,7 @@ import os
 import tempfile
 import typing as t
 
+from ...definition.data import shortened
 from ...errors import KernelError, Refused
 from ...mount import make_path
 from ...storage import modes
@@ -35,6 +36,8 @@ _TAG = "root"
 _PATIENCE = 600.0
 # Of what umoci says, for the layer that it is at.
 _LINES_READ = 10_000
+# With the null character at its end (include/uapi/linux/limits.h).
+_PATH_MAX = 4096
 # What a layer may have put where the working directory is to be.
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -315,12 +318,17 @@ class OpenedImage:
     def _make_directory(self, root: str, path: str, what: str) -> None:
         fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if len(path.encode()) >= _PATH_MAX:
+                # Step by step it could be made, and nobody could name it.
+                raise KernelError("mkdirat", errno.ENAMETOOLONG, {"path": shortened(path)})
             make_path.directories(fd, path)
         except KernelError as error:
             if error.errno not in _IN_THE_WAY:
                 raise
             why = os.strerror(error.errno)
-            self._warnings.append(f"the {what} {path} of {self._image.name} cannot be made: {why}")
+            self._warnings.append(
+                f"the {what} {shortened(path)} of {self._image.name} cannot be made: {why}"
+            )
         finally:
             os.close(fd)
 
