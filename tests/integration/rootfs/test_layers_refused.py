@@ -70,6 +70,14 @@ REFUSED: dict[str, tuple[Members, list[str]]] = {
         [(member("a: b: l", LINK, linkname="gone: x"), b"")],
         ["'a: b: l' is a hard link to 'gone: x', which"],
     ),
+    "a name with a newline": (
+        [(member("a\nb: link: x", LINK, linkname="gone"), b"")],
+        ["'a\\nb: link: x' is a hard link to 'gone', which"],
+    ),
+    "a name that is no text": (
+        [(member("a\udcff\x1b[31m", LINK, linkname="{{ 7 * 7 }}"), b"")],
+        ["xff", "is a hard link to '{{ 7 * 7 }}', which"],
+    ),
     "a whiteout of nothing": ([(member(".wh."), b"")], ["'.wh.' is a whiteout of no file"]),
     "a whiteout of what is above": (
         [(member(".wh..."), b"")],

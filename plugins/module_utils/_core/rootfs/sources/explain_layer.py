@@ -48,18 +48,18 @@ class Layers(t.NamedTuple):
     paths: tuple[str, ...]
 
 
-def explain(layers: Layers, reason: str, lines: t.Sequence[str]) -> tuple[str, str]:
-    """Why it failed, and what to do: by what umoci gives as its reason, and all its ``lines``.
+def explain(layers: Layers, lines: t.Iterable[str]) -> tuple[str, str]:
+    """Why it failed, and what to do, by the ``lines`` that umoci has written.
 
     Both are empty where it did not fail for what is in a layer.
     """
-    _before, found, rest = reason.partition(_ENTRY)
-    if not found:
+    # The name of an entry may have newlines in it.
+    parts = ["", *_LAYER.split(" ".join(lines))]
+    digest, last = parts[-2:]
+    _before, found, rest = last.partition(_ENTRY)
+    if not found or digest not in layers.digests:
         return "", ""
-    said = _LAYER.findall("\n".join(lines))
-    if not said or said[-1] not in layers.digests:
-        return "", ""
-    number = layers.digests.index(said[-1])
+    number = layers.digests.index(digest)
     where = f"layer {number + 1} of {len(layers.digests)} ({shortened(layers.known[number])}): "
     try:
         entry = _entry(layers, number, rest)
@@ -102,8 +102,10 @@ def _entries(layers: Layers, number: int) -> t.Iterator[Entry]:
 def _entry(layers: Layers, number: int, rest: str) -> Entry | None:
     """The last entry whose name ``rest`` begins with, which goes on with the cause."""
     found: Entry | None = None
+    rest = " ".join(rest.split())
     for entry in _entries(layers, number):
-        name = os.fsdecode(_clean(entry.name))
+        # As what a program writes is read (run_tool.py).
+        name = " ".join(_clean(entry.name).decode("utf-8", "replace").split())
         if rest.startswith(f"{name}: ") and (
             found is None or len(_clean(entry.name)) >= len(_clean(found.name))
         ):

@@ -287,7 +287,7 @@ class OpenedImage:
         said: collections.deque[str] = collections.deque(maxlen=_LINES_READ)
 
         def listen(line: str) -> None:
-            said.append(line)
+            said.append(line.removeprefix("umoci: "))
             progress(line)
 
         # By --verbose it says which layer it is at.
@@ -295,7 +295,7 @@ class OpenedImage:
         try:
             run_tool.run(command, writable=[work], scratch=work, progress=listen)
         except run_tool.Failed as error:
-            reason, hint = explain_layer.explain(layers, _reason(error.lines), list(said))
+            reason, hint = explain_layer.explain(layers, said)
             if not reason:
                 raise self._failed("unpacked", error.lines) from error
             raise Refused(
