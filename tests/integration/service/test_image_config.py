@@ -147,7 +147,7 @@ USERS: list[tuple[dict[str, t.Any], dict[str, str]]] = [
 
 
 @pytest.mark.usefixtures("passwd")
-@pytest.mark.parametrize(("options", "expected"), USERS, ids=lambda each: json.dumps(each))
+@pytest.mark.parametrize(("options", "expected"), USERS, ids=json.dumps)
 def test_its_user_s_environment(
     options: dict[str, t.Any], expected: dict[str, str], web: Web
 ) -> None:
