@@ -167,7 +167,7 @@ def test_what_cannot_be_run_is_explained(
         ({"argv": ["/bin/true"], "name": "../x"}, "cannot be a name"),
         ({"argv": ["/bin/true"], "namespace": "no-such"}, "there is no namespace 'no-such'"),
         ({"argv": ["/bin/true"], "stop_signal": "NOPE"}, "'NOPE' is not a signal"),
-        ({"argv": ["/bin/true"], "reload": {"signal": "X"}}, "'X' is not the name of a signal"),
+        ({"argv": ["/bin/true"], "reload": {"signal": "X"}}, "'X' is not a signal"),
         ({"argv": ["/bin/true"], "limits": {"nofile": "many"}}, "nofile=many is no number"),
         ({"argv": ["/bin/true"], "limits": {"files": 1}}, "'files' is not a resource limit"),
         ({"argv": ["/bin/true"], "capabilities": ["all"]}, "all"),

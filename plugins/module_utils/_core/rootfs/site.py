@@ -31,6 +31,7 @@ from ..mount.view import TargetView
 from ..namespace import enter
 from ..namespace.target import Handles
 from ..process import proc
+from ..storage import removal
 from ..syscalls import files
 from . import marker, workspace
 from .marker import Marker
@@ -290,7 +291,9 @@ def _is_for_it_alone(spot: Spot) -> bool:
     if os.fstat(spot.parent).st_uid != 0:
         return False
     ours = {spot.name, spot.workspace[1], *spot.old_names()}
-    return all(name in ours or _is_empty(name, spot.parent) for name in os.listdir(spot.parent))
+    return all(
+        name in ours or _is_empty(name, spot.parent) for name in removal.names_in(spot.parent)
+    )
 
 
 def _is_empty(name: str, above: int) -> bool:

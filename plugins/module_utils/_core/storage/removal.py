@@ -71,7 +71,7 @@ def empty(top_fd: int, *, except_for: tuple[str, ...]) -> None:
     number = 0
     while True:
         waiting = []
-        for name in os.listdir(top_fd):
+        for name in names_in(top_fd):
             if name not in except_for and not _unlinked(top_fd, name):
                 waiting.append(name)
         if not waiting:
@@ -91,6 +91,19 @@ def empty(top_fd: int, *, except_for: tuple[str, ...]) -> None:
             finally:
                 os.close(fd)
             os.rmdir(name, dir_fd=top_fd)
+
+
+def names_in(fd: int) -> list[str]:
+    """What the open directory holds now. Raises OSError.
+
+    By a descriptor of its own: that of a btrfs shows nothing that was made since it was opened, or
+    since a listing by it ended (Linux 6.5).
+    """
+    again = os.open(".", _FLAGS | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        return os.listdir(again)
+    finally:
+        os.close(again)
 
 
 def _unlinked(dir_fd: int, name: str) -> bool:

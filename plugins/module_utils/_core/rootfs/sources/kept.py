@@ -97,7 +97,7 @@ def clear_away(needed: t.Callable[[], t.Collection[str]]) -> None:
                 pass
         if not lock.take(fd, deadline=time.monotonic()):
             return  # who makes one has not recorded it yet
-        there = {f"{cache.DIRECTORY}/{name}" for name in filter(_OURS.match, os.listdir(fd))}
+        there = {f"{cache.DIRECTORY}/{name}" for name in filter(_OURS.match, removal.names_in(fd))}
         with contextlib.suppress(Refused):
             wanted = needed() if there else ()
             for path in there.difference(wanted):
