@@ -181,7 +181,7 @@ class Mounter:
     def _detach(self, found: Found, path: str) -> None:
         """Detach the mount that was found; fine where others have just taken it away."""
         try:
-            with peers.parted(self._view, path, self._host_mounts):
+            with peers.parted(self._view, path, self._host_mounts, found.table):
                 calls.umount(self._view.name(found.fd), flags=calls.MNT_DETACH)
         except KernelError as error:
             # Its number is nobody else's while it is open.

@@ -73,16 +73,21 @@ def apart(tree: int, origin: int) -> t.Iterator[None]:
 
 
 @contextlib.contextmanager
-def parted(view: TargetView, path: str, others: t.Sequence[Mount]) -> t.Iterator[None]:
+def parted(
+    view: TargetView, path: str, others: t.Sequence[Mount], there: Table | None = None
+) -> t.Iterator[None]:
     """The mount on the path, and what is below it, are taken away in the block.
 
     So that this takes away nothing elsewhere, they leave their peer groups where that is needed. What
     is still there when the block fails is in its group again, from Linux 5.15 on. ``others`` are the
-    mounts of the host. Raises KernelError, Refused.
+    mounts of the host, ``there`` is a table of the target that may be older. Raises KernelError,
+    Refused.
     """
     with view.opened(path) as top:
-        there = Table(view.mounts())
-        mount = there.by_id.get(files.place_of(top).mount_id)
+        number = files.place_of(top).mount_id
+        if there is None or number not in there.by_id:
+            there = Table(view.mounts())
+        mount = there.by_id.get(number)
         copy = -1
         if mount is not None and reach_elsewhere(mount, there, others):
             copy = detached.open_tree(top, "", recursive=True)

@@ -22,7 +22,7 @@ from ..patience import Patience
 from ..syscalls import files
 from ..syscalls import mounts as calls
 from . import peers, resolve
-from .table import Mount
+from .table import Mount, Table
 from .view import TargetView
 
 # What umount2(2) and the way there fail with when something has changed since: it is gone, or
@@ -96,13 +96,14 @@ def detach_all(view: TargetView, path: str, others: t.Sequence[Mount] = ()) -> N
     ``others`` are as in with_what_is_below(). Raises KernelError, Refused, Changing.
     """
     patience, failures = Patience(path), _Failures()
+    there = Table(view.mounts())
     while True:
         with view.opened(path) as fd:
             place = files.place_of(fd)
             if not place.is_mount_root:
                 return
             try:
-                with peers.parted(view, path, others):
+                with peers.parted(view, path, others, there):
                     calls.umount(view.name(fd), flags=calls.MNT_DETACH)
             except KernelError as error:
                 failures.note(error, place)

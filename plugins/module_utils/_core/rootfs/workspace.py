@@ -178,7 +178,7 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
                             "Move it to another name, or remove it.",
                         )
                     os.fchmod(fd, 0o700)
-                    os.close(os.open(MARK, os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=fd))
+                    _mark(fd)
                     return Workspace(fd, found)
                 # Somebody else could turn to what he likes whatever is built in it.
                 removal.remove(parent_fd, name)
@@ -187,6 +187,19 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
             _leave_nothing(parent_fd, name, found)
             raise
         os.close(fd)  # who held it has removed it
+
+
+def _mark(fd: int) -> None:
+    """Mark the open directory as one of ours, on disk before anything is in it. Raises OSError.
+
+    A file system may keep a file that is synced later without the one that was made before it.
+    """
+    mark = os.open(MARK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=fd)
+    try:
+        os.fsync(mark)
+    finally:
+        os.close(mark)
+    os.fsync(fd)
 
 
 def _leave_nothing(parent_fd: int, name: str, found: bool) -> None:
