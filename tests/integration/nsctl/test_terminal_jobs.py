@@ -286,7 +286,13 @@ def test_a_shell_inside(terminal: Terminal, inside: str) -> None:
     terminal.until("inside> ")
     assert pid is not None
     assert wait_until(lambda: state(pid) == "T")
-    terminal.type("kill -9 %1; wait; kill -STOP $$\n")  # as `suspend` does
+    terminal.type("kill -9 %1\n")
+    terminal.until("inside> ")
+    assert wait_until(lambda: has_ended(pid))
+    # The shell looks for what has ended when it lists jobs; until then it does not exit.
+    terminal.type("jobs\n")
+    terminal.until("inside> ")
+    terminal.type("kill -STOP $$\n")  # as `suspend` does
     terminal.until("Stopped")
     terminal.prompt()
     terminal.type("fg\n")
