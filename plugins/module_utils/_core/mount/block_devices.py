@@ -15,10 +15,9 @@ import stat
 import typing as t
 
 from ..process import proc
-from . import host_view
+from . import block_names, host_view
 from .compare import BlockDevice
 
-_BY_NUMBER = "/sys/dev/block"
 _BTRFS = "/sys/fs/btrfs"
 
 
@@ -31,10 +30,9 @@ def at(path: str) -> BlockDevice | None:
         return None
     if not stat.S_ISBLK(found.st_mode):
         return None
-    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    try:
-        own = os.path.basename(os.readlink(f"{_BY_NUMBER}/{number}"))
-    except OSError:
+    number = block_names.number_of(found.st_rdev)
+    own = block_names.of_number(number)
+    if not own:
         return BlockDevice(number, path, frozenset({path}))
     # btrfs calls itself after one of its devices.
     names = {name for each in {own, *_together_with(own)} for name in _paths_of(each)}
@@ -58,6 +56,6 @@ def _paths_of(name: str) -> t.Iterator[str]:
     """What mount(8) may call the device, as it does last where there are several."""
     # A slash in the name of a device is an exclamation mark there.
     yield f"/dev/{name.replace('!', '/')}"
-    mapped = proc.text_of(f"/sys/class/block/{name}/dm/name").strip()
+    mapped = proc.text_of(f"{block_names.BLOCK}/{name}/dm/name").strip()
     if mapped:
         yield f"/dev/mapper/{mapped}"

@@ -23,7 +23,7 @@ from .. import host_paths
 from ..errors import KernelError
 from ..storage import lock
 from ..syscalls import loop_devices, regular_files
-from . import loop_conflict
+from . import block_names, loop_conflict
 from .compare import LoopDevice, Part
 
 _TRIES = 64
@@ -178,9 +178,8 @@ def _seen(device: int, path: str, image: os.stat_result) -> LoopDevice | None:
     shows = loop_devices.status_of(device)
     if shows.backing != (image.st_dev, image.st_ino):
         return None
-    rdev = os.fstat(device).st_rdev
     return LoopDevice(
-        f"{os.major(rdev)}:{os.minor(rdev)}",
+        block_names.number_of(os.fstat(device).st_rdev),
         path,
         shows.read_only,
         shows.autoclear,

@@ -10,14 +10,11 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import os
-import stat
 import typing as t
 
 from ..definition import tag
 from ..errors import Refused
-from . import blkid
-
-_BLOCK = "/sys/class/block"
+from . import blkid, block_names
 
 
 def device_of(src: str) -> str:
@@ -28,7 +25,7 @@ def device_of(src: str) -> str:
     """
     wanted = tag.of(src)
     linked = os.path.realpath(wanted.link)
-    is_there = _name_of(linked) != ""
+    is_there = block_names.at(linked) != ""
     if wanted.name == "ID":
         # udev has given it, and nothing on the device tells.
         return linked if is_there else ""
@@ -36,7 +33,7 @@ def device_of(src: str) -> str:
         return linked
     found = blkid.devices_with(*wanted)
     if len(found) > 1:
-        names = {path: _name_of(path) for path in found}
+        names = {path: block_names.at(path) for path in found}
         own = without_parts(names.values())
         found = [path for path in found if names[path] in own]
     if len(found) > 1 and not _is_one_btrfs(found):
@@ -47,19 +44,7 @@ def device_of(src: str) -> str:
     return found[0] if found else ""
 
 
-def _name_of(path: str) -> str:
-    """The kernel's name of the block device: loop0, sda1; empty where the path leads to none."""
-    try:
-        found = os.stat(path)
-        if not stat.S_ISBLK(found.st_mode):
-            return ""
-        number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-        return os.path.basename(os.readlink(f"/sys/dev/block/{number}"))
-    except OSError:
-        return ""
-
-
-def without_parts(names: t.Collection[str], block: str = _BLOCK) -> set[str]:
+def without_parts(names: t.Collection[str], block: str = block_names.BLOCK) -> set[str]:
     """Those of the devices that no other one of them is made of: not the paths of a multipath device.
 
     ``block`` is the directory in which sysfs has all by their names.
@@ -68,7 +53,11 @@ def without_parts(names: t.Collection[str], block: str = _BLOCK) -> set[str]:
     return {
         name
         for name in names
-        if not any({name, _disk_of(name, block)} & parts[other] for other in names if other != name)
+        if not any(
+            {name, block_names.disk_of(name, block)} & parts[other]
+            for other in names
+            if other != name
+        )
     }
 
 
@@ -77,7 +66,7 @@ def _parts_of(name: str, block: str) -> set[str]:
     found: set[str] = set()
     left = {name}
     while left:
-        disk = _disk_of(left.pop(), block)
+        disk = block_names.disk_of(left.pop(), block)
         try:
             new = set(os.listdir(f"{block}/{disk}/slaves")) - found
         except OSError:
@@ -85,13 +74,6 @@ def _parts_of(name: str, block: str) -> set[str]:
         found |= new
         left |= new
     return found
-
-
-def _disk_of(name: str, block: str) -> str:
-    """The disk that a partition is on; of what is no partition, itself."""
-    place = os.path.realpath(f"{block}/{name}")
-    is_partition = os.path.exists(f"{place}/partition")
-    return os.path.basename(os.path.dirname(place)) if is_partition else name
 
 
 def _is_one_btrfs(paths: t.Sequence[str]) -> bool:

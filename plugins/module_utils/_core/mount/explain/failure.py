@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import stat
 import typing as t
 
 from ... import redact
@@ -20,7 +19,7 @@ from ...errors import KernelError, Refused
 from ...process import proc
 from ...syscalls import files
 from ...syscalls.kernel_log import KernelLog
-from .. import table
+from .. import block_names, table
 from ..table import Mount
 from ..view import TargetView, open_host_proc
 from ..wanted import WantedMount
@@ -98,12 +97,7 @@ class Failure:
         """The kernel's name of that device, as in /sys/block; empty where it is none of the host's."""
         if self.view is not None or not self.device.startswith("/"):
             return ""
-        with contextlib.suppress(OSError):
-            status = os.stat(self.device)
-            if stat.S_ISBLK(status.st_mode):
-                number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-                return os.path.basename(os.path.realpath(f"/sys/dev/block/{number}", strict=True))
-        return ""
+        return block_names.at(self.device)
 
     def rows(self) -> list[Mount]:
         """The mount table of where the call was made. Raises OSError."""

@@ -16,10 +16,9 @@ import typing as t
 
 from ...process import proc
 from ...syscalls import detached
-from .. import table
+from .. import block_names, table
 from . import in_use
 
-_BLOCK = "/sys/class/block"
 _MOST = 5
 _SECONDS = 5.0
 
@@ -50,12 +49,14 @@ def of(name: str, host_proc: int) -> Holders:
     ``host_proc`` is the host's /proc. Processes that the caller may not look into are left out.
     """
     family = _family(name)
-    numbers = {_text(f"{_BLOCK}/{each}/dev") for each in family}
+    numbers = {_text(f"{block_names.BLOCK}/{each}/dev") for each in family}
     mounts = mounts_of(lambda row: row.device in numbers or device_of(row) in family, host_proc)
     listed = [str(each) for each in mounts]
     for each in family:
         part = "" if each == name else f" (by {each})"
-        listed += [f"{_on_top(upper)}{part}" for upper in _names(f"{_BLOCK}/{each}/holders")]
+        listed += [
+            f"{_on_top(upper)}{part}" for upper in _names(f"{block_names.BLOCK}/{each}/holders")
+        ]
     listed += [f"used for swap (swapoff {path} ends that)" for path in _swaps(numbers, host_proc)]
     if not listed:
         rdevs = {os.makedev(*map(int, number.split(":"))) for number in numbers if number}
@@ -66,7 +67,7 @@ def of(name: str, host_proc: int) -> Holders:
 
 def size_of(name: str) -> int | None:
     """The size of the device with this name in /sys/class/block, in sectors; None where it is unknown."""
-    text = _text(f"{_BLOCK}/{name}/size")
+    text = _text(f"{block_names.BLOCK}/{name}/size")
     return int(text) if text.isdecimal() else None
 
 
@@ -110,11 +111,10 @@ def _family(name: str) -> list[str]:
     """The device, its partitions, and the disk that it is a partition of: to hold one excludes others."""
     found = [name]
     with contextlib.suppress(OSError):
-        here = os.path.realpath(f"{_BLOCK}/{name}", strict=True)
+        here = os.path.realpath(f"{block_names.BLOCK}/{name}", strict=True)
         found += [each for each in _names(here) if os.path.exists(f"{here}/{each}/partition")]
-        if os.path.exists(f"{here}/partition"):
-            found.append(os.path.basename(os.path.dirname(here)))
-    return found
+    disk = block_names.disk_of(name)
+    return found if disk == name else [*found, disk]
 
 
 def mounts_of(matches: t.Callable[[table.Mount], bool], host_proc: int) -> list[MountedAt]:
@@ -146,10 +146,8 @@ def device_of(row: table.Mount) -> str:
     if row.device.startswith("0:"):
         # The number of a btrfs is its own, not that of its device.
         name = os.path.basename(row.src) if row.src.startswith("/dev/") else ""
-        return name if name and os.path.exists(f"{_BLOCK}/{name}") else ""
-    with contextlib.suppress(OSError):
-        return os.path.basename(os.path.realpath(f"/sys/dev/block/{row.device}", strict=True))
-    return ""
+        return name if name and os.path.exists(f"{block_names.BLOCK}/{name}") else ""
+    return block_names.of_number(row.device)
 
 
 def _identity(pid: str, host_proc: int) -> str | None:
@@ -160,7 +158,7 @@ def _identity(pid: str, host_proc: int) -> str | None:
 
 def _on_top(name: str) -> str:
     if name.startswith("dm-"):
-        mapped = _text(f"{_BLOCK}/{name}/dm/name")
+        mapped = _text(f"{block_names.BLOCK}/{name}/dm/name")
         return f"part of the device-mapper device {name}" + (f" ({mapped})" if mapped else "")
     if name.startswith("md"):
         return f"part of the array {name}"
@@ -172,8 +170,7 @@ def _swaps(numbers: t.Container[str], host_proc: int) -> list[str]:
     for line in proc.text_of("swaps", dir_fd=host_proc).splitlines()[1:]:
         path = table.unescape(line.split()[0])
         with contextlib.suppress(OSError):
-            number = os.stat(path).st_rdev
-            if f"{os.major(number)}:{os.minor(number)}" in numbers:
+            if block_names.number_of(os.stat(path).st_rdev) in numbers:
                 found.append(path)
     return found
 

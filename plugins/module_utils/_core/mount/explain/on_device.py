@@ -27,13 +27,6 @@ def content_at(path: str, *, offset: int = 0, size: int = 0) -> Content | None:
             mode = os.fstat(found).st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
                 return None
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(f"/proc/self/fd/{found}", flags)
-    except OSError:
+            return blkid.content_of(found, offset=offset, size=size)
+    except (OSError, Refused):
         return None
-    try:
-        return blkid.content_of(fd, offset=offset, size=size)
-    except Refused:
-        return None
-    finally:
-        os.close(fd)
