@@ -111,9 +111,9 @@ def _check_changed(
     now: t.Sequence[Observed],
 ) -> None:
     """Raises StepFailed where the kernel took an option, and let it be as it was."""
-    changed = {id(change.wanted): change for change in planned if change.found.reconfigure}
+    changed = {change.wanted: change for change in planned if change.found.reconfigure}
     for mount, old, new in zip(wanted, before, now):
-        change = changed.get(id(mount))
+        change = changed.get(mount)
         if change is None or change.replaces or old.mount is None or new.mount is None:
             continue
         words = compare_options.not_taken(change.found.reconfigure, old.mount, new.mount)

@@ -181,10 +181,9 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
     try:
         if userns >= 0:
             _set_id_map(tree, userns, recursive=wanted.options.bind_recursive)
-        early = _early_propagation(wanted)
-        if early:
-            kind, recursive = early
-            detached.mount_setattr(tree, propagation=kind, recursive=recursive)
+        cut = _is_cut(wanted)
+        if cut is not None:
+            detached.mount_setattr(tree, propagation=calls.MS_PRIVATE, recursive=cut)
         expected = wanted.options.applied_to(source.attributes)
         if expected != source.attributes:
             set_attributes(tree, expected)
@@ -195,7 +194,7 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
             os.close(tree)
             raise
         return Tree(tree, settled=False)
-    if early or not source.is_shared:
+    if cut is not None or not source.is_shared:
         return Tree(tree)
     try:
         return Tree(tree, origin=detached.open_tree(fd, ""))
@@ -204,14 +203,17 @@ def clone(fd: int, wanted: WantedMount, *, source: Source, userns: int = -1) -> 
         raise
 
 
-def _early_propagation(wanted: WantedMount) -> tuple[int, bool] | None:
-    """What a bind leaves the peer groups of its source as, before anybody sees it."""
+def _is_cut(wanted: WantedMount) -> bool | None:
+    """Whether a bind leaves the peer groups of its source before anybody sees it.
+
+    True: with what is below it; False: alone; None: not.
+    """
     if cuts_peers(wanted):
-        return calls.MS_PRIVATE, True
+        return True
     # An unbindable one cannot be attached to what is shared (mount_namespaces(7)), and a slave that is
     # would be one of its own mirrors in the end.
     word, recursive = options.propagation_of(wanted.propagation)
-    return (calls.MS_PRIVATE, recursive) if word == "private" else None
+    return recursive if word == "private" else None
 
 
 def cuts_peers(wanted: WantedMount) -> bool:

@@ -12,15 +12,13 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import os
-import typing as t
 
 from .. import redact
 from ..errors import KernelError, Refused
 from ..syscalls import detached
 from ..syscalls import mounts as calls
-from . import options
-
-Pairs = t.Sequence[tuple[str, t.Optional[str]]]
+from . import options, own_copy
+from .layers import Pairs
 
 LONGEST_VALUE = 255  # fsconfig(2), in bytes
 # mount(2): a page, in which a null ends the text.
@@ -34,7 +32,6 @@ _FLAGS = {
     "lazytime": calls.MS_LAZYTIME,
 }
 _NO_FLAGS = ("rw", "async", "nomand", "nolazytime")
-_PLACE = "made"
 
 
 def is_needed(source: str, pairs: Pairs) -> bool:
@@ -76,21 +73,11 @@ def make(fstype: str, *, source: str, pairs: Pairs, attributes: int, where: str)
     flags = options.classic_flags(attributes)
     for key, _value in pairs:
         flags |= _FLAGS.get(key, 0)
-    # What is mounted here is to be nobody else's.
-    calls.set_propagation_of_all("private")
-    above = detached.make_filesystem("tmpfs", source="none", options=(), attributes=0)
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # On the root, which stays that of the process: no path leads through it.
-        detached.move_mount(above, root)
-        os.mkdir(_PLACE, 0o700, dir_fd=above)
+    with own_copy.hidden() as above:
         os.fchdir(above)
         try:
-            calls.mount(source or "none", _PLACE, fstype=fstype, flags=flags, data=text)
+            calls.mount(source or "none", own_copy.PLACE, fstype=fstype, flags=flags, data=text)
         except KernelError as error:
             error.arguments.update(source=redact.address(source), target=where)
             raise
-        return detached.open_tree(above, _PLACE)
-    finally:
-        os.close(root)
-        os.close(above)
+        return detached.open_tree(above, own_copy.PLACE)

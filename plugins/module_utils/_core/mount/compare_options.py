@@ -16,7 +16,7 @@ from .. import redact
 from ..definition.steps import MountStep
 from . import layers, options
 from .option_values import as_number, normalised
-from .table import Mount
+from .table import Mount, pairs_of
 
 # What the kernel shows under another name.
 _SHOWN_AS = {"nr_blocks": "size"}
@@ -96,13 +96,8 @@ def words(pairs: t.Iterable[Pair]) -> list[str]:
     return found
 
 
-def _as_pairs(shown: t.Iterable[str]) -> list[Pair]:
-    split = ((word, *word.partition("=")) for word in shown)
-    return [(key, value if sign else None) for _word, key, sign, value in split]
-
-
 def _as_table(shown: t.Iterable[str]) -> dict[str, str | None]:
-    return dict(_as_pairs(shown))
+    return dict(pairs_of(shown))
 
 
 def takes_new(fstype: str, key: str, mount: Mount) -> bool:
@@ -147,7 +142,7 @@ def changed_options(
     directory of an overlay, by its path in opts. ``meaning`` is what is noted of the mount. Where
     changing one sets all that are not given to their defaults, these are added.
     """
-    pairs = _as_pairs(mount.options)
+    pairs = pairs_of(mount.options)
     shown = dict(pairs)
     unshown = _UNSHOWN.get(fstype, {})
     made_with = options.parse(recorded.words, recorded.fstype).filesystem if recorded else ()

@@ -81,7 +81,7 @@ def _found_or_made(image: Image) -> tuple[str, int]:
             there, part, image.path, may_be_read=image.read_only or image.replaces_read_only
         )
         usable = [each for each in there if image.read_only or not each.read_only]
-        found = _opened(usable[0], image) if usable else _configured(image)
+        found = _opened(usable[0], image) if usable else _configured(image, part)
         if found is not None:
             return found
     raise KernelError("ioctl LOOP_CONFIGURE", errno.EBUSY, {"image": image.path})
@@ -103,7 +103,7 @@ def _opened(device: LoopDevice, image: Image) -> tuple[str, int] | None:
     return None
 
 
-def _configured(image: Image) -> tuple[str, int] | None:
+def _configured(image: Image, part: Part) -> tuple[str, int] | None:
     """A new device; None where somebody else took it, or attached the image as well, since."""
     try:
         backing = regular_files.reopen(image.fd, _mode(image), path=image.path)
@@ -125,7 +125,6 @@ def _configured(image: Image) -> tuple[str, int] | None:
             size=image.size,
         )
         # mount(8) and losetup(8) do not know our lock.
-        part = part_of(image.fd, image.offset, image.size)
         there = loop_conflict.overlapping(devices_of(image.fd), part)
         if any(each.path != path and not each.read_only for each in there):
             os.close(device)

@@ -33,8 +33,6 @@ Key = tuple[int, int]
 
 def read(namespace: int) -> dict[Key, Meaning]:
     """What is noted of the mounts of the namespace with this id; nothing where that is damaged."""
-    if not os.path.lexists(MEANINGS):
-        return {}
     try:
         content = json_file.read(_path(namespace))
         return _parsed(content) if content is not None else {}

@@ -24,8 +24,8 @@ from .table import Mount, Table
 from .view import TargetView
 from .wanted import WantedMount
 
-# Of these there is one for all.
-_ONE_FOR_ALL = ("devtmpfs",)
+# What of these is mounted is the host's, also where the target is the host itself.
+_ALWAYS_SHARED = ("devtmpfs",)
 # Each mount of these is a file system of its own: one that the host has too was copied from it with
 # its mount namespace, and belongs to the host.
 _INSTANCES = ("tmpfs", "ramfs", "proc", "devpts", "overlay")
@@ -74,7 +74,7 @@ def observe(
         stacked=len(lower),
         children=tuple(there.descendants(mount.id)) if _looks_below(wanted) else (),
         is_hosts=_is_hosts(mount, host_devices, own_kinds),
-        is_shared=mount.device in host_devices or mount.fstype in _ONE_FOR_ALL,
+        is_shared=mount.device in host_devices or mount.fstype in _ALWAYS_SHARED,
         root=root,
         name=name,
         unique=unique,

@@ -14,9 +14,11 @@ import os
 import typing as t
 
 from .. import kinds
-from ..syscalls import namespaces
+from ..syscalls import detached, mounts, namespaces
 
 _CLONE_NEWNS = kinds.KINDS["mnt"].flag
+# What there is to mount on in hidden().
+PLACE = "place"
 
 
 @contextlib.contextmanager
@@ -41,3 +43,25 @@ def entered(host_proc: int) -> t.Iterator[None]:
     finally:
         for fd in (own, root, here):
             os.close(fd)
+
+
+@contextlib.contextmanager
+def hidden() -> t.Iterator[int]:
+    """An open directory that nobody else sees, in which PLACE is, to mount on: for who has entered() a
+    copy.
+
+    What is mounted there goes with the copy, but for what is taken of it meanwhile (open_tree(2)).
+    Raises KernelError, OSError.
+    """
+    # What is mounted here is to be nobody else's.
+    mounts.set_propagation_of_all("private")
+    above = detached.make_filesystem("tmpfs", source="none", options=(), attributes=0)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # On the root, which stays that of the process: no path leads through it.
+        detached.move_mount(above, root)
+        os.mkdir(PLACE, 0o700, dir_fd=above)
+        yield above
+    finally:
+        os.close(root)
+        os.close(above)

@@ -91,7 +91,7 @@ def parted(
         copy = -1
         if mount is not None and reach_elsewhere(mount, there, others):
             copy = detached.open_tree(top, "", recursive=True)
-            mounts.mount("none", view.name(top), flags=mounts.MS_REC | mounts.MS_PRIVATE)
+            view.part(top)
     # An open file of a mount keeps it busy.
     try:
         yield

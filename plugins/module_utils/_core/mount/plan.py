@@ -26,7 +26,15 @@ from .changes import (
     Unmount,
     Unstack,
 )
-from .compare import Observed, RootOf, Source, device_to_replace, differences, is_to_be_unstacked
+from .compare import (
+    LoopDevice,
+    Observed,
+    RootOf,
+    Source,
+    device_to_replace,
+    differences,
+    is_to_be_unstacked,
+)
 from .wanted import WantedMount
 from .where import NAMED, Where
 
@@ -108,9 +116,9 @@ def _plan_one(
         return [Attach(wanted)]
     found = differences(wanted, seen, source=source, recorded=recorded)
     if found.replace:
-        replaces_read_only = device_to_replace(seen.mount, wanted, source) is not None
-        _check_device(wanted, seen, source)
-        _check_image(wanted, source, replaces_read_only=replaces_read_only)
+        device = device_to_replace(seen.mount, wanted, source)
+        _check_device(wanted, device)
+        _check_image(wanted, source, replaces_read_only=device is not None)
         if root is not None:
             raise Refused(
                 f"{path} is {root.root} and differs in {', '.join(found.replace)}",
@@ -138,8 +146,7 @@ def _plan_one(
     return actions
 
 
-def _check_device(wanted: WantedMount, seen: Observed, source: Source | None) -> None:
-    device = device_to_replace(seen.mount, wanted, source) if seen.mount is not None else None
+def _check_device(wanted: WantedMount, device: LoopDevice | None) -> None:
     if device is not None and not device.autoclear:
         raise Refused(
             f"{device.path}, which is mounted on {wanted.path}, can only be read: somebody else has "

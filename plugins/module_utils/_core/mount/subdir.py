@@ -13,12 +13,11 @@ import errno
 import os
 
 from ..errors import KernelError, Refused
-from ..syscalls import detached, files, mounts
+from ..syscalls import detached, files
 from . import own_copy
 
 # What lies on the file system is not to lead to another directory than is compared with.
 _HOW = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
-_PLACE = "whole"
 
 
 def taken(tree: int, path: str, *, where: str, host_proc: int) -> int:
@@ -44,13 +43,8 @@ def taken(tree: int, path: str, *, where: str, host_proc: int) -> int:
 
 def _taken_attached(tree: int, path: str, where: str) -> int:
     """The same where nobody sees it, in a copy of the mount namespace."""
-    mounts.set_propagation_of_all("private")
-    above = detached.make_filesystem("tmpfs", source="none", options=(), attributes=0)
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        detached.move_mount(above, root)
-        os.mkdir(_PLACE, 0o700, dir_fd=above)
-        place = os.open(_PLACE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+    with own_copy.hidden() as above:
+        place = os.open(own_copy.PLACE, os.O_PATH | os.O_CLOEXEC, dir_fd=above)
         try:
             detached.move_mount(tree, place)
         finally:
@@ -60,9 +54,6 @@ def _taken_attached(tree: int, path: str, where: str) -> int:
             return detached.open_tree(found, "")
         finally:
             os.close(found)
-    finally:
-        os.close(root)
-        os.close(above)
 
 
 def _opened(tree: int, path: str, where: str) -> int:

@@ -99,6 +99,12 @@ def split_options(text: str) -> tuple[str, ...]:
     return tuple(unescape(word) for word in re.split(r"(?<!\\),", text) if word)
 
 
+def pairs_of(options: t.Iterable[str]) -> list[tuple[str, str | None]]:
+    """The words of a file system as (key, value); a flag has no value."""
+    split = (word.partition("=") for word in options)
+    return [(key, value if sign else None) for key, sign, value in split]
+
+
 def read(
     path: str = "/proc/self/mountinfo", *, dir_fd: int | None = None, only: str = ""
 ) -> list[Mount]:

@@ -110,8 +110,12 @@ class TargetView:
         Cut off from its peers first: an unmount below a mount that the host shares would reach
         the host (mount_namespaces(7)).
         """
-        mounts.mount("none", self.name(fd), flags=mounts.MS_REC | mounts.MS_PRIVATE)
+        self.part(fd)
         mounts.umount(self.name(fd), flags=mounts.MNT_DETACH)
+
+    def part(self, fd: int) -> None:
+        """Have the mount at ``fd``, its root, and those below leave their peers. Raises KernelError."""
+        mounts.mount("none", self.name(fd), flags=mounts.MS_REC | mounts.MS_PRIVATE)
 
     @contextlib.contextmanager
     def base(self, path: str) -> t.Iterator[tuple[int, str]]:

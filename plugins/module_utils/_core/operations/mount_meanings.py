@@ -59,9 +59,9 @@ def note(
     ``recorded`` are the steps that record the mounts, by index as ``sources``. Raises OSError.
     """
     after = dict(notes)
-    changed = {id(change.wanted) for change in planned}
+    changed = {change.wanted for change in planned}
     for index, (mount, seen) in enumerate(zip(wanted, applied.observed)):
-        if id(mount) not in changed or seen.mount is None or not mount.options.filesystem:
+        if mount not in changed or seen.mount is None or not mount.options.filesystem:
             continue
         source = sources.get(index)
         pairs = _in_other_words(mount, seen.mount, recorded.get(index), source)

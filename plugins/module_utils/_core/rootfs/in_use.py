@@ -118,10 +118,7 @@ def _mentions(mount: Mount, directories: t.Collection[str]) -> bool:
     """Whether it is an overlay with one of the directories, or one below, as a layer."""
     if mount.fstype != "overlay":
         return False
-    pairs = []
-    for option in mount.options:
-        key, _equals, value = option.partition("=")
-        pairs.append((key, value))
+    pairs = mount_table.pairs_of(mount.options)
     return any(
         is_below(layer.path, directory)
         for layer in layers.of(pairs, shown=True)

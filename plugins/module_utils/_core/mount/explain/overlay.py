@@ -236,10 +236,7 @@ def _user_of(failed: Failure, used: t.Sequence[_Opened]) -> table.Mount | None:
     for row in failed.rows():
         if row.fstype != "overlay":
             continue
-        pairs = [
-            (key, value) for key, _sign, value in (word.partition("=") for word in row.options)
-        ]
-        for key, value in pairs:
+        for key, value in table.pairs_of(row.options):
             if key in _WRITTEN and value in [each.layer.path for each in used]:
                 return row
     return None
