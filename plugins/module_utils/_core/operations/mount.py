@@ -9,23 +9,20 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import errno
 import functools
 import typing as t
 
 from .. import actions, kinds
-from ..definition.layout import Layout, is_below
 from ..definition.steps import MountStep
-from ..errors import KernelError, Refused, StepFailed
-from ..mount import observe, table
+from ..errors import Refused
 from ..mount import sources as of_mounts
-from ..mount.compare import Observed, Source, device_to_replace, is_as_wanted
-from ..mount.table import Mount, Table
-from ..mount.view import TargetView
-from ..mount.wanted import WantedMount, surplus_below
+from ..mount import table
+from ..mount.compare import Observed, device_to_replace, is_as_wanted
+from ..mount.table import Mount
+from ..mount.wanted import WantedMount
 from ..namespace.target import Target
-from ..patience import Changing
-from . import mount_ids, mount_meanings, session
+from . import mount_ids, mount_look, mount_meanings, session
+from .mount_look import Seen
 from .mount_result import MountResult, Recorded
 from .session import Session
 
@@ -86,35 +83,8 @@ def _check_paths_differ(wanted: t.Sequence[WantedMount]) -> None:
         seen.add(mount.path)
 
 
-class _Seen(t.NamedTuple):
-    """What was found in the target."""
-
-    # At the place of each wanted mount.
-    observed: list[Observed]
-    # Of binds, images and overlays, by the index of the mount.
-    sources: dict[int, Source]
-    # Paths of mounts that nobody asked for, below exclusive_below.
-    surplus: list[str]
-    # What was done to the target's tree.
-    layout: Layout
-
-
-def _looked_up(request: MountRequest, *, check: bool) -> MountRequest:
-    """The request with what has to be asked of the host: see mount/lookup.py. Raises Refused."""
-    if not any(mount.is_open for mount in request.wanted):
-        return request
-    # It runs a program; for who leaves a device or a type open.
-    from ..mount import lookup
-
-    found = [
-        lookup.looked_up(mount, may_be_missing=check) if mount.is_open else mount
-        for mount in request.wanted
-    ]
-    return request._replace(wanted=tuple(found))
-
-
 def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
-    request = _looked_up(request, check=check)
+    request = request._replace(wanted=mount_look.looked_up(request.wanted, may_be_missing=check))
     recorded = _recorded(request.wanted, opened.definition)
     steps = {index: found[0] for index, found in enumerate(recorded) if found is not None}
     wanted, steps = mount_ids.settled(request.wanted, steps, opened, may_be_missing=check)
@@ -122,7 +92,9 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     host_mounts = table.read()
     sources = of_mounts.on_host(request.wanted, host_mounts, opened.host_proc, may_be_missing=check)
     notes = mount_meanings.read(opened)
-    seen = _seen(request, opened, sources, host_mounts, notes)
+    seen = mount_look.seen(
+        request.wanted, request.exclusive_below, opened, sources, host_mounts, notes
+    )
     now = seen.observed
     planned: list[Change] = []
     if not _is_as_wanted(request.wanted, seen, steps):
@@ -221,7 +193,7 @@ def _those_there(observed: t.Sequence[Observed]) -> list[Mount]:
     return [each.mount for each in observed if each.mount is not None]
 
 
-def _check_devices(wanted: t.Sequence[WantedMount], seen: _Seen) -> None:
+def _check_devices(wanted: t.Sequence[WantedMount], seen: Seen) -> None:
     """Raises Refused where a loop device is replaced that others go on reading: see loop.py."""
     for index, (mount, observed) in enumerate(zip(wanted, seen.observed)):
         source = seen.sources.get(index)
@@ -280,7 +252,7 @@ def _warnings(request: MountRequest, opened: Session) -> list[str]:
 
 
 def _is_as_wanted(
-    wanted: t.Sequence[WantedMount], seen: _Seen, recorded: t.Mapping[int, MountStep]
+    wanted: t.Sequence[WantedMount], seen: Seen, recorded: t.Mapping[int, MountStep]
 ) -> bool:
     """Whether there is nothing to plan."""
     names = [each.name for each in seen.observed if each.name]
@@ -309,107 +281,6 @@ def _recorded(
     lasts = definition.lasting()
     found = definition.find_all(MountStep.do, [mount.path for mount in wanted])
     return [(step, lasts(step)) if isinstance(step, MountStep) else None for step in found]
-
-
-class _Unseen(Exception):
-    """The place of the wanted mount at this index could not be looked at: (error, index)."""
-
-
-def _seen(
-    request: MountRequest,
-    opened: Session,
-    sources: dict[int, Source],
-    host_mounts: t.Sequence[Mount],
-    notes: mount_meanings.Notes,
-) -> _Seen:
-    """What is in the target now; ``sources`` are those on the host. Raises Refused, StepFailed."""
-    if opened.is_to_come:
-        places = [Observed(exists=True) for _mount in request.wanted]
-        return _Seen(places, sources, [], opened.layout)
-    # File systems that the host has mounted as well.
-    host_devices = (
-        frozenset() if request.target.is_host else {mount.device for mount in host_mounts}
-    )
-    look = functools.partial(
-        _look,
-        request=request,
-        sources=sources,
-        host_devices=host_devices,
-        own_kinds=opened.handles.kinds,
-        notes=notes,
-    )
-    try:
-        found: _Seen = opened.call(look)
-        return found
-    except _Unseen as unseen:
-        error, index = unseen.args
-        mount = request.wanted[index]
-        # 4 ms to compile, for a failure.
-        from ..mount.explain import mount as explain
-
-        reason, hint = opened.call(lambda view: explain.mount(error, view, mount))
-        raise StepFailed(f"look at {mount.path}", error, reason, hint) from unseen
-
-
-def _look(
-    view: TargetView,
-    *,
-    request: MountRequest,
-    sources: dict[int, Source],
-    host_devices: t.Container[str],
-    own_kinds: t.Container[str],
-    notes: mount_meanings.Notes,
-) -> _Seen:
-    """Look, in the process that has joined the target. Raises Refused, _Unseen."""
-    there = Table(view.mounts())
-    places: list[Observed] = []
-    for index, mount in enumerate(request.wanted):
-        try:
-            place = observe.observe(
-                view, mount, there, host_devices=host_devices, own_kinds=own_kinds
-            )
-        except KernelError as error:
-            raise _Unseen(error, index) from error
-        except Refused as error:
-            _check_order(request.wanted, index)
-            if not places or isinstance(error, Changing):
-                raise
-            place = Observed(exists=True)  # below a mount that this very list makes
-        if place.mount is not None:
-            place = place._replace(meaning=notes.get((place.unique, place.mount.id)))
-        places.append(place)
-        found = of_mounts.inside(view, mount, there.by_id)
-        if found is not None:
-            sources[index] = found
-    return _Seen(places, sources, _surplus(view, there, request), view.layout)
-
-
-def _check_order(wanted: t.Sequence[WantedMount], index: int) -> None:
-    """Raises Refused where a later mount of the list is what the mount at ``index`` lies below."""
-    path = wanted[index].path
-    for later in wanted[index + 1 :]:
-        if later.state == "mounted" and is_below(path, later.path):
-            raise Refused(
-                f"{path} lies below {later.path}, which is mounted after it in this list",
-                f"Name {later.path} before it.",
-            )
-
-
-def _surplus(view: TargetView, there: Table, request: MountRequest) -> list[str]:
-    """The mounts below exclusive_below that were not asked for, deepest first."""
-    if not request.exclusive_below:
-        return []
-    try:
-        with view.found(request.exclusive_below, there) as found:
-            # What a later mount hides has a path below it too, but cannot be reached any more.
-            reachable = [mount.path for mount in found.table.descendants(found.place.mount_id)]
-    except Changing:
-        raise
-    except (KernelError, Refused) as error:
-        if isinstance(error, Refused) or error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return []  # this very list makes it, or nobody does
-        raise
-    return surplus_below(reachable, request.exclusive_below, request.wanted, view.layout)
 
 
 def _definition_after(

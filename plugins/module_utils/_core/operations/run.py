@@ -27,6 +27,7 @@ from ..process import descendants, signals
 from ..process.execute import NotStarted
 from ..process.pipes import Pipes
 from ..process.program import Program
+from . import mount_look
 from .mount_result import left_out_in_words
 
 EXISTS = "exists"
@@ -140,15 +141,7 @@ def _looked_up(request: RunRequest) -> tuple[RunRequest, list[str]]:
 
     Raises Refused.
     """
-    mounts = request.surroundings.mounts
-    if not any(each.is_open for each in mounts):
-        return request, []
-    # It runs a program; for who leaves a device or a type open.
-    from ..mount import lookup
-
-    found = [
-        lookup.looked_up(each, may_be_missing=False) if each.is_open else each for each in mounts
-    ]
+    found = mount_look.looked_up(request.surroundings.mounts, may_be_missing=False)
     made = tuple(each for each in found if not each.left_out)
     warnings = [left_out_in_words(each.path, each.left_out) for each in found if each.left_out]
     surroundings = dataclasses.replace(request.surroundings, mounts=made)
