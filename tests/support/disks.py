@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import pathlib
 import struct
 import subprocess
@@ -11,11 +13,17 @@ import typing as t
 import uuid
 import zlib
 
+import pytest
+
+IMAGE = 64 << 20
 SECTOR = 512
 # Of the one partition, in sectors.
 FIRST, LENGTH = 2048, 16384
 _LINUX = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 _ENTRIES = 128
+# loop(4); a number above all that are in use.
+_LOOP_CTL_ADD, _LOOP_CTL_REMOVE = 0x4C80, 0x4C81
+_LAST_LOOP = 100_000
 
 
 def run(*argv: str) -> str:
@@ -24,6 +32,25 @@ def run(*argv: str) -> str:
 
 def new_file(path: pathlib.Path, size: str) -> pathlib.Path:
     run("truncate", "-s", size, str(path))
+    return path
+
+
+# The least, or little more, that mkfs makes.
+SIZES = {"ext4": "16m", "xfs": "300m", "btrfs": "120m"}
+
+
+def new_image(fstype: str, path: pathlib.Path) -> pathlib.Path:
+    """An image of one of SIZES."""
+    run(f"mkfs.{fstype}", "-q", str(new_file(path, SIZES[fstype])))
+    return path
+
+
+def image_by(path: pathlib.Path, *argv: str, size: int = IMAGE) -> pathlib.Path:
+    """An image of this size, which a program like mkfs.ext4 fills: it is its last word."""
+    with path.open("wb") as file:
+        file.truncate(size)
+    if argv:
+        subprocess.run([*argv, str(path)], check=True, capture_output=True)
     return path
 
 
@@ -36,13 +63,26 @@ def new_ext4(path: pathlib.Path, *, fsuuid: str = "", label: str = "") -> pathli
 
 
 @contextlib.contextmanager
-def attached(image: pathlib.Path) -> t.Iterator[str]:
-    """A loop device of the image, for the block."""
-    device = run("losetup", "--find", "--show", str(image))
+def attached(image: str | pathlib.Path, *options: str) -> t.Iterator[str]:
+    """A loop device of the image, for the block; ``options`` are for losetup(8)."""
+    device = run("losetup", "--find", "--show", *options, str(image))
     try:
         yield device
     finally:
         run("losetup", "--detach", device)
+
+
+@contextlib.contextmanager
+def empty_loop_device() -> t.Iterator[str]:
+    """One without an image, for the block; of a number that losetup(8) finds last."""
+    number = _LAST_LOOP + os.getpid()
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(control, _LOOP_CTL_ADD, number)
+        yield f"/dev/loop{number}"
+    finally:
+        fcntl.ioctl(control, _LOOP_CTL_REMOVE, number)
+        os.close(control)
 
 
 @contextlib.contextmanager
@@ -91,3 +131,10 @@ def link(path: str, device: str) -> t.Iterator[None]:
         for each in (place.parent, place.parent.parent):
             with contextlib.suppress(OSError):  # others have links there
                 each.rmdir()
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A directory to mount on."""
+    (tmp_path / "mnt").mkdir()
+    return tmp_path / "mnt"

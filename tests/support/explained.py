@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of explained failures share: what is said, images, and loop devices."""
+"""What the tests of explained failures share: what is said, and where."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
-import subprocess
 import typing as t
 
+import pytest
 from results import Result
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
-
-IMAGE = 64 << 20
 
 
 def failed(result: Result, call: str, errno: str, reason: str, hint: str) -> None:
@@ -28,17 +26,6 @@ def failed(result: Result, call: str, errno: str, reason: str, hint: str) -> Non
 
 
 @contextlib.contextmanager
-def loop_device(image: pathlib.Path, *options: str) -> t.Iterator[str]:
-    """A loop device that shows the image, for the block."""
-    argv = ["losetup", "--show", "--find", *options, str(image)]
-    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-    try:
-        yield device
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
-
-
-@contextlib.contextmanager
 def without(path: str) -> t.Iterator[None]:
     """A host on which nothing can be had of the file at the path, for the block."""
     mounts.mount("/dev/null", path, flags=mounts.MS_BIND)
@@ -48,10 +35,9 @@ def without(path: str) -> t.Iterator[None]:
         mounts.umount(path)
 
 
-def image_by(path: pathlib.Path, *argv: str, size: int = IMAGE) -> pathlib.Path:
-    """An image of this size, which a program like mkfs.ext4 fills: it is its last word."""
-    with path.open("wb") as file:
-        file.truncate(size)
-    if argv:
-        subprocess.run([*argv, str(path)], check=True, capture_output=True)
-    return path
+@pytest.fixture
+def here(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A directory with some others in it, of which mnt is to mount on."""
+    for name in ("mnt", "other", "src"):
+        (tmp_path / name).mkdir()
+    return tmp_path

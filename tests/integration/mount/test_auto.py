@@ -7,10 +7,11 @@ import pathlib
 import typing as t
 
 import pytest
-from disks import attached, new_ext4, new_file, run
+from disks import attached, new_ext4, new_file, place, run
 from results import Converge, RunModule, is_failure
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
+__all__ = ["place"]
 Args = dict[str, t.Any]
 # How each is made at a path, from a directory of files where there is no other way.
 MADE: dict[str, list[list[str]]] = {
@@ -27,17 +28,6 @@ def image_of(fstype: str, path: pathlib.Path) -> pathlib.Path:
     for argv in MADE[fstype]:
         run(*(word.format(path) for word in argv))
     return path
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> pathlib.Path:
-    (tmp_path / "mnt").mkdir()
-    return tmp_path / "mnt"
 
 
 @pytest.mark.parametrize("fstype", MADE)

@@ -9,14 +9,9 @@ import subprocess
 import pytest
 from mounted import lines_on, peers_on, words_on
 from results import Converge, Result, RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
 Kernel = dict[str, str]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from results import RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
@@ -31,11 +31,6 @@ OPTIONS = {
     "bind": ["bind", "bind,ro", "bind,rw", "bind,nosuid,nodev", "rbind", "rbind,ro=recursive", "bind,noatime"],
     "bind of what can only be read": ["bind", "bind,ro", "bind,rw", "bind,noexec"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed, loop_device
+from disks import attached
+from explained import failed
 from results import RunModule
 from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
@@ -26,11 +27,6 @@ NOBODY = 65534
 OLDER = {"LINUX_NAMESPACES_ABSENT_CALLS": "mount_setattr"}
 Args = dict[str, t.Any]
 IN_A_USER_NAMESPACE = ["--map-root-user"]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture
@@ -104,7 +100,7 @@ def test_erofs_where_a_place_is_to_be_made(
 def test_eacces_a_device_that_can_only_be_read(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:
-    with loop_device(ext4(here / "image"), "--read-only") as device:
+    with attached(ext4(here / "image"), "--read-only") as device:
         args = {"pid": target.pid, "path": f"{here}/mnt", "src": device, "fstype": "ext4"}
         result = run_module("ns_mount", args)
         assert result["errno"] in ("EACCES", "EROFS")
@@ -144,7 +140,7 @@ def test_enotblk_an_image_without_loop(
 
 
 def test_ebusy_a_device_in_use(run_module: RunModule, target: Unshared, here: pathlib.Path) -> None:
-    with loop_device(ext4(here / "image")) as device:
+    with attached(ext4(here / "image")) as device:
         args = {"pid": target.pid, "src": device, "path": f"{here}/mnt"}
         assert not run_module("ns_mount", {**args, "fstype": "ext4"}).get("failed")
         result = run_module("ns_mount", {**args, "path": f"{here}/src", "fstype": "xfs"})

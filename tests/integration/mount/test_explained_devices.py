@@ -9,7 +9,8 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed, image_by, loop_device
+from disks import attached, empty_loop_device, image_by
+from explained import failed, here
 from named_namespaces import NewName
 from reach import let_everyone_reach
 from results import RunModule
@@ -18,24 +19,13 @@ from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 
+__all__ = ["here"]
 Args = dict[str, t.Any]
 
 
 @pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
-@pytest.fixture
-def here(tmp_path: pathlib.Path) -> pathlib.Path:
-    for name in ("mnt", "other", "src"):
-        (tmp_path / name).mkdir()
-    return tmp_path
-
-
-@pytest.fixture
 def device(here: pathlib.Path) -> t.Iterator[str]:
-    with loop_device(image_by(here / "image", "mkfs.ext4", "-q")) as name:
+    with attached(image_by(here / "image", "mkfs.ext4", "-q")) as name:
         yield name
 
 
@@ -89,7 +79,7 @@ def test_opened_by_a_program_for_itself(
 
 
 def test_swap(run_module: RunModule, target: Unshared, here: pathlib.Path) -> None:
-    with loop_device(image_by(here / "swap", "mkswap")) as device:
+    with attached(image_by(here / "swap", "mkswap")) as device:
         on = subprocess.run(["swapon", device], check=False, capture_output=True, text=True)
         if on.returncode:
             pytest.skip(f"nothing can be used for swap here: {on.stderr.strip()}")
@@ -127,17 +117,16 @@ def test_what_is_no_block_device(
 def test_a_loop_device_without_an_image(
     run_module: RunModule, target: Unshared, here: pathlib.Path
 ) -> None:
-    free = subprocess.run(["losetup", "--find"], check=True, capture_output=True, text=True)
-    device = free.stdout.strip()
-    args: Args = {"pid": target.pid, "path": f"{here}/mnt", "src": device, "fstype": "ext4"}
-    result = run_module("ns_mount", args)
-    if result["errno"] == "ENXIO":
-        pytest.skip("this kernel opens no loop device that has no image")
-    reason = f"{device} has no size: nothing is attached to it"
-    failed(result, "fsconfig", result["errno"], reason, "add loop to opts")
-    result = run_module("ns_mount", {**args, "opts": "loop"})
-    reason = f"{device} is no file that could hold an image"
-    failed(result, "open", "EINVAL", reason, "Leave loop out of opts")
+    with empty_loop_device() as device:
+        args: Args = {"pid": target.pid, "path": f"{here}/mnt", "src": device, "fstype": "ext4"}
+        result = run_module("ns_mount", args)
+        if result["errno"] == "ENXIO":
+            pytest.skip("this kernel opens no loop device that has no image")
+        reason = f"{device} has no size: nothing is attached to it"
+        failed(result, "fsconfig", result["errno"], reason, "add loop to opts")
+        result = run_module("ns_mount", {**args, "opts": "loop"})
+        reason = f"{device} is no file that could hold an image"
+        failed(result, "open", "EINVAL", reason, "Leave loop out of opts")
 
 
 def test_an_image_on_the_mount_that_is_busy(

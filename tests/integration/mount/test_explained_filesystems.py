@@ -11,27 +11,17 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed, image_by, loop_device, without
+from disks import attached, image_by
+from explained import failed, here, without
 from results import RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
+__all__ = ["here"]
 Args = dict[str, t.Any]
 Mounted = t.Callable[..., dict[str, t.Any]]
 LOG = "/dev/kmsg"
 XFS = 320 << 20  # the least that mkfs.xfs makes
 BTRFS = 128 << 20
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
-@pytest.fixture
-def here(tmp_path: pathlib.Path) -> pathlib.Path:
-    for name in ("mnt", "other", "src"):
-        (tmp_path / name).mkdir()
-    return tmp_path
 
 
 @pytest.fixture
@@ -206,7 +196,7 @@ def test_the_same_uuid_as_a_mounted_one(
 ) -> None:
     one = image_by(here / "one", "mkfs.xfs", "-q", size=XFS)
     two = pathlib.Path(shutil.copy(one, here / "two"))
-    with loop_device(one) as device:
+    with attached(one) as device:
         args = {"pid": target.pid, "path": f"{here}/other", "fstype": "xfs"}
         assert not run_module("ns_mount", {**args, "src": device}).get("failed")
         try:
@@ -235,7 +225,7 @@ def test_a_subvolume_that_is_not_there(refused: Mounted, here: pathlib.Path) -> 
 def test_one_of_two_devices(refused: Mounted, here: pathlib.Path) -> None:
     needs_kernel_log()
     one, two = (image_by(here / name, size=BTRFS) for name in ("one", "two"))
-    with loop_device(one) as first, loop_device(two) as second:
+    with attached(one) as first, attached(two) as second:
         argv = ["mkfs.btrfs", "-q", "-f", "-m", "raid1", "-d", "raid1", first, second]
         subprocess.run(argv, check=True, capture_output=True)
     subprocess.run(["btrfs", "device", "scan", "--forget"], check=False)
@@ -251,12 +241,12 @@ def test_a_journal_on_what_can_only_be_read(
     needs_kernel_log()
     image = image_by(here / "image", "mkfs.ext4", "-q")
     args = {"pid": target.pid, "path": f"{here}/mnt", "fstype": "ext4"}
-    with loop_device(image) as device:
+    with attached(image) as device:
         run_module("ns_mount", {**args, "src": device})
         target.run("sh", "-c", f"echo >'{here}/mnt/file'; sync -f '{here}/mnt/file'")
         left = pathlib.Path(shutil.copy(image, here / "left"))  # as after a power cut
         run_module("ns_mount", {**args, "state": "unmounted"})
-    with loop_device(left, "--read-only") as device:
+    with attached(left, "--read-only") as device:
         result = run_module("ns_mount", {**args, "src": device, "opts": "ro"})
         reason = f"{device} holds an ext4 file system whose journal has to be replayed"
         failed(result, "fsconfig", result["errno"], reason, "or add noload to opts")

@@ -11,15 +11,10 @@ import typing as t
 import pytest
 from explained import failed, without
 from results import Result, RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
 Kernel = dict[str, str]
 Refused = t.Callable[..., Result]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

@@ -9,20 +9,16 @@ import subprocess
 import typing as t
 
 import pytest
-from explained import failed, image_by, loop_device
+from disks import attached, image_by
+from explained import failed
 from named_namespaces import NewName
 from reach import let_everyone_reach
 from results import RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 from waiting import wait_until
 
 NOBODY = 65534
 Args = dict[str, t.Any]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture
@@ -246,7 +242,7 @@ def test_a_device_for_a_run(run_module: RunModule, here: pathlib.Path) -> None:
     args: Args = {"argv": ["ls", f"{here}/mnt"], "kinds": ["mnt"]}
     result = run_module("ns_unshare_run", {**args, "mounts": [{**mount, "src": "/dev/none"}]})
     failed(result, "fsconfig", "ENOENT", "src /dev/none does not exist on the host", "in src.")
-    with loop_device(image_by(here / "image", "mkfs.ext4", "-q")) as device:
+    with attached(image_by(here / "image", "mkfs.ext4", "-q")) as device:
         result = run_module("ns_unshare_run", {**args, "mounts": [{**mount, "src": device}]})
         reason = f"{device} holds an ext4 file system, not xfs"
         failed(result, "fsconfig", "EINVAL", reason, "Use fstype: ext4.")

@@ -23,11 +23,6 @@ Kernel = dict[str, str]
 
 
 @pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
-@pytest.fixture
 def here(tmp_path: pathlib.Path) -> pathlib.Path:
     """On a file system that can be idmapped: a mount point, and a file of each of two owners."""
     for name in ("mnt", "src"):

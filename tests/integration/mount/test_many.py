@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from results import Converge, RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 from waiting import wait_until
 
 Kernel = dict[str, str]
@@ -30,11 +30,6 @@ while not select.select([0], [], [], 0)[0]:
         looks += 1
 print(looks, *sorted(seen), sep="\\n")
 """
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

@@ -10,19 +10,14 @@ import uuid
 
 import pytest
 from command import Nsctl
-from disks import attached, new_ext4
+from disks import attached, new_ext4, place
 from processes_inside import inside
 from reboots import reboot
 from results import Converge, Result, RunModule
 
+__all__ = ["place"]
 Args = dict[str, t.Any]
 NewName = t.Callable[[], str]
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> pathlib.Path:
-    (tmp_path / "mnt").mkdir()
-    return tmp_path / "mnt"
 
 
 @pytest.fixture

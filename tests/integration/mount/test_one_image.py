@@ -11,6 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
+from disks import SIZES, attached, new_image, run
 from host_state import host_state
 from mounted import words_on
 from reach import let_everyone_reach
@@ -19,22 +20,10 @@ from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
 Args = dict[str, t.Any]
-SIZES = {"ext4": "8m", "xfs": "300m", "btrfs": "120m"}
-
-
-def made(argv: list[str]) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def image_of(fstype: str, directory: pathlib.Path, name: str = "image") -> pathlib.Path:
-    image = directory / name
-    made(["truncate", "-s", SIZES[fstype], str(image)])
-    made([f"mkfs.{fstype}", "-q", str(image)])
-    return image
 
 
 def users_of(image: pathlib.Path) -> list[str]:
-    return made(["losetup", "-n", "-O", "NAME", "-j", str(image)]).split()
+    return run("losetup", "-n", "-O", "NAME", "-j", str(image)).split()
 
 
 def is_clean(fstype: str, image: pathlib.Path) -> bool:
@@ -53,18 +42,18 @@ def places(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def mounted_on_host(words: list[str], place: pathlib.Path) -> t.Iterator[None]:
-    made(["mount", *words, str(place)])
+    run("mount", *words, str(place))
     try:
         yield
     finally:
-        made(["umount", str(place)])
+        run("umount", str(place))
 
 
 @pytest.mark.parametrize("fstype", SIZES)
 def test_two_namespaces_write_to_one(
     fstype: str, converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
-    image = image_of(fstype, places)
+    image = new_image(fstype, places / "image")
     wanted = {"src": str(image), "fstype": fstype, "opts": "loop", "path": f"{places}/one"}
     targets = [unshared_process(), unshared_process()]
     shown = [converge("ns_mount", {**wanted, "pid": target.pid}) for target in targets]
@@ -84,7 +73,7 @@ def test_two_namespaces_write_to_one(
 def test_what_the_host_has_mounted(
     fstype: str, converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
-    image = image_of(fstype, places)
+    image = new_image(fstype, places / "image")
     target = unshared_process()
     args = {"src": str(image), "fstype": fstype, "pid": target.pid}
     with mounted_on_host(["-o", "loop", str(image)], places / "one"):
@@ -108,7 +97,7 @@ def test_what_the_host_has_mounted(
 def test_many_paths_of_one_task(
     converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     mount = {"src": str(image), "fstype": "ext4"}
     listed = [
         {**mount, "path": f"{places}/one", "opts": "loop"},
@@ -124,7 +113,7 @@ def test_many_paths_of_one_task(
 def test_at_once(
     run_module: RunModule, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     wanted = {"src": str(image), "fstype": "ext4", "opts": "loop", "path": f"{places}/one"}
     targets = [unshared_process() for _number in range(6)]
 
@@ -143,7 +132,7 @@ def test_one_that_can_only_be_read_stays_so_while_others_use_it(
     unshared_process: UnsharedProcess,
     places: pathlib.Path,
 ) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     wanted = {"src": str(image), "fstype": "ext4", "path": f"{places}/one"}
     one, two = unshared_process(), unshared_process()
     converge("ns_mount", {**wanted, "pid": one.pid, "opts": "loop,ro"})
@@ -170,10 +159,9 @@ def test_a_device_that_overlaps(
     unshared_process: UnsharedProcess,
     places: pathlib.Path,
 ) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     target = unshared_process()
-    device = made(["losetup", "--find", "--show", *words, str(image)])
-    try:
+    with attached(image, *words) as device:
         wanted = {"src": str(image), "fstype": "ext4", "path": f"{places}/one"}
         for check in (True, False):
             result = run_module(
@@ -181,17 +169,14 @@ def test_a_device_that_overlaps(
             )
             is_failure(result, f"{device} shows", "the same offset and sizelimit")
             assert users_of(image) == [device]
-    finally:
-        made(["losetup", "--detach", device])
 
 
 def test_a_device_by_any_of_its_names(
     converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
     for fstype in SIZES:
-        image = image_of(fstype, places, fstype)
-        device = made(["losetup", "--find", "--show", str(image)])
-        try:
+        image = new_image(fstype, places / fstype)
+        with attached(image) as device:
             link = places / f"link-{fstype}"
             os.symlink(device, link)
             target = unshared_process()
@@ -204,14 +189,12 @@ def test_a_device_by_any_of_its_names(
             assert not converge("ns_mount", {**args, "src": str(image)})["changed"]
             converge("ns_mount", {"pid": target.pid, "path": args["path"], "state": "unmounted"})
             assert users_of(image) == [device]
-        finally:
-            made(["losetup", "--detach", device])
 
 
 def test_btrfs_with_a_file_open_stays(
     converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
-    image = image_of("btrfs", places)
+    image = new_image("btrfs", places / "image")
     target = unshared_process()
     wanted = {"pid": target.pid, "src": str(image), "fstype": "btrfs", "opts": "loop"}
     first = converge("ns_mount", {**wanted, "path": f"{places}/one"})
@@ -224,7 +207,7 @@ def test_btrfs_with_a_file_open_stays(
 
 @pytest.mark.parametrize("opts", ["loop", "loop,ro"])
 def test_a_plain_user_is_told(opts: str, run_module: RunModule, places: pathlib.Path) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     let_everyone_reach(places)
     image.chmod(0o666)
     mount = {"path": f"{places}/one", "src": str(image), "fstype": "ext4", "opts": [opts]}
@@ -239,7 +222,7 @@ def test_a_run_uses_the_device_as_well(
     unshared_process: UnsharedProcess,
     places: pathlib.Path,
 ) -> None:
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     mount = {"path": f"{places}/one", "src": str(image), "fstype": "ext4", "opts": ["loop"]}
     target = unshared_process()
     converge("ns_mount", {**mount, "pid": target.pid})
@@ -253,7 +236,7 @@ def test_what_the_host_has_too_keeps_its_options(
     converge: Converge, unshared_process: UnsharedProcess, places: pathlib.Path
 ) -> None:
     """The fixture converge compares the host's mounts in check mode, and so does this."""
-    image = image_of("ext4", places)
+    image = new_image("ext4", places / "image")
     target = unshared_process()
     args = {"src": str(image), "fstype": "ext4", "pid": target.pid, "path": f"{places}/two"}
     with mounted_on_host(["-o", "loop,errors=remount-ro", str(image)], places / "one"):

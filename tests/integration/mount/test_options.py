@@ -14,15 +14,10 @@ import typing as t
 import pytest
 from mounted import lines_on, words_on
 from results import Converge, RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
 Kernel = dict[str, str]
 Args = dict[str, t.Any]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

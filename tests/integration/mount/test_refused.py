@@ -8,17 +8,12 @@ import typing as t
 
 import pytest
 from results import Result, RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import sentence
 
 NOBODY = 65534
 GOOD = {"path": "{}/mnt", "fstype": "tmpfs"}
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

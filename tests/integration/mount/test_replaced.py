@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from readers import reading
 from results import RunModule
-from unshared_process import Unshared, UnsharedProcess
+from unshared_process import Unshared
 from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
@@ -24,11 +24,6 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
 
 ROUNDS = int(os.environ.get("REPLACEMENTS", "100"))
 BENEATH = "nothing is mounted"
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
 
 
 @pytest.fixture

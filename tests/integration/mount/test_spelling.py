@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import subprocess
 import typing as t
 
 import pytest
 from command import Nsctl
+from disks import SIZES, new_image, run
 from mounted import words_on
 from results import Converge, RunModule, is_failure
 from unshared_process import Unshared, UnsharedProcess
@@ -18,7 +18,6 @@ from unshared_process import Unshared, UnsharedProcess
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 
 NAME = "test-spelling"
-SIZES = {"ext4": "16m", "xfs": "300m", "btrfs": "120m"}
 # File system, what it is first mounted with, and then.
 WORDS = [
     ("btrfs", "compress=zstd", "compress=lzo"),
@@ -47,23 +46,17 @@ WORDS = [
 ]
 
 
-def made(argv: list[str]) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def source_of(fstype: str, directory: pathlib.Path) -> tuple[str, str]:
     """What to mount, and the word that this needs."""
     if fstype not in SIZES:
         return fstype, "defaults"
-    image = directory / "image"
-    made(["truncate", "-s", SIZES[fstype], str(image)])
-    made([f"mkfs.{fstype}", "-q", str(image)])
+    image = new_image(fstype, directory / "image")
     if fstype == "btrfs":
-        made(["mount", "-o", "loop", str(image), str(directory)])
+        run("mount", "-o", "loop", str(image), str(directory))
         try:
-            made(["btrfs", "subvolume", "create", f"{directory}/@home"])
+            run("btrfs", "subvolume", "create", f"{directory}/@home")
         finally:
-            made(["umount", str(directory)])
+            run("umount", str(directory))
     return str(image), "loop"
 
 

@@ -10,7 +10,7 @@ import typing as t
 import uuid
 
 import pytest
-from disks import attached, link, new_ext4, new_file, partition, run, write_gpt
+from disks import attached, link, new_ext4, new_file, partition, place, run, write_gpt
 from mounted import words_on
 from processes_inside import inside
 from results import Converge, RunModule, is_failure
@@ -18,18 +18,8 @@ from unshared_process import Unshared, UnsharedProcess
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.printable import printable
 
+__all__ = ["place"]
 Args = dict[str, t.Any]
-
-
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
-@pytest.fixture
-def place(tmp_path: pathlib.Path) -> pathlib.Path:
-    (tmp_path / "mnt").mkdir()
-    return tmp_path / "mnt"
 
 
 @pytest.fixture
@@ -80,22 +70,22 @@ def test_by_uuid_in_a_definition(
     name, image = new_name(), new_ext4(tmp_path / "image", fsuuid=fsuuid)
     converge("ns_namespace", {"name": name, "kinds": ["mnt"]})
     mount = {"namespace": name, "path": str(place), "src": f"UUID={fsuuid}", "fstype": "auto"}
-    other = new_file(tmp_path / "other", "1m")
-    with attached(image) as first:
-        made = converge("ns_mount", mount)
-        assert made["mounts"][0]["src"] == first
-        (row,) = nsctl.data("show", name)["mounts"]
-        assert row["state"] == "ok"
-        assert row["wanted"]["src"] == f"UUID={fsuuid}"
-        assert row["wanted"]["fstype"] == "auto"
-        assert not converge("ns_mount", mount)["changed"]
-        # By its name it is the same device.
-        device = run_module("ns_mount", {**mount, "src": first, "fstype": "ext4"})
-        assert [each.split()[0] for each in device["actions"]] == ["record"]
-        assert run_module("ns_mount", mount)["changed"]
-        nsctl("down", name)
-    with attached(other) as taken, attached(image) as second:
-        assert taken == first or second != first
+    with contextlib.ExitStack() as later:
+        with attached(image) as first:
+            made = converge("ns_mount", mount)
+            assert made["mounts"][0]["src"] == first
+            (row,) = nsctl.data("show", name)["mounts"]
+            assert row["state"] == "ok"
+            assert row["wanted"]["src"] == f"UUID={fsuuid}"
+            assert row["wanted"]["fstype"] == "auto"
+            assert not converge("ns_mount", mount)["changed"]
+            # By its name it is the same device.
+            device = run_module("ns_mount", {**mount, "src": first, "fstype": "ext4"})
+            assert [each.split()[0] for each in device["actions"]] == ["record"]
+            assert run_module("ns_mount", mount)["changed"]
+            nsctl("down", name)
+            # While the other is there still: it cannot be the same one.
+            second = later.enter_context(attached(image))
         nsctl("up", name)
         assert second in inside(name, lambda: pathlib.Path("/proc/self/mountinfo").read_text())
         assert not converge("ns_mount", mount)["changed"]

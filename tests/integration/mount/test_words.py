@@ -18,11 +18,6 @@ from unshared_process import Unshared, UnsharedProcess
 from waiting import wait_until
 
 
-@pytest.fixture
-def target(unshared_process: UnsharedProcess) -> Unshared:
-    return unshared_process()
-
-
 def shown(target: Unshared, path: pathlib.Path) -> tuple[list[str], list[str]]:
     """The flags of the mount on ``path``, and the options of its file system."""
     (line,) = lines_on(target, path)

@@ -199,6 +199,7 @@ def test_reload_by_program(make_web: t.Callable[..., Web]) -> None:
     reload = {"argv": ["/bin/sh", "-c", "hostname; id -u; exit $CODE"]}
     environment = {"CODE": "0"}
     web.started("plain", reload=reload, user="nobody", environment=environment)
+    assert wait_until(lambda: "up" in web.log.read_text())
     assert web.task(state="reloaded")["actions"] == ["reload service idle"]
     assert web.log.read_text().splitlines()[-2:] == ["inner", str(NOBODY)]
     web.started("plain", reload=reload, environment={"CODE": "7"})
