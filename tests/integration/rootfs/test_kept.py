@@ -22,6 +22,7 @@ from trees import make_tree, module_process
 from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.actions import KILL_VARIABLE
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sources import cache
 
 CACHE = pathlib.Path(cache.DIRECTORY)
@@ -145,13 +146,29 @@ def test_what_a_killed_run_was_packing_goes(
         assert not CACHE.exists()
 
 
+def scratch_of(pid: int) -> str:
+    """The directory that the skopeo of a run has for itself, by its name."""
+    found: list[str] = []
+
+    def look() -> bool:
+        for each in proc.all_pids():
+            facts = proc.process_facts(each)
+            words = proc.text_of(f"/proc/{each}/cmdline").split("\0")
+            if facts is not None and facts.parent == pid and words[0] == "skopeo":
+                found[:] = [word.rpartition("/")[2] for word in words if "--tmpdir=" in word]
+        return bool(found)
+
+    assert wait_until(look)
+    return found[0]
+
+
 def test_what_a_killed_run_was_asking_with_goes(
     image: str, run_module: RunModule, tmp_path: pathlib.Path
 ) -> None:
     """The directory that skopeo has for itself; one that is in use stays, and somebody else's."""
 
-    def scratch() -> set[str]:
-        return {name for name in os.listdir(SCRATCH) if name.startswith("linux-namespaces-")}
+    def there(*names: str) -> bool:
+        return {*names} <= {*os.listdir(SCRATCH)}
 
     theirs = SCRATCH / f"linux-namespaces-{0:016x}"
     theirs.mkdir()
@@ -164,16 +181,16 @@ def test_what_a_killed_run_was_asking_with_goes(
         for process in (killed, waits):
             stack.enter_context(process)
             stack.callback(process.kill)
-        assert wait_until(lambda: len(scratch()) == 3)
+        left, used = scratch_of(killed.pid), scratch_of(waits.pid)
         killed.kill()
         killed.wait()
-        assert len(scratch()) == 3
+        assert there(left, used)
         root = {"path": f"{tmp_path}/root", "image": image}
         assert run_module("ns_rootfs", root)["changed"]
-        assert len(scratch()) == 2
-        assert theirs.name in scratch()
+        assert not there(left)
+        assert there(used, theirs.name)
     assert not run_module("ns_rootfs", root)["changed"]
-    assert scratch() == set()
+    assert not there(used)
 
 
 def test_an_archive_that_no_definition_names_goes(

@@ -5,9 +5,10 @@
 """A directory to build something in, of which nothing is left when it ends or is killed.
 
 The lock is a file on the host, named after the directory: whoever works in a target may be able to
-open what lies there, and so to lock it. It ends with the process that holds it, and a directory
-that nobody holds is left over from a killed run. That it is one tells a file in it, which comes
-first and goes last: somebody may have given the same name to what is his own.
+open what lies there, and so to lock it. Only where nobody else can it is the directory itself. It
+ends with the process that holds it, and a directory that nobody holds is left over from a killed
+run. That it is one tells a file in it, which comes first and goes last: somebody may have given the
+same name to what is his own.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -30,6 +31,8 @@ from ..storage import lock, modes, removal
 MARK = ".linux-namespaces.work"
 # By it those that version 0.1.0 has left are known.
 _MARK_OF_0_1_0 = "root"
+# How long another run may take to remove a new directory that it takes for one that is left over, in seconds.
+_PATIENCE = 10.0
 _SCRATCH = re.compile(r"linux-namespaces-[0-9a-f]{16}")
 
 
@@ -122,17 +125,23 @@ def scratch(above: str) -> t.Iterator[str]:
     try:
         for name in os.listdir(above_fd):
             if _SCRATCH.fullmatch(name) and _is_own(above_fd, name):
-                with contextlib.suppress(Busy), _scratch(above_fd, name):
+                with contextlib.suppress(Busy), _scratch(above_fd, name, patience=0):
                     pass
         name = f"linux-namespaces-{os.urandom(8).hex()}"
-        with _scratch(above_fd, name):
+        with _scratch(above_fd, name, patience=_PATIENCE):
             yield f"{above}/{name}"
     finally:
         os.close(above_fd)
 
 
-def _scratch(above_fd: int, name: str) -> t.ContextManager[Workspace]:
-    return held(above_fd, name, ask=Locks().ask, patience=0, what_for=name)
+def _scratch(above_fd: int, name: str, *, patience: float) -> t.ContextManager[Workspace]:
+    # Nobody else can open it, so that the lock is its own: it may be in reach of another host, as a
+    # container is that has this directory and a /run of its own.
+    return held(above_fd, name, ask=_unlocked, patience=patience, what_for=name)
+
+
+def _unlocked(*_asked: t.Any) -> bool:
+    return False
 
 
 def _is_own(above_fd: int, name: str) -> bool:
@@ -167,7 +176,8 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
             _leave_nothing(parent_fd, name, found)
             raise
         try:
-            # What a plain user makes is his own, and nobody else can open it.
+            # What a plain user makes is his own, as is what is in a directory for all: nobody else can open
+            # it.
             if not is_locked and not lock.take(fd, deadline=deadline):
                 raise _busy(what_for, lock.held_by(fd))
             if lock.is_at(fd, name, dir_fd=parent_fd):
