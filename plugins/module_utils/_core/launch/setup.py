@@ -20,7 +20,7 @@ import typing as t
 from .. import actions
 from ..definition.layout import Layout
 from ..errors import KernelError, Refused, StepFailed
-from ..mount import attach, build, host_view, ids, observe, resolve, sources, table
+from ..mount import attach, build, host_view, ids, observe, resolve, sources, table, words
 from ..mount.compare import Source
 from ..mount.explain import mount as explain
 from ..mount.host_view import HostView
@@ -182,7 +182,7 @@ class _Mounting:
 
     def _with_ids(self, mount: WantedMount) -> WantedMount:
         """The mount with numbers for users and groups: those of the root that the program gets."""
-        if not ids.are_named(mount.words):
+        if not words.have_names(mount.words):
             return mount
 
         def settled() -> WantedMount:

@@ -20,7 +20,7 @@ from ..errors import KernelError
 from ..patience import Patience
 from ..syscalls import detached, files
 from ..syscalls import mounts as calls
-from . import build, ids, make_path, observe, options, peers, resolve, unmount
+from . import build, ids, make_path, observe, options, peers, resolve, unmount, words
 from .compare import RootOf, Source
 from .table import Mount, Table
 from .view import Found, TargetView
@@ -50,7 +50,7 @@ class Mounter:
         Raises KernelError.
         """
         # The names may be those of a root that another one makes.
-        is_made_inside = wanted.needs_target or ids.are_named(wanted.words)
+        is_made_inside = wanted.needs_target or words.have_names(wanted.words)
         if wanted.path not in self._trees and not is_made_inside:
             self._trees[wanted.path] = self._built(wanted)
 

@@ -19,25 +19,13 @@ from ..errors import Refused
 from ..process import accounts
 from . import where
 from .wanted import WantedMount
+from .words import OF_USERS, have_names, name_in
 
 if t.TYPE_CHECKING:
     from .view import TargetView
 
-_OF_USERS = ("uid", "X-mount.owner")
-_OF_GROUPS = ("gid", "X-mount.group")
 # Whoever mounts it (mount(8)).
 _OF_CALLER = {"useruid": os.getuid, "usergid": os.getgid}
-
-
-def are_named(words: t.Iterable[str]) -> bool:
-    """Whether any of the words has a user or a group by its name."""
-    return any(_name_in(word) for word in words)
-
-
-def _name_in(word: str) -> str:
-    key, _equals, value = word.partition("=")
-    is_id = value.isascii() and value.isdigit()
-    return value if key in _OF_USERS + _OF_GROUPS and not is_id else ""
 
 
 def database_of(path: str, view: TargetView) -> accounts.Database:
@@ -53,7 +41,7 @@ def database_of(path: str, view: TargetView) -> accounts.Database:
 
 def with_ids(words: t.Iterable[str], database: accounts.Database, *, path: str) -> tuple[str, ...]:
     """The words with numbers in the place of names; ``path`` is that of the mount. Raises Refused."""
-    return tuple(_with_id(word, database, path) if _name_in(word) else word for word in words)
+    return tuple(_with_id(word, database, path) if name_in(word) else word for word in words)
 
 
 def _with_id(word: str, database: accounts.Database, path: str) -> str:
@@ -61,13 +49,13 @@ def _with_id(word: str, database: accounts.Database, path: str) -> str:
     found: int | None
     if name in _OF_CALLER:
         found = _OF_CALLER[name]()
-    elif key in _OF_USERS:
+    elif key in OF_USERS:
         account = database.user(name)
         found = account.uid if account is not None else None
     else:
         found = database.group(name)
     if found is None:
-        kind = "user" if key in _OF_USERS else "group"
+        kind = "user" if key in OF_USERS else "group"
         raise Refused(
             f"{word} of the mount on {path}: there is no {kind} {name!r} in {database.title}",
             f"Add the {kind} there, or give its id as a number.",
@@ -84,7 +72,7 @@ def settled_in(wanted: WantedMount, root: int, host_proc: int) -> WantedMount:
 
 def settled(wanted: WantedMount, view: TargetView) -> WantedMount:
     """The mount with numbers, in the process that has joined the target. Raises KernelError, Refused."""
-    if not are_named(wanted.words):
+    if not have_names(wanted.words):
         return wanted
     words = with_ids(wanted.words, database_of(wanted.path, view), path=wanted.path)
     return wanted.replace(words=words, given=wanted.step())
@@ -94,7 +82,7 @@ def check_numbers(wanted: WantedMount) -> None:
     """Raises Refused where a file system that is made on the host has a name left."""
     for key, value in wanted.options.filesystem:
         word = f"{key}={value}"
-        if _name_in(word):
+        if name_in(word):
             raise Refused(
                 f"{word} of the mount on {wanted.path} cannot be looked up: the root that it lies in is "
                 "mounted by the same task",

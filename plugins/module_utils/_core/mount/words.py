@@ -115,3 +115,20 @@ FLAG_BITS = {
     "nodiratime": mounts.MOUNT_ATTR_NODIRATIME,
     "noatime": mounts.MOUNT_ATTR_NOATIME,
 }
+
+
+# Those whose value is a user or a group, by its name or its id.
+OF_USERS = ("uid", "X-mount.owner")
+OF_GROUPS = ("gid", "X-mount.group")
+
+
+def name_in(word: str) -> str:
+    """The name of a user or a group that the word has; empty for an id, and for all other words."""
+    key, _equals, value = word.partition("=")
+    is_id = value.isascii() and value.isdigit()
+    return value if key in OF_USERS + OF_GROUPS and not is_id else ""
+
+
+def have_names(words: tuple[str, ...]) -> bool:
+    """Whether any of the words has a user or a group by its name."""
+    return any(name_in(word) for word in words)
