@@ -15,8 +15,8 @@ from hostile_archives import member, write
 from layered_images import path
 from layouts import good_layout
 from results import Converge, RunModule
+from scratch import nothing_left
 from trees import COMPRESSIONS, failed
-from waiting import wait_until
 
 __all__ = ["path"]
 
@@ -108,13 +108,12 @@ def test_a_compressed_one(
         with (archives.top / f"{form}.tar").open("rb") as given:
             subprocess.run(program, stdin=given, stdout=output, check=True)
     named = f"{name}:1" if name and form == "docker" else name
-    temporary = set(os.listdir("/var/tmp"))
-    done = converge("ns_rootfs", {"path": str(path), "image": f"{form}-archive:{packed}{named}"})
+    with nothing_left():
+        done = converge(
+            "ns_rootfs", {"path": str(path), "image": f"{form}-archive:{packed}{named}"}
+        )
     assert (path / "version").read_text() == "plain"
     assert done["config"]["argv"] == ["/bin/server", "--port", "80"]
-    left = {each for each in os.listdir("/var/tmp") if each.startswith("linux-n")} - temporary
-    # Those of tests beside go as well.
-    assert wait_until(lambda: not left & {*os.listdir("/var/tmp")})
 
 
 def test_a_compressed_one_has_a_limit(

@@ -36,16 +36,14 @@ from layouts import (
 )
 from raw_tar import BLOCK, END, header, octal, padded, pax
 from results import Result, RunModule
+from scratch import nothing_left
 from trees import deep, failed
-from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs import run_tool
 
 __all__ = ["deep", "playground"]
 
 SECONDS = 10.0
-# Where images are unpacked first.
-WORK = "/var/tmp"
 
 
 @pytest.fixture
@@ -53,17 +51,14 @@ def refused(playground: Playground, run_module: RunModule) -> t.Callable[..., Re
     """Make a root of the image, which must be refused."""
 
     def run(image: str, *words: str, **options: t.Any) -> Result:
-        temporary = set(os.listdir(WORK))
         before = time.monotonic()
-        result = playground.make(run_module, image=image, **options)
-        assert time.monotonic() - before < SECONDS
+        with nothing_left():
+            result = playground.make(run_module, image=image, **options)
+            assert time.monotonic() - before < SECONDS
         failed(result, *words)
         assert image in result["msg"] or image.split(":")[1] in result["msg"], result["msg"]
         assert "defect" not in result["msg"]
         assert os.listdir(playground.root.parent) == []
-        left = set(os.listdir(WORK)) - temporary
-        # What another run has there is gone when that has ended.
-        assert wait_until(lambda: not left.intersection(os.listdir(WORK)), seconds=60), left
         return result
 
     return run

@@ -12,6 +12,7 @@ import signal
 import socket
 
 import pytest
+import scratch
 from command import Nsctl
 from images import make_image
 from named_namespaces import NewName
@@ -27,7 +28,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.rootfs.sour
 
 CACHE = pathlib.Path(cache.DIRECTORY)
 # Where skopeo writes.
-SCRATCH = pathlib.Path("/var/tmp")
+SCRATCH = pathlib.Path(scratch.SCRATCH)
 
 
 @pytest.fixture

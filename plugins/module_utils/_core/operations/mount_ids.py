@@ -14,9 +14,9 @@ import types
 import typing as t
 
 from ..errors import KernelError, Refused
-from ..mount import words
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
+from ..mount.words import have_names
 from .session import Session
 
 if t.TYPE_CHECKING:
@@ -38,7 +38,7 @@ def settled(
     named = [
         index
         for index, mount in enumerate(wanted)
-        if mount.state != "unmounted" and not mount.left_out and words.have_names(mount.words)
+        if mount.state != "unmounted" and not mount.left_out and have_names(mount.words)
     ]
     if not named or opened.is_to_come:
         return tuple(wanted), dict(recorded)
@@ -73,16 +73,16 @@ def _look(
             continue  # its root is still to be mounted
         database = ids.database_of(mount.path, view)
         try:
-            found_words = ids.with_ids(mount.words, database, path=mount.path)
+            words = ids.with_ids(mount.words, database, path=mount.path)
         except Refused:
             if may_be_missing:
                 continue
             raise
-        found[index] = mount.replace(words=found_words, given=mount.step())
+        found[index] = mount.replace(words=words, given=mount.step())
         if step is not None:
             try:
-                step_words = ids.with_ids(step.words, database, path=step.path)
-                steps[index] = step.replace(words=step_words)
+                words = ids.with_ids(step.words, database, path=step.path)
+                steps[index] = step.replace(words=words)
             except Refused:  # one of last time is gone
                 continue
     return found, steps

@@ -91,16 +91,25 @@ def held(
     """
     is_locked = ask("lock", lock_name(parent_fd, name), patience, what_for)
     try:
-        taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, what_for)
-        try:
-            yield taken
-        finally:
-            try:
-                remove(parent_fd, name, taken.fd)
-            finally:
-                os.close(taken.fd)
+        with _made(parent_fd, name, is_locked, patience, what_for) as made:
+            yield made
     finally:
         ask("unlock")
+
+
+@contextlib.contextmanager
+def _made(
+    parent_fd: int, name: str, is_locked: bool, patience: float, what_for: str
+) -> t.Iterator[Workspace]:
+    """See held(). Unless it ``is_locked`` the directory itself is."""
+    taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, what_for)
+    try:
+        yield taken
+    finally:
+        try:
+            remove(parent_fd, name, taken.fd)
+        finally:
+            os.close(taken.fd)
 
 
 def remove(parent_fd: int, name: str, fd: int) -> None:
@@ -135,13 +144,9 @@ def scratch(above: str) -> t.Iterator[str]:
 
 
 def _scratch(above_fd: int, name: str, *, patience: float) -> t.ContextManager[Workspace]:
-    # Nobody else can open it, so that the lock is its own: it may be in reach of another host, as a
-    # container is that has this directory and a /run of its own.
-    return held(above_fd, name, ask=_unlocked, patience=patience, what_for=name)
-
-
-def _unlocked(*_asked: t.Any) -> bool:
-    return False
+    # Nobody else can open it, so that it is its own lock: who reaches it may have another /run, as a
+    # container that has this directory in common with the host.
+    return _made(above_fd, name, False, patience, name)
 
 
 def _is_own(above_fd: int, name: str) -> bool:
@@ -176,8 +181,7 @@ def _take(parent_fd: int, name: str, is_locked: bool, deadline: float, what_for:
             _leave_nothing(parent_fd, name, found)
             raise
         try:
-            # What a plain user makes is his own, as is what is in a directory for all: nobody else can open
-            # it.
+            # Only of what nobody else can open: a plain user's, and what is in a directory for all.
             if not is_locked and not lock.take(fd, deadline=deadline):
                 raise _busy(what_for, lock.held_by(fd))
             if lock.is_at(fd, name, dir_fd=parent_fd):

@@ -249,10 +249,10 @@ class Plain:
         if watch.wait_for_end(helper, timeout=asked.ready.timeout):
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             why = f"ended with {status}" if status else ""
-            log.finish()
         else:
             watch.stop(helper, number=signal.SIGKILL, timeout=asked.stop_timeout)
             why = f"did not end within {asked.ready.timeout} seconds"
+        log.finish()
         if why:
             raise Refused(
                 f"the reload program {program.argv[0]} {why}", f"Its output is in {self._log}."
