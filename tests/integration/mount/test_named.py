@@ -44,6 +44,17 @@ def mounted_on(path: str) -> list[str]:
     return [line for line in table.splitlines() if line.split(" ")[4] == path]
 
 
+def test_what_is_nested_is_unmounted_together(converge: Converge, web: dict[str, str]) -> None:
+    """Where the inner one was is looked at again when the outer one is gone."""
+    paths = ["/mnt", "/mnt/a", "/mnt/a/in"]
+    tmpfs = {"src": "x", "fstype": "tmpfs", "opts": "X-mount.mkdir"}
+    converge("ns_mount", {**web, "mounts": [{"path": path, **tmpfs} for path in paths]})
+    gone = [{"path": path, "state": "unmounted"} for path in reversed(paths)]
+    done = converge("ns_mount", {**web, "mounts": gone})
+    assert done["actions"][:3] == [f"unmount {path}" for path in reversed(paths)]
+    assert recorded(RECORD) == []
+
+
 def test_what_goes_with_a_mount_is_not_recorded_any_more(
     converge: Converge, web: dict[str, str], nsctl: Nsctl
 ) -> None:

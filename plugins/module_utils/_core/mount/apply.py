@@ -84,6 +84,9 @@ def apply(
                 run(action, functools.partial(mounter.prepare, action.wanted), view)
         for action in planned:
             run(action, functools.partial(action.apply, mounter), view)
+        gone = {mount.path for mount in wanted if mount.state == "unmounted"}
+        # What was below it is looked for where it is now: nowhere.
+        view.layout = view.layout._replace(mounted=view.layout.mounted - gone)
         table = Table(view.mounts())
         devices = {mount.device for mount in host_mounts} if handles.kinds else ()
         now = [observe.observe(view, mount, table, host_devices=devices) for mount in wanted]
