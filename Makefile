@@ -70,6 +70,12 @@ lint: setup
 	antsibull-changelog lint
 	shellcheck $(SCRIPTS)
 
+.PHONY: schema
+schema: setup ## docs/definition.schema.json anew, from the tables of options
+	@PYTHONPATH=plugins/module_utils python -B -c \
+	  'import json; from _core.options import schema; print(json.dumps(schema.of_file(), indent=2))' > $(BUILD)/schema.json
+	@mv $(BUILD)/schema.json docs/definition.schema.json
+
 .PHONY: sanity
 sanity: setup
 	tests/sanity
@@ -116,7 +122,7 @@ molecule: setup
 	molecule test --no-command-borders
 
 .PHONY: test-fleet
-test-fleet: setup ## three booted hosts of three Debian releases, rebooted, crashed and disturbed: half an hour
+test-fleet: setup ## three booted hosts of three Debian releases, rebooted, crashed and disturbed: some ten minutes
 	@tests/setup-os-packages molecule
 	molecule test --scenario-name fleet --no-command-borders
 
@@ -137,6 +143,7 @@ test-cores: setup ## the inventory and the connections with each supported ansib
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping
+	@tests/setup-os-packages molecule
 	pytest -s tests/bench
 
 .PHONY: clean

@@ -20,6 +20,7 @@ from ._core.errors import LOOKING, KernelError, Refused, StepFailed, sentence
 from ._core.mount import table
 from ._core.namespace import host_mounts, pins
 from ._core.namespace.target import Target
+from ._core.options import unusable
 from ._core.printable import printable, printable_lines
 
 TARGET_OPTIONS: dict[str, t.Any] = {
@@ -34,8 +35,6 @@ shown_mount = table.as_data
 
 # Options whose text goes to a program or a file as it is.
 _OF_BYTES = ("stdin", "credentials")
-# The longest time that can be asked for, in seconds: 31 years.
-_LONGEST = 1e9
 
 # How long a run waits for another one that changes the same named namespace, in seconds.
 LOCK_TIMEOUT = 60.0
@@ -82,6 +81,16 @@ def mask_values(given: t.Any) -> t.Any:
     if not isinstance(given, dict):
         return redact.MASK
     return {redact.word(str(name)): redact.MASK for name in given}
+
+
+def _mask_parameters(given: t.Any) -> t.Any:
+    if not isinstance(given, dict):
+        return redact.MASK
+    return {key: redact.parameter(str(key), value) for key, value in given.items()}
+
+
+# Of the options of ns_namespace.
+MASKS_OF_NAMESPACE: dict[str, Mask] = {"sysctl": _mask_parameters}
 
 
 class Module(AnsibleModule):  # type: ignore[misc]
@@ -162,16 +171,16 @@ def target_of(params: t.Mapping[str, t.Any], *, only_looks: bool = False) -> Tar
 
 
 @contextlib.contextmanager
-def failures_reported(module: Module) -> t.Iterator[None]:
+def failures_reported(module: Module, *, read_later: t.Container[str] = ()) -> t.Iterator[None]:
     """Turn every failure below into the one form that a user sees; never a traceback.
 
-    What no option can mean is refused first: see _check_values(). What is done is done with the
-    mounts of the host, whatever this run has for its own.
+    What no option can mean is refused first, but for those that are ``read_later`` by a table: see
+    _check_values(). What is done is done with the mounts of the host, whatever this run has for its own.
     """
     note = ""
     try:
         for option, value in module.params.items():
-            if option not in _OF_BYTES:
+            if option not in _OF_BYTES and option not in read_later:
                 _check_values(option, value)
         with host_mounts.Joined() as joined:
             note = host_mounts.NOTE if joined.was_elsewhere else ""
@@ -194,28 +203,11 @@ def failures_reported(module: Module) -> t.Iterator[None]:
 
 
 def _check_values(option: str, value: t.Any) -> None:
-    """Raise Refused for a value that neither the kernel nor a clock can be given.
-
-    In a text a null character would end it, where the kernel reads it, and half of a pair of UTF-16
-    has no bytes. The text is not shown: it may be a secret.
-    """
-    if isinstance(value, str):
-        if "\0" in value:
-            raise Refused(f"{option} must not hold a null character")
-        try:
-            value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise Refused(f"{option} must not hold a character that has no bytes") from error
-    if isinstance(value, float) and not abs(value) <= _LONGEST:
-        raise Refused(f"{option} is no number of seconds: {value}")
-    if isinstance(value, int) and not abs(value) < 1 << 63:
-        raise Refused(f"{option} is a number of more than 63 bits")
-    if isinstance(value, dict):
-        for key, each in value.items():
-            _check_values(option, key)
-            _check_values(f"{redact.word(str(key))} of {option}", each)
-    for each in value if isinstance(value, (list, tuple)) else ():
-        _check_values(option, each)
+    """Raise Refused for a value that neither the kernel nor a clock can be given."""
+    place, problem = unusable.problem_within(value)
+    if problem:
+        names = [each for each in reversed(place) if isinstance(each, str)]
+        raise Refused(f"{' of '.join([*names, option])} {problem}")
 
 
 def failure_of_step(error: StepFailed) -> dict[str, t.Any]:

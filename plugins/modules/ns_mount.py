@@ -338,6 +338,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.resol
     checked_absolute,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import mount
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import mount as options
 
 
 def request_of(params: t.Mapping[str, t.Any]) -> mount.MountRequest:
@@ -347,7 +348,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> mount.MountRequest:
     below = params["exclusive_below"]
     return mount.MountRequest(
         target=_module.target_of(params),
-        wanted=tuple(_mounts.wanted_mount(each) for each in listed),
+        wanted=tuple(options.wanted(each) for each in listed),
         exclusive_below=checked_absolute(below, option="exclusive_below") if below else "",
         persistent=params["persistent"],
         lock_timeout=_module.LOCK_TIMEOUT,
@@ -358,9 +359,9 @@ def main() -> None:
     module = _module.Module(
         masks=_mounts.MASKS,
         argument_spec={
-            **_mounts.MOUNT_OPTIONS,
+            **options.OPTIONS,
             **_module.TARGET_OPTIONS,
-            "mounts": _mounts.LIST_OPTION,
+            "mounts": options.LIST,
             "exclusive_below": {"type": "str"},
             "persistent": {"type": "bool"},
         },

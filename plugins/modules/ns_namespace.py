@@ -76,6 +76,14 @@ options:
       - By default it is V(root).
       - Cannot be changed later without O(recreate).
     type: raw
+  share:
+    description:
+      - The kinds that it has from other named namespaces in place of its own, each with the name of such a namespace.
+        So programs with roots of their own have a network in common, by C(net) and the name of who has it.
+      - Any kind but V(mnt) and V(user) can be shared, with a namespace that has one of its own. That has to be up,
+        comes up before this one at boot, and cannot be removed or taken down while others share what is of it.
+    type: dict
+    default: {}
   loopback:
     description:
       - Whether the interface lo of a network namespace is up.
@@ -163,6 +171,18 @@ EXAMPLES = r"""
     time_offsets:
       boottime: 3600
 
+- name: Have another with a root of its own, which has the network of shop
+  linux.namespaces.ns_namespace:
+    name: cache
+    kinds: [mnt]
+    share:
+      net: shop
+
+- name: Remove that one
+  linux.namespaces.ns_namespace:
+    name: cache
+    state: absent
+
 - name: Remove it, whatever runs in it
   linux.namespaces.ns_namespace:
     name: shop
@@ -187,7 +207,9 @@ namespace:
       type: str
       sample: web
     kinds:
-      description: The id and the pin of each kind that it has.
+      description:
+        - The id and the pin of each kind that it has.
+        - With one that it shares stands, as C(shared_with), the name of the namespace that has it.
       type: dict
       sample:
         mnt:
@@ -209,6 +231,17 @@ namespace:
       description: The C(new_root) that it was pivoted to, or V(/).
       type: str
       sample: /srv/web
+    shared_by:
+      description: The names of the namespaces that share a kind of it, those that come back at boot as well.
+      type: list
+      elements: str
+      sample: [shop]
+shared_by:
+  description: The names of the namespaces that share a kind of it, and so keep it from being removed.
+  returned: when it is not removed because of them
+  type: list
+  elements: str
+  sample: [shop]
 processes:
   description: The processes that keep it from being removed.
   returned: when it is not removed because of them
@@ -220,16 +253,9 @@ processes:
       command: "nginx: master process"
 """
 
-import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths, redact
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
-    CLOCKS,
-    PROPAGATIONS,
-    Properties,
-)
-from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     namespace,
     namespace_removal,
@@ -238,69 +264,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations.namespace_state import (
     NamespaceResult,
 )
-
-ARGUMENTS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": ["mnt"]},
-    "propagation": {"type": "str", "choices": list(PROPAGATIONS), "default": "private"},
-    "hostname": {"type": "str"},
-    "domainname": {"type": "str"},
-    "id_map": {"type": "raw"},
-    "loopback": {"type": "bool", "default": True},
-    "sysctl": {"type": "dict", "default": {}},
-    "time_offsets": {
-        "type": "dict",
-        "options": {clock: {"type": "int"} for clock in CLOCKS},
-    },
-    "persistent": {"type": "bool", "default": True},
-    "recreate": {"type": "bool", "default": False},
-    "force": {"type": "bool", "default": False},
-}
-
-
-def id_map_of(params: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
-    """The ranges that the option asks for, as the definition records them."""
-    value = params["id_map"]
-    if value is None:
-        if "user" not in params["kinds"]:
-            return None
-        value = "root"
-    # Only who has a user namespace pays for this: to compile it takes as long as to look.
-    from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import id_map
-
-    return id_map.parse(value, id_map.Caller.of_this_process()).as_data()
-
-
-def text_of(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def mask_parameters(given: t.Any) -> t.Any:
-    if not isinstance(given, dict):
-        return redact.MASK
-    return {key: redact.parameter(str(key), value) for key, value in given.items()}
-
-
-def request_of(params: t.Mapping[str, t.Any]) -> namespace.NamespaceRequest:
-    offsets = params["time_offsets"] or {}
-    return namespace.NamespaceRequest(
-        name=params["name"],
-        properties=Properties(
-            kinds=tuple(sorted(set(params["kinds"]))),
-            propagation=params["propagation"],
-            hostname=params["hostname"],
-            domainname=params["domainname"],
-            id_map=id_map_of(params),
-            loopback=params["loopback"],
-            sysctl={key: text_of(value) for key, value in params["sysctl"].items()},
-            time_offsets={clock: value for clock, value in offsets.items() if value},
-        ),
-        persistent=params["persistent"],
-        recreate=params["recreate"],
-        force=params["force"],
-        lock_timeout=_module.LOCK_TIMEOUT,
-    )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import (
+    namespace as options,
+)
 
 
 def settle_nsctl(module: _module.Module) -> list[str]:
@@ -328,7 +294,7 @@ def completed(result: NamespaceResult, module: _module.Module) -> NamespaceResul
         name, check=module.check_mode, timeout=_module.LOCK_TIMEOUT, warn=warnings.append
     )
     warnings += [f"Namespace {name} is closed until all of it is there. {why}"] if why else []
-    facts = result.namespace if module.check_mode else namespace_state.describe(name)
+    facts = result.namespace if module.check_mode else namespace_state.describe_fully(name)
     return result._replace(
         actions=result.actions + actions, warnings=result.warnings + warnings, namespace=facts
     )
@@ -336,7 +302,7 @@ def completed(result: NamespaceResult, module: _module.Module) -> NamespaceResul
 
 def main() -> None:
     module = _module.Module(
-        masks={"sysctl": mask_parameters}, argument_spec=ARGUMENTS, supports_check_mode=True
+        masks=_module.MASKS_OF_NAMESPACE, argument_spec=options.OPTIONS, supports_check_mode=True
     )
     with _module.failures_reported(module):
         params = module.params
@@ -348,7 +314,8 @@ def main() -> None:
                 lock_timeout=_module.LOCK_TIMEOUT,
             )
         else:
-            result = namespace.present(request_of(params), check=module.check_mode)
+            request = options.request_of(params, lock_timeout=_module.LOCK_TIMEOUT)
+            result = namespace.present(request, check=module.check_mode)
             if result.incomplete:
                 result = completed(result, module)
         actions = result.actions + settle_nsctl(module)

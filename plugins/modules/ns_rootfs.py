@@ -351,49 +351,19 @@ progress:
   sample: ["unpacked 32 MB, 1204 entries"]
 """
 
-import typing as t
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _rootfs
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
-    DEVICE_NODES,
-)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import rootfs
-
-OPTIONS: dict[str, t.Any] = {
-    "path": {"type": "str", "required": True},
-    "archive": {"type": "path"},
-    "image": {"type": "str"},
-    "platform": {"type": "str"},
-    "authfile": {"type": "path"},
-    "tls_verify": {"type": "bool", "default": True},
-    "directory": {"type": "path"},
-    "bootstrap": {
-        "type": "dict",
-        "options": {
-            "suite": {"type": "str", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "mirror": {"type": "str"},
-            "variant": {"type": "str", "default": "minbase"},
-            "components": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "digest": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "force": {"type": "bool", "default": False},
-    "reachable": {"type": "bool", "default": False},
-    "size_limit": {"type": "str"},
-    "id_map": {"type": "raw"},
-    "device_nodes": {"type": "str", "choices": list(DEVICE_NODES), "default": "keep"},
-    "persistent": {"type": "bool"},
-}
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import (
+    rootfs as options,
+)
 
 
 def main() -> None:
     module = _module.Module(
         masks=_rootfs.MASKS,
-        argument_spec={**OPTIONS, **_module.TARGET_OPTIONS},
-        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, _rootfs.SOURCES],
-        required_if=[("state", "present", _rootfs.SOURCES, True)],
+        argument_spec={**options.OPTIONS, **_module.TARGET_OPTIONS},
+        mutually_exclusive=[*_module.TARGET_EXCLUSIVE, options.SOURCES],
+        required_if=[("state", "present", options.SOURCES, True)],
         supports_check_mode=True,
     )
     # What lies at the same path on the host is none of the result's business.
@@ -406,7 +376,8 @@ def main() -> None:
             module.log(text)
 
     with _module.failures_reported(module):
-        request = _rootfs.request_of(module.params)
+        target = _module.target_of(module.params)
+        request = options.request_of(module.params, target, lock_timeout=_module.LOCK_TIMEOUT)
         result = rootfs.run(request, check=module.check_mode, progress=progress)
         for warning in result.warnings:
             module.warn(warning)

@@ -378,75 +378,22 @@ log:
   sample: "bind() to 127.0.0.1:8080 failed (98: Address already in use)"
 """
 
-import typing as t
-
 from ansible_collections.linux.namespaces.plugins.module_utils import _module, _service
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl
-from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
-    RESTART_CONDITIONS,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import (
+    service,
+    service_request,
 )
-from ansible_collections.linux.namespaces.plugins.module_utils._core.kinds import NAMES
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import supervisor
-
-ARGUMENTS: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
-    "argv": {"type": "list", "elements": "str"},
-    "state": {
-        "type": "str",
-        "choices": ["started", "stopped", "restarted", "reloaded", "absent"],
-        "default": "started",
-    },
-    "supervisor": {"type": "str", "choices": ["auto", *supervisor.SUPERVISORS], "default": "auto"},
-    "enabled": {"type": "bool"},
-    "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
-    "image_config": {"type": "dict"},
-    **program.arguments(),
-    "chdir": {"type": "str"},
-    "environment": {"type": "dict", "default": {}},
-    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
-    "credentials": {"type": "dict", "default": {}, "no_log": True},
-    "limits": {"type": "dict", "default": {}},
-    "reload": {
-        "type": "dict",
-        "options": {"signal": {"type": "str"}, "argv": {"type": "list", "elements": "str"}},
-        "mutually_exclusive": [("signal", "argv")],
-    },
-    "stop_signal": {"type": "str"},
-    "stop_timeout": {"type": "float", "default": 10},
-    "restart_policy": {
-        "type": "dict",
-        "options": {
-            "condition": {
-                "type": "str",
-                "choices": list(RESTART_CONDITIONS),
-                "default": "on-failure",
-            },
-            "delay": {"type": "float", "default": 0.25},
-            "max_delay": {"type": "float", "default": 10},
-            "limit": {"type": "int", "default": 0},
-            "interval": {"type": "float", "default": 60},
-        },
-    },
-    "ready": {
-        "type": "dict",
-        "options": {
-            "port": {"type": "int"},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "file": {"type": "str"},
-            "notify": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 30},
-        },
-        "mutually_exclusive": [("port", "file", "notify")],
-    },
-}
 
 
 def main() -> None:
-    module = _module.Module(masks=_service.MASKS, argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = _module.Module(
+        masks=_service.MASKS, argument_spec=service.OPTIONS, supports_check_mode=True
+    )
     with _module.failures_reported(module):
-        result = supervisor.run(_service.request_of(module.params), nsctl, check=module.check_mode)
+        request = service_request.request_of(module.params, lock_timeout=_module.LOCK_TIMEOUT)
+        result = supervisor.run(request, nsctl, check=module.check_mode)
         module.exit_json(
             changed=bool(result.actions),
             actions=result.actions,

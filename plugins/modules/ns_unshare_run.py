@@ -277,6 +277,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.launch.setu
     Surroundings,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import run
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import mount as mounts
 
 
 def surroundings_of(params: t.Mapping[str, t.Any]) -> Surroundings:
@@ -284,7 +285,7 @@ def surroundings_of(params: t.Mapping[str, t.Any]) -> Surroundings:
     loopback, mount_proc = params["loopback"], params["mount_proc"]
     return Surroundings(
         root=params["root"] or "",
-        mounts=tuple(_mounts.wanted_mount(each) for each in params["mounts"] or ()),
+        mounts=tuple(mounts.wanted(each) for each in params["mounts"] or ()),
         propagation=params["propagation"] if "mnt" in new else "",
         hostname=params["hostname"] or "",
         # None leaves it to what is found in the root.
@@ -322,7 +323,7 @@ def main() -> None:
                 "default": ["mnt"],
             },
             "root": {"type": "path"},
-            "mounts": _mounts.LIST_OPTION,
+            "mounts": mounts.LIST,
             "propagation": {
                 "type": "str",
                 "choices": ["private", "slave", "shared", "unchanged"],

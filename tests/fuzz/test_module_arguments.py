@@ -19,6 +19,7 @@ from results import RunModule
 # With these alone each module has something to do, or to look at: LIVES is a namespace that lives.
 LIVES = "fuzz"
 GOOD: dict[str, dict[str, t.Any]] = {
+    "ns_definition": {"namespaces": [{"name": LIVES, "kinds": ["mnt", "uts"]}]},
     "ns_info": {"namespace": LIVES},
     "ns_mount": {"path": "/mnt", "src": "x", "fstype": "tmpfs", "namespace": LIVES},
     "ns_mount_info": {"namespace": LIVES},

@@ -74,10 +74,10 @@ def converge(run_module: RunModule) -> Converge:
     def run(name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None) -> Result:
         before = host_state()
         predicted = run_module(name, args, check=True, env=env)
-        assert not predicted.get("failed"), predicted
+        assert not predicted.get("failed"), predicted["msg"]
         assert host_state() == before
         done = run_module(name, args, env=env)
-        assert not done.get("failed"), done
+        assert not done.get("failed"), done["msg"]
         assert predicted["changed"] == done["changed"], (predicted, done)
         assert predicted["actions"] == done["actions"]
         for result in (predicted, done):

@@ -18,10 +18,11 @@ Variables = dict[str, t.Any]
 def play(playbook: pathlib.Path, *, check: bool = False, **variables: t.Any) -> int:
     """Run the playbook, which must not fail, with these extra variables; how much it changed."""
     argv = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(playbook)]
-    argv += ["--extra-vars", json.dumps(variables)]
+    argv += ["--extra-vars", json.dumps(variables), "-v"]
     if check:
         argv.append("--check")
     done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=CHECKOUT)
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     (changed,) = re.findall(r"changed=(\d+)", done.stdout)
     return int(changed)

@@ -38,7 +38,7 @@ def mounts_inside(name: str) -> list[mount_table.Mount]:
 
     def read() -> str:
         table = os.open("self/mountinfo", os.O_RDONLY, dir_fd=host_proc)
-        with open(table, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(table, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
             return lines.read()
 
     try:

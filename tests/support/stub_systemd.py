@@ -48,12 +48,13 @@ class StubSystemd:
         (self._answers / verb).write_text(script + "\n")
 
     def run_units(self) -> pathlib.Path:
-        """Have units started, reloaded and stopped as systemd does; where their output goes."""
+        """Have units started, reloaded, stopped and enabled as systemd does; where their output goes."""
         units = UNITS  # short: the names of sockets in it have 107 bytes at most (unix(7))
         units.mkdir()
         run = f'exec "{sys.executable}" -I "{pathlib.Path(unit_runner.__file__)}"'
-        for verb, word in (("show", "$5"), ("start", "$3"), ("stop", "$3"), ("reload", "$3")):
-            self.answer(verb, f'{run} {verb} "{word}" "{units}"')
+        self.answer("show", f'{run} show "$5" "{units}"')
+        for verb in ("start", "stop", "reload", "enable", "disable"):
+            self.answer(verb, f'{run} {verb} "$3" "{units}"')
         self.answer("kill", f'{run} kill "$5" "{units}"')
         self.write(f'cat "{units}"/*.log')
         return units

@@ -182,3 +182,15 @@ def module_process(args: Result) -> subprocess.Popen[bytes]:
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode())
     process.stdin.close()
     return process
+
+
+def tree_with_sleep(top: pathlib.Path) -> pathlib.Path:
+    """A root file system with sleep(1) and what it needs."""
+    needed = subprocess.run(
+        ["ldd", "/bin/sleep"], check=True, capture_output=True, text=True
+    ).stdout
+    libraries = [word for word in needed.split() if word.startswith("/")]
+    (top / "bin").mkdir(parents=True)
+    subprocess.run(["cp", "-L", "/bin/sleep", top / "bin"], check=True)
+    subprocess.run(["cp", "-L", "--parents", *libraries, top], check=True)
+    return top

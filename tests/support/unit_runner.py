@@ -32,6 +32,7 @@ class Unit:
         self.state = directory / name
         self.log = directory / f"{name}.log"
         self.notify = directory / f"{name}.notify"
+        self.enabled = directory / f"{name}.enabled"
         self.settings: dict[str, list[str]] = {}
         for line in (UNITS / name).read_text().splitlines():
             key, equals, value = line.partition("=")
@@ -201,6 +202,11 @@ def main(verb: str, name: str, directory: str) -> int:
         state = "auto-restart" if facts.get("waits") else "running" if runs else "dead"
         print(f"SubState={state}\nMainPID={facts.get('main', 0)}")
         print(f"NRestarts={facts.get('restarts', 0)}")
+        print(f"UnitFileState={'enabled' if unit.enabled.exists() else 'disabled'}")
+    elif verb == "enable":
+        unit.enabled.touch()
+    elif verb == "disable":
+        unit.enabled.unlink(missing_ok=True)
     elif verb == "start":
         unit.note()
         if os.fork() == 0:

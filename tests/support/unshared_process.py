@@ -23,6 +23,18 @@ class Unshared(t.NamedTuple):
         assert not check or done.returncode == 0, (argv, done.stderr)
         return done.stdout
 
+    @contextlib.contextmanager
+    def started(self, argv: t.Sequence[str]) -> t.Iterator[int]:
+        """A process in all of its namespaces that prints a line when it is ready; its pid."""
+        words = ["nsenter", "--target", str(self.pid), "--all", "--no-fork", "--", *argv]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"\n", f"{argv} failed"
+                yield process.pid
+            finally:
+                process.kill()
+
     def mountinfo(self) -> list[str]:
         """The lines of its mount table."""
         text = pathlib.Path(f"/proc/{self.pid}/mountinfo").read_bytes().decode()

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # with this number, counted from 1 over all processes of the run.
 KILL_VARIABLE = "LINUX_NAMESPACES_KILL_BEFORE"
 _doomed = os.environ.get(KILL_VARIABLE, "")
-_run_pid = os.getpid()
+# The process of the run, and the one of its pool that this is, where it is one.
+_line = [os.getpid()]
 if _doomed.isdecimal():
     import mmap
 
@@ -65,6 +66,11 @@ def _failed(name: str, error: OSError, explain: Explain | None = None) -> StepFa
         reason, more = exhaustion.explain(error)
         hint = hint or more
     return StepFailed(name, error, reason, hint)
+
+
+def only_records(name: str) -> bool:
+    """Whether the action of this name writes down what there is, and changes nothing else."""
+    return name.startswith(("record ", "note ", "forget "))
 
 
 class Step:
@@ -129,6 +135,11 @@ def run_all(planned: t.Iterable[Action], *, check: bool) -> list[str]:
     return names
 
 
+def note_worker() -> None:
+    """Have this process, a child that does a part of the run, end with it."""
+    _line.append(os.getpid())
+
+
 def _is_doomed(name: str) -> bool:
     if not _doomed.isdecimal():
         return _doomed in name
@@ -138,7 +149,9 @@ def _is_doomed(name: str) -> bool:
 
 
 def _end_this_run() -> None:
-    if os.getppid() == _run_pid:  # otherwise we are it, or it is out of reach: in another pid ns
-        os.kill(_run_pid, _signal.SIGKILL)
+    if os.getppid() in _line:  # otherwise we are it, or it is out of reach: in another pid ns
+        for pid in _line:
+            if pid != os.getpid():
+                os.kill(pid, _signal.SIGKILL)
     os.kill(os.getpid(), _signal.SIGKILL)
     os._exit(1)  # the init of a pid namespace cannot be killed from within

@@ -17,6 +17,10 @@ import stat
 from .errors import Refused
 from .startup import LIBRARY
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+
 # See pins.py for what is in it.
 BASE = "/run/linux-namespaces"
 # Where a named namespace is kept that nobody may enter: see namespace/gate.py.
@@ -48,6 +52,9 @@ BOOT_TARGET = f"{UNITS}/linux-namespaces.target"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
+# In place of a name where nothing is kept for it: no name begins so.
+_NOWHERE = ".removed"
+_removed: set[str] = set()
 
 
 def environment_of(name: str = "root", home: str = "/root") -> dict[str, str]:
@@ -86,14 +93,37 @@ def checked_name(name: str) -> str:
     return name
 
 
+class as_if_removed:
+    """A with statement in which nothing is found of the named namespace ``name``: in check mode it would go."""
+
+    def __init__(self, name: str) -> None:
+        self._name = checked_name(name)
+
+    def __enter__(self) -> None:
+        _removed.add(self._name)
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: types.TracebackType | None,
+    ) -> None:
+        _removed.discard(self._name)
+
+
+def file_name(name: str) -> str:
+    """What a file or directory of the named namespace ``name`` is called. Raises Refused."""
+    return _NOWHERE if checked_name(name) in _removed else name
+
+
 def directory(name: str) -> str:
     """The directory of the named namespace ``name``, for all who enter it."""
-    return f"{BASE}/{checked_name(name)}"
+    return f"{BASE}/{file_name(name)}"
 
 
 def closed_directory(name: str) -> str:
     """Its directory while it is not whole, and so out of their reach."""
-    return f"{CLOSED}/{checked_name(name)}"
+    return f"{CLOSED}/{file_name(name)}"
 
 
 def is_directory(path: str) -> bool:

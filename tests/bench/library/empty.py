@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linux.namespaces.plugins.module_utils import _mounts
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import mount
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "mounts": _mounts.LIST_OPTION,
+            "mounts": mount.LIST,
             "namespace": {"type": "str"},
             "answer": {"type": "dict"},
             "times": {"type": "int", "default": 1},

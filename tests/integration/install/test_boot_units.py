@@ -198,12 +198,45 @@ def test_the_unit_of_an_earlier_version_is_carried_over(
         "[Service]\nExecStart=/usr/local/sbin/nsctl service x idle\n"
     )
     done = converge("ns_namespace", {"name": first}, env=env)
-    assert done["actions"] == [f"install {TARGET.name}", "enable the units of 2 namespaces"]
+    units = ", ".join(map(instance_of, (first, second)))
+    assert done["actions"] == [f"install {TARGET.name}", f"enable {units}"]
     assert not EARLIER.exists() and not os.path.lexists(link)
     assert sorted(os.listdir(WANTED)) == sorted(map(instance_of, (first, second)))
     unit = instance_of(first)
     assert f"\nRequires={unit}\nAfter={unit} network.target\n" in service.read_text()
     assert f"{WORDS} start --no-block {instance_of(second)}\n" in active.asked.read_text()
+
+
+def test_many_new_ones_are_enabled_at_once(
+    converge: Converge, new_name: NewName, active: StubSystemd
+) -> None:
+    names = [new_name() for _each in range(3)]
+    entries = [{"name": name, "kinds": ["uts"]} for name in names]
+    done = converge("ns_definition", {"namespaces": entries}, env=active.env)
+    enabled = ", ".join(map(instance_of, sorted(names)))
+    assert done["actions"][1:3] == [f"install {TARGET.name}", f"enable {enabled}"]
+    told = [line for line in active.asked.read_text().splitlines() if " start " in line]
+    alone = f"{WORDS} start --no-block --job-mode=ignore-dependencies"
+    assert told[1:] == [" ".join([alone, *map(instance_of, sorted(names))])]
+    gone = converge("ns_definition", {"namespaces": entries, "state": "absent"}, env=active.env)
+    assert gone["actions"][0] == f"disable {enabled}"
+
+
+def test_those_that_are_down_are_started(
+    converge: Converge, run_module: RunModule, new_name: NewName, active: StubSystemd
+) -> None:
+    """Whoever waits to be started is not started once more."""
+    names = [new_name() for _each in range(2)]
+    entries = {"namespaces": [{"name": name, "kinds": ["uts"]} for name in names]}
+    converge("ns_definition", entries, env=active.env)
+    active.show(ActiveState="inactive", Job=7)
+    assert converge("ns_definition", entries, env=active.env)["actions"] == []
+    active.answer("show", r"printf 'ActiveState=inactive\nJob=0\n\nActiveState=failed\n'")
+    units = ", ".join(map(instance_of, names))
+    for check in (True, False):
+        done = run_module("ns_definition", entries, env=active.env, check=check)
+        assert done["actions"] == [f"start {units}"]
+    run_module("ns_definition", {**entries, "state": "absent"}, env=active.env)
 
 
 def test_what_a_definition_needs_is_told_with_it(

@@ -64,9 +64,8 @@ def test_offsets_out_of_range_are_explained(run_module: RunModule, new_name: New
     for seconds in (-int(clocks()[1]) - 1000, 5_000_000_000):
         args = {"name": new_name(), "kinds": ["time"], "time_offsets": {"boottime": seconds}}
         failure = run_module("ns_namespace", args)
-        assert failure["errno"] == "ERANGE"
-        assert failure["step"] == "create time"
-        assert "a clock would be below zero, or overflow" in failure["reason"]
+        assert "would be below zero, or overflow" in failure["reason"]
+        assert "step" not in failure  # it is known before anything is made
     assert host_state() == before
 
 

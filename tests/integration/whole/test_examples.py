@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import pathlib
@@ -10,6 +11,7 @@ import tarfile
 import typing as t
 
 import pytest
+import shop
 import yaml
 from host_state import host_state
 from module_server import CHECKOUT, MODULES
@@ -34,7 +36,8 @@ BEFORE: dict[str, list[Task]] = {
     ],
 }
 AFTER: list[Task] = [
-    ("ns_namespace", {"name": name, "state": "absent", "force": True}) for name in ("web", "shop")
+    ("ns_namespace", {"name": name, "state": "absent", "force": True})
+    for name in ("web", "shop", "worker", "front")
 ]
 
 
@@ -52,7 +55,11 @@ def examples(run_module: RunModule) -> t.Iterator[t.Callable[[str], list[Task]]]
     Those with variables are for Ansible: see test_the_examples_run() of each module.
     """
 
+    stack = contextlib.ExitStack()
+
     def prepare(module: str) -> list[Task]:
+        if module == "ns_definition":
+            stack.enter_context(shop.on_host())
         for task in [WEB, *BEFORE.get(module, [])]:
             assert not run_module(*task).get("failed")
         return [
@@ -63,9 +70,10 @@ def examples(run_module: RunModule) -> t.Iterator[t.Callable[[str], list[Task]]]
             if key.startswith(PREFIX)
         ]
 
-    yield prepare
-    for task in AFTER:
-        assert not run_module(*task).get("failed")
+    with stack:
+        yield prepare
+        for task in AFTER:
+            assert not run_module(*task).get("failed")
 
 
 def documented(module: str) -> dict[str, t.Any]:
@@ -124,8 +132,11 @@ def test_results_of_ns_rootfs_are_documented(run_module: RunModule, tmp_path: pa
     check_documented("ns_rootfs", gone)
 
 
+NOTHING_THERE = {"path": "/none", "fstype": "tmpfs"}
 # Failures that say more than others.
 FAILURES: list[Task] = [
+    ("ns_definition", {"namespaces": [{"name": "none", "mounts": [{"path": "none"}]}]}),
+    ("ns_definition", {"namespaces": [{"name": "none", "mounts": [NOTHING_THERE]}]}),
     ("ns_namespace", {"name": "no name"}),
     ("ns_mount", {"namespace": "web", "path": "/mnt", "fstype": "none-such"}),
     ("ns_mount", {"namespace": "none", "path": "/mnt", "fstype": "tmpfs"}),

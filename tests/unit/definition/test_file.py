@@ -16,6 +16,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core import host
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.host_files import (
+    HostFile,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.layout import (
     PivotNote,
 )
@@ -25,6 +28,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.properties import (
     Properties,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.root import OwnRoot
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.steps import (
     MountStep,
     PivotStep,
@@ -253,6 +257,16 @@ def test_nothing_is_kept(here: pathlib.Path) -> None:
     assert files(here) == []
 
 
+def test_who_names_another(here: pathlib.Path) -> None:
+    """What has the name of a definition, and is none, is looked into by nobody: a fifo would hold whoever does."""
+    definitions.save(FULL.replace(name="front"))
+    sharing = Properties(kinds=("mnt",), share={"net": "front"})
+    definitions.save(FULL.replace(name="worker", properties=sharing))
+    os.mkfifo(here / "etc/namespaces/odd.json")
+    (here / "etc/namespaces/bytes.json").write_bytes(b'"front" \xff')
+    assert definitions.naming("front") == ["worker"]
+
+
 def test_round_trip(here: pathlib.Path) -> None:
     live(here, "web")
     definitions.save(FULL)
@@ -260,9 +274,27 @@ def test_round_trip(here: pathlib.Path) -> None:
     assert definitions.load("web") == FULL
     assert (definitions.names(), definitions.has_record("web")) == (["web"], True)
     record = json.loads((here / "etc/namespaces/web.json").read_text())
-    assert record["version"] == definitions.VERSION
+    assert record["version"] == 1  # which earlier versions read as well
     assert record["steps"] == [step.to_data() for step in FULL.steps]
     assert (here / "etc/namespaces/web.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"own_root": OwnRoot({"image": "docker://x"}, "/srv/web", volumes="/srv/data")},
+        {"files": (HostFile("/srv/web/a", 0o640, "7", "8", service="x", validate=("a", "%s")),)},
+        {"files": (HostFile("/srv/web/b", is_directory=True, read="sha256:0"),)},
+        {"properties": Properties(kinds=("mnt",), share={"net": "front"})},
+    ],
+)
+def test_what_earlier_versions_do_not_know(here: pathlib.Path, more: dict[str, t.Any]) -> None:
+    """They are to refuse it, instead of making something else of it."""
+    live(here, "web")
+    definitions.save(FULL.replace(**more))
+    assert definitions.load("web") == FULL.replace(**more)
+    record = json.loads((here / "etc/namespaces/web.json").read_text())
+    assert record["version"] == 2
 
 
 def test_round_trip_of_a_volatile_namespace(here: pathlib.Path) -> None:
@@ -352,7 +384,7 @@ def test_a_killed_first_write_is_cleaned_up(here: pathlib.Path) -> None:
         (b"", "is damaged"),
         (b"{", "is damaged"),
         (b"\xff\xfe", "is damaged"),
-        (b'{"version": 2}', "has version 2, this collection reads version 1"),
+        (b'{"version": 3}', "has version 3, this collection reads version 2"),
         (b"{}", "does not say of which version it is"),
         (b'{"version": [1]}', "does not say of which version it is"),
         (b"[]", "is damaged"),

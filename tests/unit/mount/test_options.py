@@ -317,3 +317,13 @@ def test_bits_as_a_mount_table_shows_them(value: int) -> None:
 )
 def test_flags_of_mount_2(value: int, expected: int) -> None:
     assert options.classic_flags(value) == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["ro", "size=1m", "context=a,b", "a,b=c", "lowerdir=/a\\,b:/c", "x=", "mpol=bind:0,1"]
+)
+def test_a_word_is_quoted_where_it_has_a_comma(word: str) -> None:
+    listed = ["nosuid", options.quoted(word), "nodev"]
+    assert options.split_words(listed) == ["nosuid", word, "nodev"]
+    assert options.split_words(",".join(listed)) == ["nosuid", word, "nodev"]
+    assert ('"' in listed[1]) == ("," in word.replace("\\,", ""))

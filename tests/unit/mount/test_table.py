@@ -172,3 +172,16 @@ def test_a_number_that_stands_twice_is_read_again(
     file.write_text(line * 2)
     assert len(mount_table.read(str(file))) == 2
     assert len(readings) < 30
+
+
+def test_what_lies_above_in_the_same_mount_is_in_the_way() -> None:
+    rows = (
+        "20 1 0:20 / / rw - tmpfs root rw\n"
+        "21 20 0:21 / /a/b rw - tmpfs earlier rw\n"
+        "22 20 0:22 / /a rw - tmpfs later rw\n"
+        "23 22 0:23 / /a/b/c rw - tmpfs on-later rw\n"
+        "24 21 0:24 / /a/b/d rw - tmpfs on-earlier rw\n"
+        "25 20 0:25 / /ab rw - tmpfs beside rw\n"
+    )
+    found = mount_table.reachable(mount_table.parse(rows))
+    assert [mount.src for mount in found] == ["root", "later", "on-later", "beside"]

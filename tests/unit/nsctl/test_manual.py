@@ -10,7 +10,10 @@ import pytest
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import exec_enter, manual
 
-VERBS = ("list", "show", "enter", "exec", "service", "up", "down")
+VERBS = (
+    *("list", "show", "enter", "exec", "service", "logs"),
+    *("up", "down", "apply", "diff", "export", "adopt"),
+)
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -36,6 +39,11 @@ def test_the_manual_knows_all_options(capsys: pytest.CaptureFixture[str]) -> Non
         "exec": {*exec_enter.SWITCHES, *exec_enter.VALUES},
         "enter": {*exec_enter.SWITCHES, *exec_enter.VALUES},
         "service": {"reload", "clear"},
+        "logs": {"follow", "lines"},
+        "apply": {"check", "recreate", "force", "json"},
+        "diff": {"recreate", "force", "json"},
+        "export": set(),
+        "adopt": {"from", "pid", "machine", "unit", "fstab", "keep"},
     }
     for verb, options in known.items():
         manual.show(verb)

@@ -17,6 +17,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl impor
     exec_enter,
     manual,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.options import service
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import (
     FLAG,
     LIST,
@@ -56,7 +57,7 @@ def documented(text: str) -> dict[str, t.Any]:
 def test_modules_have_it_and_document_it(option: Option) -> None:
     for options, spec in (
         (documented(_program.ModuleDocFragment.DOCUMENTATION), _command.OPTIONS),
-        (documented(ns_service.DOCUMENTATION), ns_service.ARGUMENTS),
+        (documented(ns_service.DOCUMENTATION), service.OPTIONS),
     ):
         assert option.name in options
         assert options[option.name].get("type") == spec[option.name]["type"]

@@ -14,6 +14,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -22,17 +23,21 @@ from ..errors import Refused
 from ..storage import atomic, json_file
 from . import boot, steps
 from .data import Fields, check_version, shortened, unreadable
+from .host_files import HostFile
 from .layout import PivotNote
 from .model import Definition
 from .properties import Properties
+from .root import OwnRoot
 
 DIRECTORY = host_paths.DEFINITIONS
-VERSION = 1
+VERSION = 2
+# Of a definition that an earlier version reads as well.
+_OLDEST = 1
 
 
 def path_of(name: str) -> str:
     """The file of a definition that outlives a reboot."""
-    return f"{DIRECTORY}/{host_paths.checked_name(name)}.json"
+    return f"{DIRECTORY}/{host_paths.file_name(name)}.json"
 
 
 def state_path(name: str) -> str:
@@ -49,6 +54,17 @@ def names() -> list[str]:
     return sorted(name for name in found if host_paths.is_name(name))
 
 
+def naming(word: str) -> list[str]:
+    """The names of other definitions that outlive a reboot, and hold the word between quotes."""
+    found = []
+    for name in names():
+        with contextlib.suppress(OSError, ValueError):
+            text = json_file.text_of(path_of(name)) if name != word else None
+            if text is not None and f'"{word}"' in text:
+                found.append(name)
+    return found
+
+
 class _Content(t.NamedTuple):
     """What one of the two files says."""
 
@@ -56,6 +72,8 @@ class _Content(t.NamedTuple):
     steps: tuple[steps.Step, ...]
     pivoted: tuple[PivotNote, ...]
     missing: tuple[str, ...]
+    own_root: OwnRoot | None
+    files: tuple[HostFile, ...]
 
 
 def load(name: str) -> Definition | None:
@@ -70,7 +88,12 @@ def load(name: str) -> Definition | None:
     if own is None:
         return None
     lasting = record.steps if record is not None else ()
+    every = (*lasting, *(state.steps if state is not None else ()))
     missing = state.missing if state is not None else ()
+    if missing:
+        # Somebody may have taken a step out of the record that could not be taken.
+        titles = {step.title for step in every}
+        missing = tuple(title for title in missing if title in titles)
     if state is None and host_paths.is_directory(host_paths.closed_directory(name)):
         # Somebody has removed it: which are missing nobody knows, so none of them counts as taken.
         missing = tuple(step.title for step in lasting)
@@ -82,6 +105,8 @@ def load(name: str) -> Definition | None:
         volatile=state.steps if state is not None else (),
         pivoted=state.pivoted if state is not None else (),
         missing=missing,
+        own_root=own.own_root,
+        files=own.files,
     )
 
 
@@ -112,8 +137,14 @@ class Saving:
 
     def _write(self) -> None:
         definition = self._definition
-        own = {"version": VERSION, "name": definition.name}
+        is_new = definition.own_root or definition.properties.share or definition.files
+        version = VERSION if is_new else _OLDEST
+        own = {"version": version, "name": definition.name}
         own["properties"] = definition.properties.to_data()
+        if definition.own_root is not None:
+            own["own_root"] = definition.own_root.to_data()
+        if definition.files:
+            own["files"] = [each.to_data() for each in definition.files]
         if definition.persistent:
             atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
             atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
@@ -182,7 +213,7 @@ def _read(path: str, name: str) -> _Content | None:
         if found is None:
             return None
         version = found.get("version")
-        if version == VERSION:
+        if version in range(_OLDEST, VERSION + 1) and not isinstance(version, bool):
             return _content_of(found, name)
         check_version(path, found, VERSION)
         raise ValueError("it does not say of which version it is")
@@ -207,6 +238,9 @@ def _content_of(found: dict[str, t.Any], name: str) -> _Content:
     every = tuple(steps.from_data(each, f"step {number}") for number, each in listed)
     noted = fields.take("pivoted", list, [])
     missing = fields.texts("missing", [])
+    own_root = fields.maybe("own_root", dict)
+    files = tuple(HostFile.from_data(each) for each in fields.take("files", list, []))
     fields.done()
     begun = [PivotNote.from_data(Fields(each, "a pivot that was begun")) for each in noted]
-    return _Content(properties, every, tuple(begun), missing)
+    root = None if own_root is None else OwnRoot.from_data(own_root)
+    return _Content(properties, every, tuple(begun), missing, root, files)

@@ -14,9 +14,11 @@ import itertools
 import typing as t
 
 from ..values import Value
+from .host_files import HostFile
 from .layout import Layout, PivotNote
 from .places import Places, name_after, pivots_of
 from .properties import Properties
+from .root import OwnRoot
 from .steps import MountStep, PivotStep, Step
 
 # What becomes of the step at a place: another one, or with None nothing.
@@ -26,7 +28,17 @@ Change = tuple[str, str, t.Optional[Step]]
 class Definition(Value):
     """What a named namespace should be."""
 
-    __slots__ = ("missing", "name", "persistent", "pivoted", "properties", "steps", "volatile")
+    __slots__ = (
+        "files",
+        "missing",
+        "name",
+        "own_root",
+        "persistent",
+        "pivoted",
+        "properties",
+        "steps",
+        "volatile",
+    )
 
     def __init__(
         self,
@@ -37,6 +49,8 @@ class Definition(Value):
         volatile: tuple[Step, ...] = (),
         pivoted: tuple[PivotNote, ...] = (),
         missing: tuple[str, ...] = (),
+        own_root: OwnRoot | None = None,
+        files: tuple[HostFile, ...] = (),
     ) -> None:
         self.name = name
         self.properties = properties or Properties()
@@ -49,6 +63,10 @@ class Definition(Value):
         self.pivoted = pivoted
         # The titles of the steps that were not taken yet in it.
         self.missing = missing
+        # How ns_definition gave it a root: the steps follow from that.
+        self.own_root = own_root
+        # What ns_definition has written on the host for it.
+        self.files = files
 
     @property
     def all_steps(self) -> tuple[Step, ...]:

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import redact
+from .. import host_paths, redact
+from ..kinds import NAMES
 from ..values import Value
 from .data import Fields, shortened, usable
 
 # The words that the option propagation of ns_namespace takes, and the clocks of time_offsets.
 PROPAGATIONS = ("private", "slave", "shared", "unchanged")
 CLOCKS = ("monotonic", "boottime")
+# What named namespaces can have in common. Its mounts are its own: they are what its definition is about. Who
+# owns a namespace is settled when that is made (user_namespaces(7)).
+SHARABLE = tuple(kind for kind in NAMES if kind not in ("mnt", "user"))
 
 
 class Properties(Value):
@@ -30,6 +34,7 @@ class Properties(Value):
         "kinds",
         "loopback",
         "propagation",
+        "share",
         "sysctl",
         "time_offsets",
     )
@@ -44,6 +49,7 @@ class Properties(Value):
         loopback: bool = True,
         sysctl: dict[str, str] | None = None,
         time_offsets: dict[str, int] | None = None,
+        share: dict[str, str] | None = None,
     ) -> None:
         # Sorted, each once.
         self.kinds = kinds
@@ -59,6 +65,8 @@ class Properties(Value):
         self.sysctl = sysctl or {}
         # Seconds by clock: monotonic, boottime.
         self.time_offsets = time_offsets or {}
+        # By kind the named namespace of which it has that, in place of one of its own.
+        self.share = share or {}
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form; of kinds that it does not have nothing is said."""
@@ -68,7 +76,7 @@ class Properties(Value):
                 data[key] = getattr(self, key)
         if "net" in self.kinds:
             data["loopback"] = self.loopback
-        for key in ("sysctl", "time_offsets"):
+        for key in ("share", "sysctl", "time_offsets"):
             if getattr(self, key):
                 data[key] = dict(getattr(self, key))
         return data
@@ -95,12 +103,17 @@ class Properties(Value):
             loopback=fields.take("loopback", bool, True),
             sysctl=fields.table("sysctl", str),
             time_offsets=fields.table("time_offsets", int),
+            share=fields.table("share", str),
         )
         fields.done()
         for key, text in (("hostname", found.hostname), ("domainname", found.domainname)):
             usable(text or "", f"{key} of properties")
         for text in (*found.sysctl, *found.sysctl.values()):
             usable(text, "sysctl of properties")
+        strange = [word for word in found.share.values() if not host_paths.is_name(word)]
+        strange += [kind for kind in found.share if kind not in SHARABLE]
+        if strange:
+            raise ValueError(f"share of properties has {shortened(strange[0])!r}")
         unknown = [clock for clock in found.time_offsets if clock not in CLOCKS]
         if unknown:
             raise ValueError(f"time_offsets of properties have no clock {shortened(unknown[0])!r}")

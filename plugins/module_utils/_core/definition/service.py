@@ -19,21 +19,18 @@ from ..errors import Refused
 from ..process import signals
 from ..process.program import Program
 from .data import Fields
+from .service_words import RESTART_CONDITIONS, SECRETS
 
 # How nsctl ends where the namespace of a service is not there, or closed: to start it again would change
 # nothing. Neither systemd (systemd.exec(5)) nor sysexits(3) nor a shell has this number.
 UNAVAILABLE = 250
 DEFAULT_SIGNAL_TO_STOP = "TERM"
 DEFAULT_SIGNAL_TO_RELOAD = "HUP"
-# The fields of which a diff shows the names alone.
-SECRETS = ("secret_environment", "credentials")
 # Names and sizes as systemd takes them (systemd.exec(5), CREDENTIALS): they lie in memory.
 _LONGEST_CREDENTIAL_NAME = 255
 _MOST_BYTES = 1 << 20
 # systemd.time(7) has no word for more; and "inf" and "nan" are numbers as well.
 _LONGEST_TIME = 1e9
-# When a program that has ended is started again.
-RESTART_CONDITIONS = ("on-failure", "always", "never")
 # systemd reads it as an unsigned number of 32 bits.
 _MOST_STARTS = (1 << 32) - 1
 

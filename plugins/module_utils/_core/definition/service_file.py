@@ -38,10 +38,10 @@ def path_of(namespace: str, name: str) -> str:
 
 def names(namespace: str) -> list[str]:
     """The names of the services of a namespace that have a file or a unit, sorted."""
-    found = set()
+    found, above = set(), host_paths.file_name(namespace)
     for directory, first, last in (
-        (DIRECTORY, f"{namespace}:", ".json"),
-        (host_paths.UNITS, host_paths.unit_name(namespace, "")[: -len(".service")], ".service"),
+        (DIRECTORY, f"{above}:", ".json"),
+        (host_paths.UNITS, host_paths.unit_name(above, "")[: -len(".service")], ".service"),
     ):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for listed in os.listdir(directory):

@@ -16,11 +16,12 @@ import typing as t
 
 from .. import host_paths
 from ..errors import Refused
-from ..process.program import Program
 from ..process.watch import Running
 from ..storage import atomic, json_file
 from .data import Fields, unreadable
-from .service import Reload, ServiceSpec
+
+if t.TYPE_CHECKING:
+    from .service import ServiceSpec
 
 # Notes of 0.1.0 have no version: see _of_0_1_0().
 VERSION = 2
@@ -47,6 +48,9 @@ class Note(t.NamedTuple):
     @classmethod
     def from_data(cls, data: t.Any, namespace: str, name: str) -> Note:
         """The note of a service of that name in a JSON form. Raises ValueError."""
+        # 9 ms to load, with what a program is, for who only asks whether there is a service.
+        from .service import ServiceSpec
+
         fields = Fields(data, "the note")
         version = fields.take("version", int, 1)
         if version == 1:
@@ -109,6 +113,9 @@ def remove(namespace: str, name: str) -> None:
 
 def _of_0_1_0(fields: Fields, namespace: str, name: str) -> ServiceSpec:
     """The service that version 0.1.0 noted, which knew less of it. Raises ValueError."""
+    from ..process.program import Program  # from_data() has loaded it
+    from .service import Reload, ServiceSpec
+
     reload_by = Reload(fields.take("reload_signal", str), fields.texts("reload_argv"))
     return ServiceSpec(
         namespace=namespace,

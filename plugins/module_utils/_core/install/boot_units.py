@@ -18,6 +18,7 @@ import contextlib
 import functools
 import glob
 import os
+import typing as t
 
 from .. import host_paths
 from ..actions import Action
@@ -33,6 +34,8 @@ from .systemctl import SystemctlFailed
 TARGET = os.path.basename(BOOT_TARGET)
 # What `systemctl enable` makes of WantedBy=.
 _ENABLED = f"{UNITS}/multi-user.target.wants/{TARGET}"
+# So many are told by their names.
+_MOST_NAMED = 5
 # Brought up all of them, one after the other, for earlier versions.
 _EARLIER = f"{UNITS}/linux-namespaces.service"
 
@@ -75,42 +78,47 @@ WantedBy=multi-user.target
 }
 
 
-def settlement(*, present: str = "", without: str = "") -> list[Action]:
+def settlement(
+    *,
+    present: t.Sequence[str] = (),
+    alone: bool = False,
+    without: t.Collection[str] = (),
+    check: bool = False,
+) -> list[Action]:
     """What is left to do until systemd has the units, and an instance of each definition.
 
-    ``present`` is a name that has one, or would in check mode; ``without`` one that has none any
-    more. Raises Refused where a unit is another's.
+    ``present`` are names that have one, or would in check mode, which are started ``alone`` where somebody
+    else starts their services; ``without`` those that have none any more. Raises Refused where a unit is another's.
     """
-    found = _forgetting(without=without)
+    found = _forgetting(present=present, without=without)
     if not systemctl.runs_here():
         return found
-    recorded = [name for name in definitions.names() if name != without]
+    recorded = [name for name in definitions.names() if name not in without]
     if not recorded and not present:
         return found
     if not _are_in_step():
         for path in _TEXTS:
             ours.check(path)
         found.append(Action(f"install {TARGET}", _install))
-    left = [
-        name
-        for name in sorted({*recorded, *filter(None, [present])})
-        if not instance.is_enabled(name)
-    ]
+    left = [name for name in sorted({*recorded, *present}) if not instance.is_enabled(name)]
     if left:
-        enable = functools.partial(_enable, left, present)
+        enable = functools.partial(_enable, left, present, alone=alone)
         found.append(Action(f"enable {_named(left)}", enable))
-    elif present and _is_open(present) and instance.is_down(present):
-        start = functools.partial(instance.start, [present])
-        found.append(Action(f"start {_named([present])}", start))
+    # In check mode they may be still to come.
+    up = [name for name in present if name not in left and (check or _is_open(name))]
+    down = instance.down_among(up)
+    if down:
+        start = functools.partial(instance.start, down, alone=alone)
+        found.append(Action(f"start {_named(down)}", start))
     return found
 
 
-def _forgetting(*, without: str = "") -> list[Action]:
+def _forgetting(*, present: t.Collection[str], without: t.Collection[str]) -> list[Action]:
     """What is left to do until systemd knows of no instance that has no definition."""
     gone = [
         name
         for name in instance.enabled_names()
-        if name == without or not definitions.has_record(name)
+        if name in without or not (name in present or definitions.has_record(name))
     ]
     return [Action(f"disable {_named(gone)}", lambda: instance.forget(gone))] if gone else []
 
@@ -131,8 +139,8 @@ def _paths() -> tuple[str, ...]:
 
 
 def _named(names: list[str]) -> str:
-    if len(names) == 1:
-        return host_paths.boot_unit_name(names[0])
+    if len(names) <= _MOST_NAMED:
+        return ", ".join(map(host_paths.boot_unit_name, names))
     return f"the units of {len(names)} namespaces"
 
 
@@ -163,9 +171,9 @@ def _install() -> None:
         systemctl.run("start", "--job-mode=ignore-dependencies", TARGET)
 
 
-def _enable(names: list[str], first: str) -> None:
+def _enable(names: list[str], present: t.Sequence[str], *, alone: bool) -> None:
     for name in names:
-        if name != first:  # whoever made that has written what it needs
+        if name not in present:  # whoever made those has written what they need
             with contextlib.suppress(Refused):  # which is damaged, and so fails by its name
                 definition = definitions.load(name)
                 if definition is not None and definition.persistent:
@@ -173,9 +181,9 @@ def _enable(names: list[str], first: str) -> None:
         instance.enable(name)
     systemctl.run("daemon-reload")
     # So that all is what it will be after a boot; one that is closed is still to be completed.
-    if first and _is_open(first):
-        instance.start([first])
-    others = [host_paths.boot_unit_name(name) for name in names if name != first]
+    made = [name for name in names if name in present and _is_open(name)]
+    instance.start(made, alone=alone)
+    others = [host_paths.boot_unit_name(name) for name in names if name not in present]
     if others:
         with contextlib.suppress(SystemctlFailed):
             systemctl.run("start", "--no-block", *others)

@@ -84,23 +84,32 @@ def settle(nsctl: types.ModuleType, name: str, *, is_recorded: bool, check: bool
     Refused, StepFailed.
     """
     if is_recorded:
-        return present(nsctl, name, check=check)
-    return absent(check=check, without=name)
+        return present(nsctl, [name], check=check)
+    return absent(check=check, without=[name])
 
 
-def present(nsctl: types.ModuleType, name: str = "", *, check: bool) -> list[str]:
+def present(
+    nsctl: types.ModuleType,
+    names: t.Sequence[str] = (),
+    *,
+    check: bool,
+    alone: bool = False,
+    without: t.Collection[str] = (),
+) -> list[str]:
     """Have nsctl on the host, of this very version, and its units where systemd runs it.
 
-    ``name`` is a namespace that is to come back at boot. Call it without the lock of any name: its
-    unit, which may be started, takes that. Returns and raises what settle() does.
+    ``names`` are namespaces that are to come back at boot; ``alone`` says that the caller starts their
+    services; ``without`` are some that go. Call it without the lock of any name: its unit, which may be
+    started, takes that. Returns and raises what settle() does.
     """
     with contextlib.nullcontext() if check else _lock():
-        planned = [*_installation(nsctl), *boot_units.settlement(present=name)]
+        settlement = boot_units.settlement(present=names, alone=alone, without=without, check=check)
+        planned = [*_installation(nsctl), *settlement]
         return run_all(planned, check=check)
 
 
-def absent(*, check: bool, without: str = "") -> list[str]:
-    """Remove nsctl and its units when nobody needs them; ``without`` is a name that goes.
+def absent(*, check: bool, without: t.Collection[str] = ()) -> list[str]:
+    """Remove nsctl and its units when nobody needs them; ``without`` are names that go.
 
     Call it without the lock of any name. Returns and raises what settle() does.
     """
@@ -114,8 +123,8 @@ def absent(*, check: bool, without: str = "") -> list[str]:
         return done + run_all([*boot_units.removal(), *_removal()], check=check)
 
 
-def _is_needed(without: str) -> bool:
-    return any(name != without for name in definitions.names()) or any(
+def _is_needed(without: t.Collection[str]) -> bool:
+    return any(name not in without for name in definitions.names()) or any(
         COMMAND in ours.text_of(path) for path in _unit_files() if not boot_units.is_one(path)
     )
 

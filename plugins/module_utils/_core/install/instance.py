@@ -27,6 +27,8 @@ if t.TYPE_CHECKING:
 
 # What `systemctl enable` makes of the WantedBy= of the template.
 _WANTED = f"{host_paths.BOOT_TARGET}.wants"
+# Nothing is started or stopped with it.
+_ALONE = "--job-mode=ignore-dependencies"
 _FIRST, _LAST = os.path.basename(host_paths.BOOT_TEMPLATE).split("@")
 
 
@@ -72,15 +74,26 @@ def enable(name: str) -> None:
 
 def is_down(name: str) -> bool:
     """Whether systemd has the namespace for one that is not up, and nobody is about to change that."""
-    if not is_enabled(name) or not systemctl.runs_here():
-        return False
-    return _state_of(name) in ("inactive", "failed")
+    return bool(down_among([name]))
 
 
-def start(names: t.Sequence[str]) -> None:
+def down_among(names: t.Sequence[str]) -> list[str]:
+    """Those of them that is_down() is true of."""
+    known = [name for name in names if is_enabled(name)]
+    if not known or not systemctl.runs_here():
+        return []
+    return [
+        name
+        for name, (state, job) in zip(known, _states_of(known))
+        if state in ("inactive", "failed") and job in ("", "0")
+    ]
+
+
+def start(names: t.Sequence[str], *, alone: bool = False) -> None:
     """Have systemd know that they are up, and start what is enabled in them.
 
-    What is not there comes up. Why that fails is its own affair: it is kept for `nsctl list`.
+    ``alone`` they come without that, and nobody waits for them. What is not there comes up. Why that
+    fails is its own affair: it is kept for `nsctl list`.
     """
     known = [name for name in names if is_enabled(name)]
     if not known or not systemctl.runs_here():
@@ -92,8 +105,9 @@ def start(names: t.Sequence[str]) -> None:
         with contextlib.suppress(SystemctlFailed):
             systemctl.run("reset-failed", *failed)
     if host_paths.BY_UNIT not in os.environ:  # else systemd waits for us, to start them
+        mode = ["--no-block", _ALONE] if alone else []
         with contextlib.suppress(SystemctlFailed):
-            systemctl.run("start", *map(host_paths.boot_unit_name, known))
+            systemctl.run("start", *mode, *map(host_paths.boot_unit_name, known))
 
 
 def _failed_services(names: t.Sequence[str]) -> list[str]:
@@ -121,14 +135,14 @@ def stop(name: str) -> None:
 
 def wait(name: str) -> None:
     """Wait while it is being started, as at boot."""
-    if is_enabled(name) and systemctl.runs_here() and _state_of(name) == "activating":
+    if _is_being_started(name):
         with contextlib.suppress(SystemctlFailed):
-            systemctl.run("start", host_paths.boot_unit_name(name))
+            systemctl.run("start", _ALONE, host_paths.boot_unit_name(name))
 
 
 def interrupt(name: str) -> None:
     """End an attempt to bring it up, which may hang with the lock held."""
-    if is_enabled(name) and systemctl.runs_here() and _state_of(name) == "activating":
+    if _is_being_started(name):
         with contextlib.suppress(SystemctlFailed):
             systemctl.run("stop", host_paths.boot_unit_name(name))
 
@@ -139,7 +153,7 @@ def forget(names: t.Sequence[str]) -> None:
     if systemctl.runs_here():
         with contextlib.suppress(SystemctlFailed):  # they are not loaded
             # nsctl leaves alone what has no definition, and others that require it stay.
-            systemctl.run("stop", "--job-mode=ignore-dependencies", *units)
+            systemctl.run("stop", _ALONE, *units)
     for name, unit in zip(names, units):
         # By the link the run after one that was killed knows that something is left.
         removal.remove_path(host_paths.drop_ins(unit))
@@ -156,8 +170,18 @@ def _link(name: str) -> str:
     return f"{_WANTED}/{host_paths.boot_unit_name(name)}"
 
 
-def _state_of(name: str) -> str:
-    unit = host_paths.boot_unit_name(name)
+def _is_being_started(name: str) -> bool:
+    if not is_enabled(name) or not systemctl.runs_here():
+        return False
+    return any(state == "activating" for state, _job in _states_of([name]))
+
+
+def _states_of(names: t.Sequence[str]) -> list[tuple[str, str]]:
+    """Of each the state of its unit, and the number of what waits to be done with that."""
+    units = [host_paths.boot_unit_name(name) for name in names]
+    found = []
     with contextlib.suppress(SystemctlFailed):
-        return systemctl.run("show", "--property", "ActiveState", unit).strip().partition("=")[2]
-    return ""
+        for shown in systemctl.run("show", "--property", "ActiveState,Job", *units).split("\n\n"):
+            facts = dict(line.partition("=")[::2] for line in shown.strip().splitlines())
+            found.append((facts.get("ActiveState", ""), facts.get("Job", "")))
+    return found

@@ -126,7 +126,7 @@ def arrange(
     if copy_of_host:
         # EINVAL: in a user namespace of its own they are locked, and go with it.
         with contextlib.suppress(KernelError):
-            pins.forget_in_copy(shared=wanted.propagation in ("shared", "unchanged"))
+            pins.forget_in_copy(shared_with_host=wanted.propagation in ("shared", "unchanged"))
     return done + _Mounting(wanted, host_proc, own_kinds, may_make_paths=may_make_paths).run()
 
 

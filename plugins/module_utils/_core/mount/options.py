@@ -91,6 +91,14 @@ def split_words(opts: str | t.Iterable[str]) -> list[str]:
     return [word.strip() for word in words if word.strip()]
 
 
+def quoted(word: str) -> str:
+    """The word as split_words() takes it: with quotes where it has a comma. Pure."""
+    if not re.search(r"(?<!\\),", word):
+        return word
+    key, equals, value = word.partition("=")
+    return f'{key}="{value}"' if equals and "," not in key else f'"{word}"'
+
+
 def parse(words: tuple[str, ...], fstype: str = "") -> Options:
     """Understand the words for a mount of this type. Raises Refused for one that cannot be done.
 

@@ -17,11 +17,13 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import re
 import typing as t
 
 from .. import redact
+from ..definition.layout import ancestors
 
 # Of a table in which a number stands twice: 3 of 3,000 readings beside a process that only mounts.
 _READINGS = 10
@@ -137,6 +139,7 @@ def parse(text: str) -> list[Mount]:
     return [_parse_line(line) for line in text.split("\n") if line]
 
 
+@functools.lru_cache(maxsize=1 << 14)  # who reads it again and again finds most lines as they were
 def _parse_line(line: str) -> Mount:
     before, separator, after = line.partition(" - ")
     fields = before.split(" ")
@@ -222,6 +225,9 @@ def reachable(mounts: t.Sequence[Mount]) -> list[Mount]:
         mount = pending.pop()
         on_it = [each for each in children.get(mount.id, []) if each.id != mount.id]
         covering = [each for each in on_it if each.path == mount.path]
+        # What was mounted above another one of the same mount lies in the way to that.
+        paths = {each.path for each in on_it}
+        on_it = [each for each in on_it if paths.isdisjoint(ancestors(each.path))]
         if not covering:
             found.add(mount.id)
         pending += covering or on_it

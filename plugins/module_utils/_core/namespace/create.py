@@ -146,7 +146,7 @@ def _born(
         if "mnt" in making.kinds:
             if making.propagation != "unchanged":
                 mounts.set_propagation_of_all(making.propagation)
-            pins.forget_in_copy(shared=making.propagation in ("shared", "unchanged"))
+            pins.forget_in_copy(shared_with_host=making.propagation in ("shared", "unchanged"))
 
     def map_ids(pid: int) -> None:
         if "user" in making.kinds and making.id_maps is not None:

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 
+from .. import host_paths
 from ..errors import KernelError, Refused
 from ..storage import atomic
 from . import pins
@@ -52,17 +53,21 @@ def set_loopback(*, up: bool) -> None:
         _flags(control, flags | _IFF_UP if up else flags & ~_IFF_UP)
 
 
+def _shown(name: str) -> str:
+    return f"{NETNS}/{host_paths.file_name(name)}"
+
+
 def is_published(name: str) -> bool:
     """Whether ip-netns(8) sees the network namespace of the named namespace ``name``."""
     try:
-        return os.readlink(f"{NETNS}/{name}") == pins.path(name, "net")
+        return os.readlink(_shown(name)) == pins.path(name, "net")
     except OSError:
         return False
 
 
 def check_publishable(name: str) -> None:
     """Raises Refused when ip-netns(8) has that name for something else."""
-    if os.path.lexists(f"{NETNS}/{name}") and not is_published(name):
+    if os.path.lexists(_shown(name)) and not is_published(name):
         raise Refused(
             f"`ip netns` has a network namespace {name!r} already, made by somebody else",
             f"Choose another name, or act on it with namespace_path: {NETNS}/{name}.",
@@ -74,13 +79,13 @@ def publish(name: str) -> None:
     if is_published(name):
         return
     atomic.make_directory(NETNS, mode=0o755)
-    atomic.link(pins.path(name, "net"), f"{NETNS}/{name}")
+    atomic.link(pins.path(name, "net"), _shown(name))
 
 
 def unpublish(name: str) -> None:
     """Take it away from ip-netns(8)."""
     if not is_published(name):
         return
-    os.unlink(f"{NETNS}/{name}")
+    os.unlink(_shown(name))
     with contextlib.suppress(OSError):  # others have names there, or ip-netns mounted it
         os.rmdir(NETNS)

@@ -8,6 +8,7 @@
         .locks/web                  held while something about "web" is changed
         .closed/web/                what is below instead of in web/ while it is not whole (gate.py)
         web/mnt  web/uts ...        pins: nsfs bind mounts, one a kind
+        web/net@front               the same of a kind that it shares with another name
         web/state.json              what is true until the reboot (definition/file.py)
         web/cgroups/                the cgroups of what is left running (cgroups.py)
         web/services/nginx.json     what supervisor "none" started (definition/service_note.py)
@@ -43,6 +44,10 @@ from . import gate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
+
+
+# Between a kind and the name that it is shared with, in the name of a pin.
+_OF = "@"
 
 
 def check_rights() -> None:
@@ -92,6 +97,49 @@ def lost(name: str) -> list[str]:
     A killed run has left it, or somebody has unmounted it, as `ip netns del` does.
     """
     return [kind for kind, number in files(name).items() if not number]
+
+
+def shared(name: str) -> dict[str, tuple[str, int]]:
+    """By kind what ``name`` shares: with which other name, and the id.
+
+    0 where its pin was lost, or the other has another namespace of that kind by now, or none.
+    """
+    place = kept_in(name)
+    try:
+        found = os.listdir(place) if is_directory(place) else []
+        nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    ids = {}
+    for each in sorted(found):
+        kind, mark, other = each.partition(_OF)
+        if mark and kind in kinds.KINDS and is_name(other):
+            try:
+                status = os.lstat(f"{place}/{each}")
+            except OSError:  # as in files()
+                continue
+            is_pin = status.st_dev == nsfs_device
+            is_same = is_pin and pinned(other).get(kind) == status.st_ino
+            ids[kind] = other, status.st_ino if is_same else 0
+    return ids
+
+
+def shared_path(name: str, kind: str, other: str) -> str:
+    """The path of the pin of a kind that ``name`` shares with the ``other``, where it is now."""
+    return f"{kept_in(name)}/{kind}{_OF}{other}"
+
+
+def sharing(name: str, of: t.Iterable[str]) -> list[str]:
+    """The names that have one of these kinds of this one, by the pins that there are."""
+    wanted = {f"{kind}{_OF}{name}" for kind in of}
+    found = []
+    for each in names():
+        try:
+            if each != name and not wanted.isdisjoint(os.listdir(kept_in(each))):
+                found.append(each)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+    return found
 
 
 def closed_one_with(ids: t.Container[int]) -> str:
@@ -148,9 +196,25 @@ def pin(name: str, kind: str, pid: int) -> None:
 
 def pin_file(name: str, kind: str, source: str) -> None:
     """Keep the namespace of ``kind`` that ``source`` is a file of. Raises KernelError."""
-    target = path_now(name, kind)
+    _pin(path_now(name, kind), source)
+
+
+def share(name: str, kind: str, other: str) -> None:
+    """Have the namespace of this kind in common with the ``other`` name. Raises KernelError, OSError."""
+    for each, (whose, _id) in shared(name).items():
+        if each == kind:
+            unshare(name, kind, whose)
+    _pin(shared_path(name, kind, other), path_now(other, kind))
+
+
+def unshare(name: str, kind: str, other: str) -> None:
+    """Have it in common no more. Raises what unpin() does."""
+    _unpin(shared_path(name, kind, other))
+
+
+def _pin(target: str, source: str) -> None:
     if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
-        unpin(name, kind)
+        _unpin(target)
     try:
         fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444)
     except FileExistsError:
@@ -167,7 +231,10 @@ def unpin(name: str, kind: str) -> None:
     Raises KernelError, Refused where something else is mounted there; Changing where somebody mounts
     on its file as fast as we unmount.
     """
-    target = path_now(name, kind)
+    _unpin(path_now(name, kind))
+
+
+def _unpin(target: str) -> None:
     patience = Patience(target)
     while _is_on_nsfs(target):
         mounts.detach(target)
@@ -188,6 +255,8 @@ def discard(name: str) -> None:
         gate.close(name)  # nobody is to enter what is left of it
     for kind in kinds.KINDS:
         unpin(name, kind)  # before what tells of them
+    for kind, (other, _id) in shared(name).items():
+        unshare(name, kind, other)
     for place in (directory(name), closed_directory(name)):
         _remove(place)
 
@@ -213,17 +282,20 @@ def _remove(path: str) -> None:
     removal.remove_path(path)
 
 
-def forget_in_copy(*, shared: bool) -> None:
+def _paths(name: str) -> list[str]:
+    own = [path_now(name, kind) for kind in pinned(name)]
+    return own + [shared_path(name, kind, other) for kind, (other, _id) in shared(name).items()]
+
+
+def forget_in_copy(*, shared_with_host: bool) -> None:
     """In a new copy of the host's mount namespace: drop its copies of the pins.
 
-    They would show inside which others there are. In a copy that is ``shared`` with the host
+    They would show inside which others there are. In a copy that is shared with the host
     BASE itself stays, since an unmount would reach the host; the pins on it are on a private
     mount, and can go. In a copy that belongs to another user namespace all of them stay, locked
     to the rest (mount_namespaces(7)), until the kernel drops them with the file of the pin.
     """
-    copies = (
-        [path_now(name, kind) for name in names() for kind in pinned(name)] if shared else [BASE]
-    )
+    copies = [each for name in names() for each in _paths(name)] if shared_with_host else [BASE]
     for copy in copies:
         try:
             mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)

@@ -252,7 +252,17 @@ def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool)
     if not closed_too and gate.is_closed(name):
         raise gate.refusal(name)
     found = pins.files(name)
+    shared = pins.shared(name)
     present = {kind: number for kind, number in found.items() if number}
+    for kind, (other, number) in shared.items():
+        if number:
+            present.setdefault(kind, number)
+        elif not closed_too:
+            raise Refused(
+                f"namespace {name!r} has lost the {kind} that it shares of {other}: the pin was"
+                f" unmounted, or {other} has no such {kind} any more",
+                f"`nsctl up {name}` mends it, and so does its play.",
+            )
     lost = [kind for kind in found if kind not in present]
     if lost and not closed_too:
         # What is entered in its place would be the host's.
@@ -276,21 +286,26 @@ def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool)
         f"namespace {name!r} is changed just now by another run", "Wait for it to end."
     )
     try:
-        handles = _open_pins(name, present if names is None else names)
+        of_others = {kind: other for kind, (other, _id) in shared.items() if not found.get(kind)}
+        handles = _open_pins(name, present if names is None else names, of_others)
     except FileNotFoundError:
         raise changing from None
     # What is built is closed for as long: these are all that it has, and of one that is whole.
-    if closed_too or (pins.pinned(name) == present and not gate.is_closed(name)):
+    is_same = pins.files(name) == found and pins.shared(name) == shared
+    if closed_too or (is_same and not gate.is_closed(name)):
         return handles
     handles.close()
     raise gate.refusal(name) if gate.is_closed(name) else changing
 
 
-def _open_pins(name: str, names: t.Iterable[str]) -> Handles:
+def _open_pins(name: str, names: t.Iterable[str], of_others: t.Mapping[str, str]) -> Handles:
     fds: dict[str, int] = {}
     try:
         for kind in sorted(names):
-            fds[kind] = os.open(pins.path_now(name, kind), os.O_RDONLY | os.O_CLOEXEC)
+            path = pins.path_now(name, kind)
+            if kind in of_others:
+                path = pins.shared_path(name, kind, of_others[kind])
+            fds[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except BaseException:
         Handles(fds).close()
         raise

@@ -92,6 +92,18 @@ def _verb(name: str) -> _Run | None:
         from . import up_down
 
         return up_down.run
+    if name in ("apply", "diff"):
+        from . import apply
+
+        return apply.run
+    if name == "adopt":
+        from . import adopt
+
+        return adopt.run
+    if name == "export":
+        from . import export
+
+        return export.run
     return None
 
 

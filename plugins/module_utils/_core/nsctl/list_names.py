@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import Refused, StepFailed, in_words
-from . import FAILED, complain, parallel, say, say_data, states, summary
+from ..process import pool
+from . import FAILED, complain, say, say_data, states, summary
 from .arguments import parse
 from .columns import columns
 
@@ -27,7 +28,8 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     answers = {name: _attempt(name, summary.at_once) for name in chosen}
     # Few, if any: what is entered may hang, and is to keep no other waiting.
     entered = [name for name, answer in answers.items() if answer is None]
-    answers.update(zip(entered, parallel.run(entered, _attempt, limit=LIMIT)))
+    looked = pool.run(len(entered), lambda each: _attempt(entered[each]), limit=LIMIT)
+    answers.update(zip(entered, looked))
     summaries = []
     for name in chosen:
         answer = answers[name]
@@ -42,7 +44,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         (
             each["name"],
             each["state"],
-            ",".join(each["kinds"]) or "-",
+            ",".join(map(_kind_shown, each["kinds"].items())) or "-",
             str(len(each["processes"])),
             each["root"],
             "yes" if each["persistent"] else "no",
@@ -53,6 +55,11 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     if rows:
         say(*columns([header, *rows]))
     return 0
+
+
+def _kind_shown(item: tuple[str, dict[str, t.Any]]) -> str:
+    kind, pin = item
+    return f"{kind}@{pin['shared_with']}" if "shared_with" in pin else kind
 
 
 def unanswered(name: str) -> dict[str, t.Any]:

@@ -10,7 +10,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 from ..process.program import OPTIONS
-from . import WRONG_USAGE, complain, say
+from . import WRONG_USAGE, complain, manual_whole, say
 
 _WHOLE = """\
 NAME
@@ -25,13 +25,18 @@ SYNOPSIS
     nsctl logs [--follow] [--lines NUMBER] NAME SERVICE
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
     nsctl down [--check] [--force] [--json] NAME... | --all
+    nsctl apply [--check] [--recreate] [--force] [--json] FILE
+    nsctl diff [--recreate] [--force] [--json] FILE
+    nsctl export NAME...
+    nsctl adopt NAME --from FILE | --pid PID | --machine MACHINE [--keep]
+    nsctl adopt NAME --unit UNIT | --fstab FILE
     nsctl VERB --help
 
 DESCRIPTION
     A named namespace is one or more kernel namespaces, of different kinds,
     under one name. The modules of the Ansible collection linux.namespaces make
     and change them; nsctl shows them, enters them, and brings them up again
-    after a reboot, by the same code.
+    after a reboot, by the same code. It also makes and changes them by a file.
 
     All verbs take root.
 
@@ -53,6 +58,8 @@ FILES
            of the program, and only root can read it.
     /run/linux-namespaces/NAME/KIND
            The pin: a namespace file, for nsenter(1) and setns(2) as well.
+    /run/linux-namespaces/NAME/KIND@OTHER
+           The same of a kind that NAME shares with OTHER, whose it is.
     /run/linux-namespaces/NAME/state.json
            What is true until the reboot.
     /run/linux-namespaces/NAME/services/SERVICE.ended
@@ -94,7 +101,7 @@ DESCRIPTION
                it is, or a file system in it does not answer. down: none of its
                kinds is there, but `nsctl up` can bring them. failed: the last
                attempt to bring it up failed, or its definition is damaged.
-    KINDS      The kinds that are there.
+    KINDS      The kinds that are there; net@front is shared, and that of front.
     PROCESSES  How many processes live in one of them.
     ROOT       The new root of the last pivot, as it was named before it.
     AT BOOT    Whether it comes back after a reboot.
@@ -116,10 +123,10 @@ SYNOPSIS
 
 DESCRIPTION
     Prints its kinds with their ids (as in lsns(8)) and pins, its root, its
-    properties, the processes inside, its services, and its mounts, wanted and
-    observed side by side. Of a service of systemd it says how often systemd has
-    started it again, and how it ended last. Paths are named as they are inside
-    now. A mount's state is
+    properties, who shares a kind of it, the processes inside, its services, and
+    its mounts, wanted and observed side by side. Of a service of systemd it
+    says how often systemd has started it again, and how it ended last. Paths
+    are named as they are inside now. A mount's state is
 
     ok         It is as wanted.
     missing    Nothing is mounted there.
@@ -306,12 +313,13 @@ SYNOPSIS
 DESCRIPTION
     Creates what is missing and takes the recorded steps in their order:
     mounts, root file systems unpacked again from their archives, pivots. What
-    is there already stays; what differs is mended. A mount with noauto is left
-    out, and one with nofail whose source does not exist. A namespace that fails
-    does not keep the others from coming up. Why it failed is printed, and kept
-    for `nsctl list` and `nsctl show`. With --all or --timeout several are
-    brought up at the same time. Where another run changes a namespace, nsctl
-    waits for up to a minute, and says for whom.
+    is there already stays; what differs is mended. Those come first of which it
+    shares kinds. A mount with noauto is left out, and one with nofail whose
+    source does not exist. A namespace that fails does not keep the others from
+    coming up. Why it failed is printed, and kept for `nsctl list` and `nsctl
+    show`. With --all or --timeout several are brought up at the same time.
+    Where another run changes a namespace, nsctl waits for up to a minute, and
+    says for whom.
 
 OPTIONS
     --all      All that have a definition.
@@ -336,7 +344,8 @@ DESCRIPTION
     Removes the pins, so that the namespaces and all that is mounted in them
     end. Their definitions stay, and `nsctl up` brings them back; what was
     mounted or changed without being recorded does not come back. Fails where
-    processes live inside, and where there is no definition.
+    processes live inside, where there is no definition, and while others that
+    are up share a kind of it. Of several names those that share go first.
 
 OPTIONS
     --all      All that have a definition.
@@ -358,6 +367,7 @@ _TEXTS = {
     "logs": _LOGS,
     "up": _UP,
     "down": _DOWN,
+    **manual_whole.TEXTS,
 }
 
 

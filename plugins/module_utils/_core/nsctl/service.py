@@ -153,7 +153,8 @@ def _reload(verb: str, spec: ServiceSpec) -> int:
             raise Refused(f"service {spec.name} has ended")
         return 0
     handles = Target(pid=int(pid)).open()
-    missing = {*pins.pinned(spec.namespace), *spec.kinds} - set(handles.kinds)
+    own = {*pins.pinned(spec.namespace), *pins.shared(spec.namespace), *spec.kinds}
+    missing = own - set(handles.kinds)
     if missing:
         # It would run on the host: the main process is no program of ours, or not yet.
         raise Refused(

@@ -17,15 +17,22 @@ from ..definition import file as definitions
 from ..definition import service_end, service_file, service_note
 from ..errors import Refused, StepFailed, in_words
 from ..mount import table
-from ..operations import restore
+from ..operations import namespace_share, restore
+from ..process import pool
 from ..service import supervisor
-from . import FAILED, complain, drift, list_names, parallel, say, say_data, states, summary
+from . import FAILED, complain, drift, list_names, say, say_data, states, summary
 from .arguments import WrongUsage, parse
 from .columns import columns
 
 _MARGIN = 12
 # What is said of one that cannot be looked into, beside its summary.
-_NOTHING: dict[str, t.Any] = {"properties": {}, "services": [], "changes": [], "mounts": []}
+_NOTHING: dict[str, t.Any] = {
+    "properties": {},
+    "shared_by": [],
+    "services": [],
+    "changes": [],
+    "mounts": [],
+}
 
 _SERVICE = ("STATE", "NAME", "PID", "RESTARTS", "LAST END")
 
@@ -36,7 +43,7 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     if len(given.operands) != 1:
         raise WrongUsage("name one namespace")
     name = given.operands[0]
-    (answer,) = parallel.run([name], _attempt, limit=list_names.LIMIT)
+    (answer,) = pool.run(1, lambda _only: _attempt(name), limit=list_names.LIMIT)
     if answer is None:
         unanswered = {**list_names.unanswered(name), **_NOTHING}
         answer = {"data": unanswered, "lines": _shown(unanswered)}
@@ -61,7 +68,7 @@ def _attempt(name: str) -> dict[str, t.Any] | str:
 
 def _found(name: str) -> dict[str, t.Any]:
     found = summary.of(name)
-    found.update(_NOTHING, services=_services(name))
+    found.update(_NOTHING, services=_services(name), shared_by=namespace_share.sharers(name))
     try:
         definition = definitions.load(name)
         if definition is None:
@@ -102,7 +109,7 @@ def _as_data(row: drift.Row) -> dict[str, t.Any]:
 
 
 def _shown(found: dict[str, t.Any]) -> list[str]:
-    kinds = [(kind, str(pin["id"]), pin["path"]) for kind, pin in found["kinds"].items()]
+    kinds = [_kind_shown(kind, pin) for kind, pin in found["kinds"].items()]
     record = definitions.path_of(found["name"])
     processes = [
         (str(each["pid"]), str(each["uid"]), each["command"]) for each in found["processes"]
@@ -116,6 +123,8 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
     for key, value in found["properties"].items():
         text = value if isinstance(value, str) else json.dumps(value)
         lines += _section(key.replace("_", " "), [text])
+    if found["shared_by"]:
+        lines += _section("shared by", [", ".join(found["shared_by"])])
     lines += _section("processes", columns(processes))
     if found["services"]:
         services = [_SERVICE, *map(_service_shown, found["services"])]
@@ -131,6 +140,11 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         lines.append(f"`nsctl up {found['name']}` would:")
         lines += [f"  {change}" for change in found["changes"]]
     return lines
+
+
+def _kind_shown(kind: str, pin: dict[str, t.Any]) -> tuple[str, ...]:
+    whose = f"of {pin['shared_with']}" if "shared_with" in pin else ""
+    return kind, str(pin["id"]), pin["path"], whose
 
 
 def _service_shown(found: dict[str, t.Any]) -> tuple[str, ...]:

@@ -108,19 +108,23 @@ def _state(
 ) -> tuple[str, str]:
     """The state of a namespace that has a definition, and why it is not up where it is partial."""
     name = definition.name
-    living = set(pinned)
+    living = {kind for kind, pin in pinned.items() if "shared_with" not in pin}
+    shared = {kind: pin["shared_with"] for kind, pin in pinned.items() if kind not in living}
     dead = None
     if "pid" in living and pid_holder.pid_of(name) is None:
         living.remove("pid")
         dead = pid_holder.death(pinned["pid"]["id"])
     why = dead.reason if dead is not None else ""
-    if not living:
+    if not living and not shared:
         return DOWN, why
     lost = sorted(set(definition.properties.kinds) - living)
     if lost:
         return PARTIAL, why or f"it has no {', '.join(lost)} namespace any more"
     if gate.is_closed(name):
         return PARTIAL, gate.refusal(name).reason
+    for kind, other in definition.properties.share.items():
+        if shared.get(kind) != other:
+            return PARTIAL, f"it does not share the {kind} of {other}; `nsctl up {name}` mends it"
     missing = [step.title for step in restore.not_taken(definition, doubtful)]
     if missing:
         return PARTIAL, f"{gate.missing_in_words(missing)}; `nsctl up {name}` mends it"

@@ -19,9 +19,10 @@ from ..actions import Step
 from ..definition import file as definitions
 from ..errors import LOOKING, Refused, StepFailed, in_words
 from ..install import instance
-from ..operations import namespace_removal, restore
+from ..operations import namespace_removal, namespace_share, restore
+from ..process import pool
 from ..storage import lock
-from . import FAILED, complain, parallel, remark, say, say_data
+from . import FAILED, complain, remark, say, say_data
 from .arguments import Given, WrongUsage, parse, seconds
 
 _LOCK_TIMEOUT = 60.0
@@ -46,18 +47,27 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         given = parse(words, switches=("all", "check", "json"), values=("timeout",))
         # A single name is waited for by somebody, who can end it.
         limit = seconds(given.last("timeout") or (str(_LIMIT) if "all" in given.switches else "0"))
-        results = _up(_chosen(given), limit=limit, check="check" in given.switches)
+        chosen = _chosen(given)
+        needs = {name: namespace_share.shared_by(name) for name in chosen}
+        order = namespace_share.in_order(chosen, needs)
+        results = _up(order, limit=limit, check="check" in given.switches)
+        by_name = {result.name: result for result in results}
+        results = [by_name[name] for name in chosen]
         if "check" not in given.switches:
             instance.start([result.name for result in results if not result.failure])
     else:
         given = parse(words, switches=("all", "check", "force", "json"))
+        chosen = _chosen(given)
         take_down = functools.partial(
             namespace_removal.down,
             check="check" in given.switches,
             force="force" in given.switches,
             timeout=_LOCK_TIMEOUT,
+            going=chosen,
         )
-        results = [_attempt(name, take_down) for name in _chosen(given)]
+        order = namespace_share.in_order(chosen, namespace_share.removal_order(chosen))
+        done = {name: _attempt(name, take_down) for name in order}
+        results = [done[name] for name in chosen]
     _say(results, verb, given)
     return FAILED if any(result.failure for result in results) else 0
 
@@ -76,7 +86,7 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
             remark("up", f"{name}: {text}")
 
         if check:
-            return restore.plan(restore.loaded(name), check=True, timeout=0, warn=warn)
+            return restore.planned(name, warn=warn, others=names)
         return restore.up(name, timeout=_LOCK_TIMEOUT, warn=warn)
 
     if host_paths.BY_UNIT in os.environ:
@@ -84,7 +94,7 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
     if not limit:
         return [_attempt(name, bring) for name in names]
     # Each by itself: one that waits for a dead file server is not to keep the others waiting.
-    results = parallel.run(names, lambda name: _attempt(name, bring)[1:], limit=limit)
+    results = pool.run(len(names), lambda each: _attempt(names[each], bring)[1:], limit=limit)
     found = []
     for name, result in zip(names, results):
         if result is None:

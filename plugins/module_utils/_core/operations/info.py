@@ -121,7 +121,8 @@ def _add_pinned(found: dict[int, Namespace], mounts: t.Iterable[table.Mount]) ->
         if mount.path not in namespace.pins:
             namespace.pins.append(mount.path)
         for above in (host_paths.CLOSED, host_paths.BASE):
-            if mount.path.startswith(f"{above}/"):
+            is_own = mount.path.endswith(f"/{kind}")  # what another shares is at net@front
+            if is_own and mount.path.startswith(f"{above}/"):
                 namespace.name = mount.path[len(above) + 1 :].partition("/")[0]
                 break
 

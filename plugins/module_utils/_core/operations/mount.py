@@ -97,7 +97,7 @@ def _run(request: MountRequest, opened: Session, *, check: bool) -> MountResult:
     )
     now = seen.observed
     planned: list[Change] = []
-    if not _is_as_wanted(request.wanted, seen, steps):
+    if not are_as_wanted(request.wanted, seen, steps):
         # 13 ms to compile, for who changes something.
         from ..mount import apply, plan
 
@@ -251,7 +251,7 @@ def _warnings(request: MountRequest, opened: Session) -> list[str]:
     return reach.warnings(request.wanted, opened.host_proc)
 
 
-def _is_as_wanted(
+def are_as_wanted(
     wanted: t.Sequence[WantedMount], seen: Seen, recorded: t.Mapping[int, MountStep]
 ) -> bool:
     """Whether there is nothing to plan."""

@@ -55,7 +55,7 @@ def looked_up(wanted: t.Iterable[WantedMount], *, may_be_missing: bool) -> tuple
     )
 
 
-class _Unseen(Exception):
+class Unseen(Exception):
     """The place of the wanted mount at this index could not be looked at: (error, index)."""
 
 
@@ -73,12 +73,12 @@ def seen(
     Refused, StepFailed.
     """
     if opened.is_to_come:
-        places = [Observed(exists=True) for _mount in wanted]
+        places = [_to_come(sources.get(index)) for index in range(len(wanted))]
         return Seen(places, sources, [], opened.layout)
     # File systems that the host has mounted as well.
     host_devices = frozenset() if opened.target.is_host else {mount.device for mount in host_mounts}
-    look = functools.partial(
-        _look,
+    looked = functools.partial(
+        look,
         wanted=wanted,
         exclusive_below=exclusive_below,
         sources=sources,
@@ -87,9 +87,9 @@ def seen(
         notes=notes,
     )
     try:
-        found: Seen = opened.call(look)
+        found: Seen = opened.call(looked)
         return found
-    except _Unseen as unseen:
+    except Unseen as unseen:
         error, index = unseen.args
         mount = wanted[index]
         # 4 ms to compile, for a failure.
@@ -99,7 +99,7 @@ def seen(
         raise StepFailed(f"look at {mount.path}", error, reason, hint) from unseen
 
 
-def _look(
+def look(
     view: TargetView,
     *,
     wanted: t.Sequence[WantedMount],
@@ -109,7 +109,7 @@ def _look(
     own_kinds: t.Container[str],
     notes: Notes,
 ) -> Seen:
-    """Look, in the process that has joined the target. Raises Refused, _Unseen."""
+    """Look, in the process that has joined the target. Raises Refused, Unseen."""
     there = Table(view.mounts())
     places: list[Observed] = []
     for index, mount in enumerate(wanted):
@@ -118,12 +118,12 @@ def _look(
                 view, mount, there, host_devices=host_devices, own_kinds=own_kinds
             )
         except KernelError as error:
-            raise _Unseen(error, index) from error
+            raise Unseen(error, index) from error
         except Refused as error:
             _check_order(wanted, index)
             if not places or isinstance(error, Changing):
                 raise
-            place = Observed(exists=True)  # below a mount that this very list makes
+            place = _to_come(sources.get(index))  # below a mount that this very list makes
         if place.mount is not None:
             place = place._replace(meaning=notes.get((place.unique, place.mount.id)))
         places.append(place)
@@ -131,6 +131,11 @@ def _look(
         if found is not None:
             sources[index] = found
     return Seen(places, sources, _surplus(view, there, wanted, exclusive_below), view.layout)
+
+
+def _to_come(source: Source | None) -> Observed:
+    """The place of a mount that cannot be seen yet: one that fits."""
+    return Observed(exists=True, is_directory=source is None or source.is_directory)
 
 
 def _check_order(wanted: t.Sequence[WantedMount], index: int) -> None:

@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
     from ..definition.steps import Step
     from ..mount.changes import Change
 
+# What a line of a diff ends with that is about the definition, behind a path.
+RECORDED = " in the definition"
 # A step that mounts on a path, and whether it outlives a reboot.
 Recorded = tuple[MountStep, bool]
 
@@ -59,19 +61,19 @@ class MountResult(t.NamedTuple):
     @property
     def before(self) -> dict[str, str]:
         """A line for each wanted path: what was there, and in the definition where that changes."""
-        gone = {f"{step.title} in the definition": "recorded" for step in self.gone}
+        gone = {f"{step.title}{RECORDED}": "recorded" for step in self.gone}
         return {**_described(self.wanted, self.observed, ()), **self._noted(self.recorded), **gone}
 
     @property
     def after(self) -> dict[str, str]:
         """A line for each path that is wanted or changes: what is there then."""
         lines = _described(self.wanted, self.observed, self.planned)
-        gone = {f"{step.title} in the definition": "nothing" for step in self.gone}
+        gone = {f"{step.title}{RECORDED}": "nothing" for step in self.gone}
         return {**lines, **self._noted(self.to_record), **gone}
 
     def _noted(self, side: list[Recorded | None]) -> dict[str, str]:
         return {
-            f"{mount.path} in the definition": _line_of_recorded(found)
+            f"{mount.path}{RECORDED}": _line_of_recorded(found)
             + (_changed_secrets(old, new) if found is new else "")
             for mount, old, new, found in zip(self.wanted, self.recorded, self.to_record, side)
             if old != new

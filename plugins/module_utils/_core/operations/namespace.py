@@ -28,6 +28,7 @@ from . import (
     namespace_immutable,
     namespace_members,
     namespace_removal,
+    namespace_share,
     namespace_state,
     whole,
 )
@@ -46,6 +47,8 @@ class NamespaceRequest(t.NamedTuple):
     force: bool = False
     # In seconds.
     lock_timeout: float = 60.0
+    # In check mode the names that share of it, and would do so no more when it is its turn.
+    going: frozenset[str] = frozenset()
 
     def checked(self) -> NamespaceRequest:
         """This, when it makes sense by itself. Raises Refused."""
@@ -71,10 +74,24 @@ class NamespaceRequest(t.NamedTuple):
             if text is not None and not 0 < len(os.fsencode(text)) <= 64:
                 raise Refused(f"{option} must have 1 to 64 bytes (sethostname(2)): {text!r}")
         sysctl.check(wanted.sysctl, wanted.kinds)
+        namespace_share.check(self.name, wanted)
         return self
 
+    def check_owners(self, coming: t.Mapping[str, NamespaceRequest] | None = None) -> None:
+        """Raises Refused where those of which it shares kinds do not have them. ``coming`` are made before it."""
+        if self.properties.share:
+            namespace_share.check_owners(
+                self.name,
+                self.properties,
+                persistent=self.persistent,
+                coming={
+                    name: namespace_share.Owner(each.properties, each.persistent)
+                    for name, each in (coming or {}).items()
+                },
+            )
 
-def _settings_of(wanted: Properties) -> list[settings.Setting]:
+
+def settings_of(wanted: Properties) -> list[settings.Setting]:
     """What of it can be set while it lives."""
     found = []
     if wanted.hostname is not None:
@@ -87,7 +104,18 @@ def _settings_of(wanted: Properties) -> list[settings.Setting]:
 
 
 def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
-    """Create the namespace, or change it into what is wanted. Raises Refused, StepFailed."""
+    """Create the namespace, or change it into what is wanted, and say all of it. Raises Refused, StepFailed."""
+    request = request.checked()
+    request.check_owners()
+    result = brought(request, check=check)
+    facts = namespace_state.describe_fully(request.name)
+    if check and result.actions:
+        facts["persistent"] = request.persistent
+    return result._replace(namespace=facts)
+
+
+def brought(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
+    """The same without a look at others: those of which it shares kinds, who shares of it, who lives in it."""
     request = request.checked()
     name = request.name
     with namespace_state.locked(name, check=check, timeout=request.lock_timeout):
@@ -106,12 +134,9 @@ def present(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         if changes:
             was = definition.properties if definition is not None else None
             after = {**request.properties.shown(was), "persistent": request.persistent}
-        facts = namespace_state.describe(name)
-        if check and changes:
-            facts["persistent"] = request.persistent
         unread = [error.reason for error in namespace_members.damaged_notes(name)]
         incomplete = gate.is_closed(name) if not check else _would_be_incomplete(request, kept)
-        return NamespaceResult(done, before, after, facts, unread, incomplete)
+        return NamespaceResult(done, before, after, {}, unread, incomplete)
 
 
 def _would_be_incomplete(request: NamespaceRequest, kept: Definition | None) -> bool:
@@ -122,7 +147,7 @@ def _would_be_incomplete(request: NamespaceRequest, kept: Definition | None) -> 
 @contextlib.contextmanager
 def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.Iterator[None]:
     """What cannot be made is not to be recorded: at boot it could not be made either."""
-    pinned = pins.files(name)
+    pinned, shared = pins.files(name), pins.shared(name)
     try:
         yield
     except BaseException as error:
@@ -130,7 +155,11 @@ def _undone_on_failure(name: str, *, is_new: bool, was: Definition | None) -> t.
         if is_new:
             parts = namespace_state.discarding(name)
         elif was is not None:
-            parts = [*_dropping_new(name, pinned), functools.partial(_restore, was, pinned)]
+            parts = [
+                *_dropping_new(name, pinned),
+                *namespace_share.restoring(name, shared),
+                functools.partial(_restore, was, pinned),
+            ]
         undo(error, [*parts, functools.partial(whole.open_if_whole, name)])
         raise
 
@@ -160,6 +189,7 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
             f"namespace {name!r} differs in what cannot be changed while it lives: "
             + "; ".join(differing),
             "Set recreate: true to remove it and create it anew.",
+            recreate=True,
         )
     # A removal forgets the definition first: what has none is to be removed to the end.
     is_half_removed = bool(pinned) and definition is None
@@ -174,16 +204,32 @@ def _removal_before(request: NamespaceRequest, definition: Definition | None) ->
     return [*services, *removal]
 
 
+def changes(
+    request: NamespaceRequest, definition: Definition, *, but_settings: bool
+) -> list[Action]:
+    """What is left to do of one that is there; without a look at its settings. Raises Refused."""
+    removal = _removal_before(request, definition)
+    return removal + _building(request, definition, anew=False, but_settings=but_settings)
+
+
 def _building(
-    request: NamespaceRequest, definition: Definition | None, *, anew: bool
+    request: NamespaceRequest,
+    definition: Definition | None,
+    *,
+    anew: bool,
+    but_settings: bool = False,
 ) -> list[Action]:
     """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
     name, wanted = request.name, request.properties
-    pinned = {} if anew else pins.pinned(name)
-    changes = []
+    there = pins.files(name)
+    gone = {*there, *(definition.properties.kinds if definition else ())} - {*wanted.kinds}
+    if gone:
+        namespace_share.check_nobody_shares(name, kinds=gone, going=request.going)
+    pinned = {} if anew else {kind: number for kind, number in there.items() if number}
+    planned = []
     if definition != _definition_after(request, definition):
         verb = "record" if request.persistent else "note"
-        changes.append(Action(f"{verb} namespace {name}", lambda: _record(request)))
+        planned.append(Action(f"{verb} namespace {name}", lambda: _record(request)))
     if "pid" in pinned and "pid" in wanted.kinds and pid_holder.pid_of(name) is None:
         # Nothing can be born in a pid namespace whose init has ended (pid_namespaces(7)).
         del pinned["pid"]
@@ -191,24 +237,25 @@ def _building(
     if "user" in missing and pinned:
         # The others belong to it, or differences() would tell: only its pin is gone.
         missing.remove("user")
-        changes.append(Action("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
+        planned.append(Action("pin user", lambda: namespace_immutable.pin_owner(name, min(pinned))))
     if missing:
         # 3 ms to compile, with what it loads, for a namespace that has all its kinds.
         from . import namespace_create
 
-        settable = [each for each in _settings_of(wanted) if each.kind in missing]
-        changes.append(namespace_create.creation(name, wanted, missing, pinned, settable))
-    for kind in (*pinned, *(() if anew else pins.lost(name))):
+        settable = [each for each in settings_of(wanted) if each.kind in missing]
+        planned.append(namespace_create.creation(name, wanted, missing, pinned, settable))
+    for kind in () if anew else there:
         if kind not in wanted.kinds:
-            changes.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
-    kept = [each for each in _settings_of(wanted) if each.kind in pinned]
+            planned.append(Action(f"drop {kind}", functools.partial(_drop, name, kind)))
+    kept = [] if but_settings else [each for each in settings_of(wanted) if each.kind in pinned]
     opened = functools.partial(Target(namespace=name).open, closed_too=True)
+    planned += namespace_share.changes(name, wanted.share)
     for setting in settings.missing(kept, opened):
-        changes.append(Action(setting.name, functools.partial(settings.make, setting, opened)))
+        planned.append(Action(setting.name, functools.partial(settings.make, setting, opened)))
     if "net" in wanted.kinds and (anew or not network.is_published(name)):
         network.check_publishable(name)
-        changes.append(Action(f"show {name} to ip netns", lambda: network.publish(name)))
-    return changes
+        planned.append(Action(f"show {name} to ip netns", lambda: network.publish(name)))
+    return planned
 
 
 def _definition_after(request: NamespaceRequest, old: Definition | None) -> Definition:

@@ -13,6 +13,7 @@ import os
 import typing as t
 
 from .. import host_paths, kinds
+from ..definition import service_file
 from ..errors import KernelError, Refused
 from ..namespace import cgroups, nsfs, pid_holder, pins
 from ..process import kill, proc, watch
@@ -31,6 +32,24 @@ def of(name: str) -> list[proc.ProcessFacts]:
     every = [*_inside(name), *_in_cgroups(name), *_services(name)]
     found = {facts.pid: facts for facts in every}
     return [found[pid] for pid in sorted(found)]
+
+
+def of_services(name: str) -> set[int]:
+    """The pids of those among of() that end with its services."""
+    found = {facts.pid for facts in _services(name)}
+    found.update(cgroups.processes_of(name))
+    units = [host_paths.unit_name(name, each) for each in service_file.names(name)]
+    if units:
+        found.update(pid for pid in proc.all_pids() if _is_in_unit(pid, units))
+    return found
+
+
+def _is_in_unit(pid: int, units: t.Iterable[str]) -> bool:
+    try:
+        lines = proc.text_of(f"/proc/{pid}/cgroup").splitlines()
+    except OSError:
+        return False
+    return any(unit in line.split("/") for line in lines for unit in units)
 
 
 def damaged_notes(name: str) -> list[Refused]:

@@ -24,24 +24,33 @@ from ..install import instance
 from ..namespace import pins
 from ..process import kill
 from ..rootfs.sources import cache
-from . import namespace_members, namespace_state
+from . import namespace_members, namespace_share, namespace_state
 from .namespace_state import NamespaceResult
 
 
 def absent(
-    name: str, *, check: bool, force: bool = False, lock_timeout: float = 60.0
+    name: str,
+    *,
+    check: bool,
+    force: bool = False,
+    lock_timeout: float = 60.0,
+    going: t.Collection[str] = (),
+    services_end: bool = False,
 ) -> NamespaceResult:
     """Remove the namespace: pins, definition, services, and everything kept with them.
 
     A definition or a note of a service that cannot be read is no obstacle: what is lost by that
     is told in the result.
-    Raises Refused while processes live inside, unless ``force`` says to end them.
+    In check mode those are no obstacle that share a kind of it and are ``going`` before it, nor its own
+    services where these end before it (``services_end``).
+    Raises Refused while processes live inside, unless ``force`` says to end them, and while others share a
+    kind of it.
     """
     host_paths.checked_name(name)
     is_kept = namespace_state.is_there(name) or bool(service_file.names(name))
     if not is_kept and (check or not os.path.isdir(host_paths.BASE)):
         _clear_cache(check=check)
-        return NamespaceResult([], {}, {}, namespace_state.describe(name), [])
+        return NamespaceResult([], {}, {}, namespace_state.describe_fully(name), [])
     if not check:
         instance.interrupt(name)
     with (
@@ -55,11 +64,18 @@ def absent(
         changes = []
         if namespace_state.is_there(name):
             archives, unsure = kept_alone(name, definition)
-            changes = removal(name, archives=archives, force=force)
+            namespace_share.check_nobody_shares(name, going=going if check else ())
+            ending = _ending({name, *going}) if check and services_end else set()
+            changes = removal(name, archives=archives, force=force, ending=ending)
             damage += [*unsure, *_unknown_services(name)]
         done = run_all([*removal_of_services(name), *changes], check=check)
         _clear_cache(check=check)
-        return NamespaceResult(done, before, {}, namespace_state.describe(name), damage)
+        return NamespaceResult(done, before, {}, namespace_state.describe_fully(name), damage)
+
+
+def _ending(names: t.Iterable[str]) -> set[int]:
+    """The processes of their services: those of one may live in what it shares of another."""
+    return {pid for name in names for pid in namespace_members.of_services(name)}
 
 
 def _clear_cache(*, check: bool) -> None:
@@ -71,7 +87,15 @@ def _clear_cache(*, check: bool) -> None:
         record.clear_away()
 
 
-def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list[str]:
+def down(
+    name: str,
+    *,
+    check: bool,
+    force: bool = False,
+    timeout: float,
+    going: t.Collection[str] = (),
+    services_end: bool = False,
+) -> list[str]:
     """Take the namespace down; its definition stays, so that it can come back. Say what was done.
 
     Raises Refused where nothing would bring it back, and as absent() does.
@@ -80,9 +104,11 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
     if host_paths.BY_UNIT in os.environ and not definitions.has_record(name):
         return []  # it is the unit's business no more
     done: list[str] = []
+    others = going if check else ()
     if host_paths.is_kept(name):
         if force and not check:
             check_notes(name)
+            namespace_share.check_nobody_shares(name, only_living=True)
             instance.stop(name)  # services end as they want to end
         with _ready_to_kill(force), namespace_state.locked(name, check=check, timeout=timeout):
             if pins.pinned(name) and not definitions.has_record(name):
@@ -91,7 +117,10 @@ def down(name: str, *, check: bool, force: bool = False, timeout: float) -> list
                     "Remove it with linux.namespaces.ns_namespace, state: absent.",
                 )
             check_notes(name)
-            changes = removal(name, force=force, keep_definition=True)
+            if pins.pinned(name):
+                namespace_share.check_nobody_shares(name, going=others, only_living=True)
+            ending = _ending({name, *going}) if check and services_end else set()
+            changes = removal(name, force=force, keep_definition=True, ending=ending)
             done = run_all(changes, check=check)
     if not check:
         # Without the lock, which its own ExecStop takes. A later start so brings it up again.
@@ -140,12 +169,13 @@ def removal(
     archives: t.Iterable[str] = (),
     force: bool,
     keep_definition: bool = False,
+    ending: t.Container[int] = (),
 ) -> list[Action]:
     """The changes that remove it, and the ``archives`` that were kept for it alone.
 
-    Raises Refused while processes live inside, without ``force``.
+    Raises Refused while processes live inside, without ``force``, other than those that are ``ending``.
     """
-    living = namespace_members.of(name)
+    living = [each for each in namespace_members.of(name) if each.pid not in ending]
     if living and not force:
         listed = ", ".join(f"{process.pid} ({process.command})" for process in living[:10])
         more = f" and {len(living) - 10} more" if len(living) > 10 else ""

@@ -20,7 +20,7 @@ from ..definition.model import Definition
 from ..errors import Refused
 from ..namespace import cgroups, lock, network, pid_holder, pins
 from ..namespace.target import Target
-from . import namespace_members
+from . import namespace_members, namespace_share
 
 
 class NamespaceResult(t.NamedTuple):
@@ -61,17 +61,31 @@ def describe(name: str, root: str = "") -> dict[str, t.Any]:
     pinned = pins.pinned(name)
     return {
         "name": name,
-        "kinds": kinds_as_data(name, pinned),
+        "kinds": {**kinds_as_data(name, pinned), **shared_as_data(name)},
         "processes": namespace_members.as_data(namespace_members.of(name)),
         "persistent": definition.persistent if definition is not None else False,
         "root": root or _root_of(definition, pinned),
     }
 
 
+def describe_fully(name: str) -> dict[str, t.Any]:
+    """The same with who shares of it, for which those of all others are looked at."""
+    return {**describe(name), "shared_by": namespace_share.sharers(name)}
+
+
 def kinds_as_data(name: str, pinned: t.Mapping[str, int]) -> dict[str, t.Any]:
     """The kinds that are pinned under the name, with their ids, as results show them."""
     return {
         kind: {"id": number, "path": pins.path_now(name, kind)} for kind, number in pinned.items()
+    }
+
+
+def shared_as_data(name: str) -> dict[str, t.Any]:
+    """The same of the kinds that are shared with another name."""
+    return {
+        kind: {"id": number, "path": pins.shared_path(name, kind, other), "shared_with": other}
+        for kind, (other, number) in pins.shared(name).items()
+        if number
     }
 
 
@@ -95,6 +109,9 @@ def described(name: str, definition: Definition | None) -> dict[str, t.Any]:
         return {}
     found = definition.properties.shown() if definition is not None else {}
     found["kinds"] = sorted(pins.pinned(name))
+    found.pop("share", None)
+    share = {kind: other for kind, (other, number) in pins.shared(name).items() if number}
+    found.update({"share": share} if share else {})
     found["persistent"] = definition.persistent if definition is not None else False
     return found
 

@@ -30,7 +30,7 @@ from ..namespace.target import Target
 from ..rootfs import record
 from ..rootfs.progress import Progress, silent
 from ..rootfs.request import RootRequest
-from . import mount, namespace, pivot_root, rootfs, session
+from . import mount, namespace, namespace_share, pivot_root, rootfs, session
 
 # Of what is said of a part of a definition, in characters: it is data.
 _LONGEST = 500
@@ -92,20 +92,61 @@ def unknown(name: str) -> Refused:
 def up(name: str, *, timeout: float, warn: Progress = silent) -> list[str]:
     """Make the namespace what its definition says; return the names of the steps taken.
 
-    ``timeout`` is how long to wait for another run that changes it, in seconds. ``warn`` is told what
-    is left out. Raises Refused, StepFailed, OSError; the reason is kept.
+    Before it come those of which it shares kinds. ``timeout`` is how long to wait for another run that
+    changes it, in seconds. ``warn`` is told what is left out. Raises Refused, StepFailed, OSError; the
+    reason is kept.
     """
-    loaded(name)
+    loaded(name)  # of one that is damaged, or of a later version, nothing is written
+    actions = []
     try:
-        # One lock for all of it: what a play changes meanwhile must not be undone.
-        with lock.held(name, timeout=timeout):
-            definition = loaded(name)
-            _check_host(definition)
-            actions = plan(definition, check=False, timeout=timeout, warn=warn)
-            gate.forget_reason(name)
+        for other in _owners(name):
+            if _up_for(name, other, timeout=timeout, warn=warn):
+                actions.append(_bring(other))
+        return actions + _up(name, timeout=timeout, warn=warn)
     except (Refused, StepFailed, OSError) as error:
         keep_reason(name, in_words(error))
         raise
+
+
+def planned(name: str, *, others: t.Container[str] = (), warn: Progress = silent) -> list[str]:
+    """What up() would do, after it was done for the ``others``. Raises Refused, StepFailed, OSError."""
+    owners = [
+        _bring(other)
+        for other in _owners(name)
+        if other not in others and plan(loaded(other), check=True, timeout=0, warn=warn)
+    ]
+    return owners + plan(loaded(name), check=True, timeout=0, warn=warn)
+
+
+def _owners(name: str) -> list[str]:
+    """Those of which it shares kinds and that can be brought up, in their order."""
+    found = namespace_share.owners(name, loaded(name).properties)
+    return [other for other in found if definitions.has_record(other)]
+
+
+def _bring(other: str) -> str:
+    return f"bring up namespace {other}"
+
+
+def _up_for(name: str, other: str, *, timeout: float, warn: Progress) -> list[str]:
+    try:
+        return _up(other, timeout=timeout, warn=warn)
+    except (Refused, StepFailed, OSError) as error:
+        keep_reason(other, in_words(error))
+        raise Refused(
+            f"namespace {other}, of which {name} shares, could not be brought up:"
+            f" {in_words(error).rstrip('.')}",
+            f"`nsctl up {name}` goes on from there.",
+        ) from error
+
+
+def _up(name: str, *, timeout: float, warn: Progress) -> list[str]:
+    # One lock for all of it: what a play changes meanwhile must not be undone.
+    with lock.held(name, timeout=timeout):
+        definition = loaded(name)
+        _check_host(definition)
+        actions = plan(definition, check=False, timeout=timeout, warn=warn)
+        gate.forget_reason(name)
     return actions
 
 
@@ -129,7 +170,8 @@ def plan(
 
     ``warn`` is as in up(). Raises Refused, StepFailed, OSError.
     """
-    actions = namespace.present(_request_of(definition, timeout), check=check).actions
+    request = _request_of(definition, timeout)
+    actions = namespace.brought(request, check=check).actions
     try:
         _take_steps(definition, actions, check=check, timeout=timeout, warn=warn)
         return actions

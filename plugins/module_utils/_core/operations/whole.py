@@ -28,7 +28,11 @@ def open_if_whole(name: str) -> bool:
         return False
     if definition is None or definition.missing:
         return False
-    if not pins.pinned(name).keys() >= set(definition.properties.kinds):
+    properties = definition.properties
+    if not pins.pinned(name).keys() >= set(properties.kinds):
+        return False
+    there = {kind: other for kind, (other, number) in pins.shared(name).items() if number}
+    if there != properties.share:
         return False
     gate.open_up(name)
     return True

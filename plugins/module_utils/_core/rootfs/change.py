@@ -18,7 +18,7 @@ from . import build
 from .in_use import Usage
 from .marker import Marker
 from .progress import Progress
-from .request import RootRequest, RootResult
+from .request import RootRequest, RootResult, removal_of_old
 from .site import Location, Seen, Site
 from .sources.source import Opened
 
@@ -95,6 +95,7 @@ def _replace(work: Work, source: Opened, wanted: Marker, result: RootResult) -> 
     _close(work, result)
     step = f"{request.source.verb} {request.source} to {request.path}" if request.source else ""
     result.actions.append(step)
+    result.replaces = True
     if work.check:
         old = seen.old
         if seen.location is not None and not seen.is_mount and seen.state in ("root", "foreign"):
@@ -201,7 +202,7 @@ def _sweep(work: Work, old: tuple[Location, ...], result: RootResult) -> None:
         return
     request = work.request
     unused = _unused(request, old, result)
-    step = f"remove the old root of {request.path}"
+    step = removal_of_old(request.path)
     again = functools.partial(_unused, request, result=RootResult())
     if unused and (work.check or build.remove_old(work.site, step=step, unused=again)):
         result.actions.append(step)

@@ -42,6 +42,11 @@ class RootRequest:
     follow: bool = True
 
 
+def removal_of_old(path: str) -> str:
+    """The action that removes what was replaced at the path, once nothing uses it any more."""
+    return f"remove the old root of {path}"
+
+
 @dataclasses.dataclass
 class RootResult:
     """What was (or in check mode: would be) done, and what the root comes from."""
@@ -54,6 +59,8 @@ class RootResult:
     digest: str = ""
     # What an image says of how to run it; empty for other sources.
     config: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    # Whether another root takes the place of what was there.
+    replaces: bool = False
     # Whether it is in the definition of a named namespace.
     persistent: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)

@@ -13,9 +13,19 @@ import dataclasses
 import typing as t
 
 from .. import redact
-from ..definition.service import SECRETS, ServiceSpec
+from ..definition.service import ServiceSpec
+from ..definition.service_words import SECRETS
 from ..errors import Refused
 from ..process.program import Program
+
+
+@dataclasses.dataclass(frozen=True)
+class Coming:
+    """What its namespace will be, where that may be still to come."""
+
+    kinds: frozenset[str]
+    # It is there again after a reboot.
+    persistent: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +39,12 @@ class ServiceRequest:
     state: str = "started"
     # Whether it starts at boot; None leaves that as it is.
     enabled: bool | None = None
-    # A name in supervisor.SUPERVISORS, or auto.
+    # A name in service_words.SUPERVISORS, or auto.
     supervisor: str = "auto"
     # How long to wait for another run that changes the namespace, in seconds.
     lock_timeout: float = 60.0
+    # None for a namespace that is there.
+    coming: Coming | None = None
 
     def checked(self) -> ServiceRequest:
         """This, when it makes sense by itself. Raises Refused."""
@@ -91,6 +103,11 @@ class Observed:
     spec: ServiceSpec | None = None
     # What else a diff shows of it.
     shown: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls) -> Observed:
+        """What is seen where nothing is left of it."""
+        return cls(False, None, False, False, False, False, {})
 
     @property
     def state(self) -> str:

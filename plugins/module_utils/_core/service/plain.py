@@ -84,6 +84,10 @@ class Plain:
             spec=None if note is None else note.spec,
         )
 
+    def look_removed(self) -> Observed:
+        self._note = None
+        return Observed.nothing()
+
     def predicted(self) -> tuple[ServiceSpec | None, dict[str, t.Any]]:
         if self._request.state == "absent":
             return None, {}

@@ -16,6 +16,7 @@ import types
 import typing as t
 
 from ..actions import Action, run_all
+from ..definition import service_words
 from ..definition.service import ServiceSpec
 from ..install import host_command, instance
 from ..namespace import lock, pins
@@ -47,6 +48,9 @@ class Supervisor(t.Protocol):
     def look(self) -> Observed:
         """The service as it is."""
 
+    def look_removed(self) -> Observed:
+        """The service as it is once all of it was removed; in place of look()."""
+
     def predicted(self) -> tuple[ServiceSpec | None, t.Mapping[str, t.Any]]:
         """What Observed.spec and shown will be when the request has been carried out."""
 
@@ -70,14 +74,16 @@ class Supervisor(t.Protocol):
 
 
 # By the names that tasks have for them.
-SUPERVISORS: dict[str, type[Supervisor]] = {"systemd": Systemd, "none": Plain}
+SUPERVISORS: dict[str, type[Supervisor]] = dict(zip(service_words.SUPERVISORS, (Systemd, Plain)))
 
 
-def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> ServiceResult:
+def run(
+    request: ServiceRequest, nsctl: types.ModuleType, *, check: bool, host_too: bool = True
+) -> ServiceResult:
     """Bring the service into its state; in check mode only say how.
 
-    ``nsctl`` is the package that host_command.present() installs. Raises Refused before anything
-    was changed, StepFailed for the action that failed.
+    ``nsctl`` is the package that host_command.present() installs; without ``host_too`` the caller says
+    so, and removes it. Raises Refused before anything was changed, StepFailed for the action that failed.
     """
     request = request.checked()
     pins.check_rights()
@@ -102,7 +108,8 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     is_to_be_there = request.is_to_run or (request.state == "stopped" and request.gives_program)
     if is_to_be_there and supervisor.needs_nsctl:
         # Before the lock is taken: the unit of the namespace, which its services need, takes it too.
-        done += host_command.present(nsctl, check=check)
+        if host_too or not check:
+            done += host_command.present(nsctl, check=check)
         if request.is_to_run and not check and instance.is_down(request.spec.namespace):
             instance.start([request.spec.namespace])
     with _locked(request, supervisor, others, check=check):
@@ -111,7 +118,7 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
         moves = _plan_of_others(request, kind, others, elsewhere)
         changes = [*moves, *plan(request, supervisor, seen)]
         done += run_all(changes, check=check)
-    if not is_to_be_there and not check and changes:
+    if host_too and not is_to_be_there and not check and changes:
         done += host_command.absent(check=False)
     after = before
     if done and not check:
@@ -129,6 +136,44 @@ def run(request: ServiceRequest, nsctl: types.ModuleType, *, check: bool) -> Ser
     )
 
 
+def finish_start(request: ServiceRequest) -> None:
+    """Wait until the service is up that systemd has started with another one. Raises StepFailed."""
+    supervisor = chosen(request.supervisor, SUPERVISORS)(request)
+    with lock.held(request.spec.namespace, timeout=request.lock_timeout):
+        supervisor.look()
+        run_all([Action(f"start service {request.spec.name}", supervisor.start)], check=False)
+
+
+def planned(request: ServiceRequest, *, is_removed: bool) -> ServiceResult:
+    """What run() would do, for a namespace or a program that may be still to come.
+
+    A service that ``is_removed`` has been taken away until then. Raises Refused.
+    """
+    supervisor = chosen(request.supervisor, SUPERVISORS)(request)
+    seen = supervisor.look_removed() if is_removed else supervisor.look()
+    actions = [each.name for each in plan(request, supervisor, seen)]
+    spec, more = supervisor.predicted()
+    return ServiceResult(
+        actions,
+        _shown(seen.state, seen.shown, fields_shown(seen.spec)),
+        _shown("started" if request.is_to_run else request.state, more, fields_shown(spec)),
+        {},
+    )
+
+
+def known(namespace: str, name: str) -> tuple[str, Observed]:
+    """The name of the supervisor that has the service, and what that sees of it.
+
+    Raises Refused where its note is damaged, and OSError.
+    """
+    spec = ServiceSpec(namespace, name, Program(()))
+    request = ServiceRequest(spec, gives_program=False, state="stopped")
+    seen = {each: kind(request).look() for each, kind in SUPERVISORS.items()}
+    return next(
+        ((each, found) for each, found in seen.items() if found.is_known), ("auto", seen["none"])
+    )
+
+
 def look_at(namespace: str, name: str) -> dict[str, t.Any]:
     """The service as results of ns_service show it, whichever supervisor has it.
 
@@ -136,7 +181,7 @@ def look_at(namespace: str, name: str) -> dict[str, t.Any]:
     """
     spec = ServiceSpec(namespace, name, Program(()))
     request = ServiceRequest(spec, gives_program=False, state="stopped")
-    return _described(request, _known([kind(request).look() for kind in SUPERVISORS.values()]))
+    return _described(request, known(namespace, name)[1])
 
 
 def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:

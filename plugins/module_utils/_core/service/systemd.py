@@ -131,6 +131,10 @@ class Systemd:
             shown=_shown(seen.enabled, seen.text),
         )
 
+    def look_removed(self) -> Observed:
+        self._seen, self._kept = _NONE._replace(can_grow=self._unit().can_grow), _NOTHING
+        return dataclasses.replace(Observed.nothing(), shown=_shown(False, None))
+
     def predicted(self) -> tuple[ServiceSpec | None, dict[str, t.Any]]:
         if self._request.state == "absent":
             return None, _shown(False, None)
@@ -224,9 +228,10 @@ class Systemd:
         return self._request.spec_or_none(self._kept.spec)
 
     def _text(self, wanted: ServiceSpec) -> str:
-        pinned = pins.pinned(wanted.namespace)
+        name, coming = wanted.namespace, self._request.coming
+        known = coming.kinds if coming else {*pins.pinned(name), *pins.shared(name)}
         # Of a namespace that is down it cannot be told, so that stays as it is.
-        is_child = "pid" in pinned if pinned else systemd_unit.is_child(self._seen.text or "")
+        is_child = "pid" in known if known else systemd_unit.is_child(self._seen.text or "")
         return systemd_unit.text(
             wanted,
             is_child=is_child,
@@ -284,7 +289,8 @@ class Systemd:
 
     @property
     def _is_persistent(self) -> bool:
-        return definitions.has_record(self._names[0])
+        coming = self._request.coming
+        return coming.persistent if coming else definitions.has_record(self._names[0])
 
     @property
     def _is_misplaced(self) -> bool:

@@ -32,14 +32,20 @@ def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = No
 class Beside:
     """A file that is finished, but for its name: write() in two phases. It must be put or dropped.
 
-    So it is known that there is room for it before what it tells of is begun. Making it raises OSError,
-    after which nothing is left of it.
+    So it is known that there is room for it before what it tells of is begun. ``owner`` is a user and a
+    group, where they are not the caller's. Making it raises OSError, after which nothing is left of it.
     """
 
     __slots__ = ("_dir_fd", "_is_there", "_path")
 
     def __init__(
-        self, path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None
+        self,
+        path: str,
+        content: str | bytes,
+        *,
+        mode: int,
+        dir_fd: int | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
         self._path, self._dir_fd = path, dir_fd
@@ -51,6 +57,8 @@ class Beside:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         try:
             with open(os.open(beside, flags, 0o600, dir_fd=dir_fd), "wb") as file:
+                if owner is not None:
+                    os.fchown(file.fileno(), *owner)
                 os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()

@@ -70,7 +70,7 @@ def read(path: str) -> dict[str, t.Any] | None:
     OSError where a file cannot be read.
     """
     atomic.close(path, mode=_MODE)
-    text = _text_of(path)
+    text = text_of(path)
     if text is None:
         return None
     content = parse(text)
@@ -79,7 +79,8 @@ def read(path: str) -> dict[str, t.Any] | None:
     return content
 
 
-def _text_of(path: str) -> str | None:
+def text_of(path: str) -> str | None:
+    """The text of the file, None where nothing is there. Raises as read() does."""
     try:
         fd = regular_files.open_regular(path)
     except (FileNotFoundError, NotADirectoryError):

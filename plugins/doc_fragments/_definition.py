@@ -1,0 +1,696 @@
+# Copyright: linux.namespaces contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The option of ns_definition that has those of all modules in it.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  namespaces:
+    description:
+      - 'The named namespaces, each as a whole. They are independent of each other: where one fails, the
+        others are done all the same, several at once. Those that show the same directory of the host,
+        or what another one unpacks, are worked on in the order of the list.'
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - The name.
+          - See O(linux.namespaces.ns_namespace#module:name).
+        type: str
+        required: true
+      kinds:
+        description:
+          - The kinds of namespace that it has.
+          - See O(linux.namespaces.ns_namespace#module:kinds).
+        type: list
+        elements: str
+        choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
+        default: [mnt]
+      propagation:
+        description:
+          - How mount events travel between the host and a new mount namespace.
+          - See O(linux.namespaces.ns_namespace#module:propagation).
+        type: str
+        choices: [private, slave, shared, unchanged]
+        default: private
+      hostname:
+        description:
+          - The host name inside.
+          - See O(linux.namespaces.ns_namespace#module:hostname).
+        type: str
+      domainname:
+        description:
+          - The NIS domain name inside.
+          - See O(linux.namespaces.ns_namespace#module:domainname).
+        type: str
+      id_map:
+        description:
+          - Which ids outside the ids inside a new user namespace are.
+          - See O(linux.namespaces.ns_namespace#module:id_map).
+        type: raw
+      share:
+        description:
+          - The kinds that it has from other named namespaces in place of its own, each with the name
+            of such a namespace.
+          - See O(linux.namespaces.ns_namespace#module:share).
+        type: dict
+        default: {}
+      loopback:
+        description:
+          - Whether the interface lo of a network namespace is up.
+          - See O(linux.namespaces.ns_namespace#module:loopback).
+        type: bool
+        default: true
+      sysctl:
+        description:
+          - Kernel parameters of the network, ipc and user namespaces.
+          - See O(linux.namespaces.ns_namespace#module:sysctl).
+        type: dict
+        default: {}
+      time_offsets:
+        description:
+          - By how many seconds the clocks of a new time namespace differ from the host's.
+          - See O(linux.namespaces.ns_namespace#module:time_offsets).
+        type: dict
+        suboptions:
+          monotonic:
+            description:
+              - The offset of C(CLOCK_MONOTONIC).
+              - See O(linux.namespaces.ns_namespace#module:time_offsets.monotonic).
+            type: int
+          boottime:
+            description:
+              - The offset of C(CLOCK_BOOTTIME).
+              - See O(linux.namespaces.ns_namespace#module:time_offsets.boottime).
+            type: int
+      persistent:
+        description:
+          - Whether it is there again after a reboot, with the mounts, root file systems and pivots that
+            other modules record.
+          - See O(linux.namespaces.ns_namespace#module:persistent).
+        type: bool
+        default: true
+      rootfs:
+        description:
+          - A root of its own, unpacked, mounted, and made the root. Without it the namespace begins with
+            the mounts of the host.
+          - 'Of another source, or of a source that has changed, the namespace has to be made anew: see
+            O(recreate).'
+        type: dict
+        suboptions:
+          archive:
+            description:
+              - The path of a tar archive on the managed host, not compressed or with gzip, xz, zstd or
+                bzip2.
+              - See O(linux.namespaces.ns_rootfs#module:archive).
+            type: path
+          image:
+            description:
+              - The name of an image, V(docker://registry/name:tag), V(oci:DIRECTORY:tag), V(oci-archive:FILE:tag)
+                or V(docker-archive:FILE:name:tag).
+              - See O(linux.namespaces.ns_rootfs#module:image).
+            type: str
+          platform:
+            description:
+              - Which one is taken of an O(namespaces[].rootfs.image) that is there for several platforms,
+                as in V(linux/arm64/v8).
+              - See O(linux.namespaces.ns_rootfs#module:platform).
+            type: str
+          authfile:
+            description:
+              - The path of the file with the credentials for the registry of an O(namespaces[].rootfs.image),
+                as C(skopeo login) writes it.
+              - See O(linux.namespaces.ns_rootfs#module:authfile).
+            type: path
+          tls_verify:
+            description:
+              - Whether the registry of an O(namespaces[].rootfs.image) must have a valid certificate.
+              - See O(linux.namespaces.ns_rootfs#module:tls_verify).
+            type: bool
+            default: true
+          directory:
+            description:
+              - The path of a directory on the managed host that is copied, without what is mounted below
+                it.
+              - See O(linux.namespaces.ns_rootfs#module:directory).
+            type: path
+          bootstrap:
+            description:
+              - Makes a Debian root file system with C(mmdebstrap), which must be installed on the managed
+                host.
+              - See O(linux.namespaces.ns_rootfs#module:bootstrap).
+            type: dict
+            suboptions:
+              suite:
+                description:
+                  - The release, such as V(bookworm) or V(stable).
+                  - See O(linux.namespaces.ns_rootfs#module:bootstrap.suite).
+                type: str
+                required: true
+              packages:
+                description:
+                  - What to install beside what O(namespaces[].rootfs.bootstrap.variant) brings.
+                  - See O(linux.namespaces.ns_rootfs#module:bootstrap.packages).
+                type: list
+                elements: str
+                default: []
+              mirror:
+                description:
+                  - The address of a mirror, without a password.
+                  - See O(linux.namespaces.ns_rootfs#module:bootstrap.mirror).
+                type: str
+              variant:
+                description:
+                  - Which packages there are at least, in the words of C(mmdebstrap).
+                  - See O(linux.namespaces.ns_rootfs#module:bootstrap.variant).
+                type: str
+                default: minbase
+              components:
+                description:
+                  - The components of the archive.
+                  - See O(linux.namespaces.ns_rootfs#module:bootstrap.components).
+                type: list
+                elements: str
+                default: []
+          digest:
+            description:
+              - The digest that the source must have, V(sha256:) and 64 digits.
+              - See O(linux.namespaces.ns_rootfs#module:digest).
+            type: str
+          size_limit:
+            description:
+              - How much an archive, or the layers of an image, may hold once they are decompressed, such
+                as V(2G).
+              - See O(linux.namespaces.ns_rootfs#module:size_limit).
+            type: str
+          id_map:
+            description:
+              - Shifts the owners for a user namespace with this map, so that they are right inside.
+              - See O(linux.namespaces.ns_rootfs#module:id_map).
+            type: raw
+          device_nodes:
+            description:
+              - What to do with device nodes.
+              - See O(linux.namespaces.ns_rootfs#module:device_nodes).
+            type: str
+            choices: [keep, skip]
+            default: keep
+          root:
+            description:
+              - How the root is mounted.
+              - V(overlay) has it in O(namespaces[].rootfs.home) on the host, and what is written to it
+                beside it. V(bind) writes to what was unpacked. V(tmpfs) unpacks it into memory whenever
+                the namespace comes up.
+            type: str
+            choices: [overlay, tmpfs, bind]
+            default: overlay
+          home:
+            description:
+              - The directory on the host for the root, and what is written to it. Only root can enter
+                it. It goes with the namespace.
+              - By default V(/var/lib/linux-namespaces-NAME).
+            type: path
+          usual_mounts:
+            description:
+              - Whether the root has V(/proc), V(/dev) with what every program may expect, V(/run) and
+                V(/tmp).
+              - One that is listed in O(namespaces[].mounts) at such a place, as V(/dev/shm) or V(/dev),
+                takes the place of the usual one.
+            type: bool
+            default: true
+          volumes:
+            description:
+              - A directory on the host in which the volumes that an image names are kept, each in a directory with the
+                name of its path. V(/var/lib/data) is in V(var-lib-data), and a V(-) in a path is doubled.
+              - A new volume begins with what the image has there, with its owner and mode; with
+                O(namespaces[].rootfs.root=tmpfs) it is empty and belongs to root. One that is there is mounted as it
+                is. A path that O(namespaces[].mounts) names is left to that.
+              - Only root can enter it. It stays when the namespace is removed, unless it lies in
+                O(namespaces[].rootfs.home). Without it what is written to volumes is kept, or not, with the rest that
+                is written to the root.
+            type: path
+      mounts:
+        description:
+          - What is mounted inside, in this order, by the paths that it has there. What was listed before,
+            and is not any more, is unmounted.
+          - In a root of its own (O(namespaces[].rootfs)) a place that is missing is made, as with V(X-mount.mkdir).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description:
+              - The absolute path of the mount point, as seen inside the target.
+              - See O(linux.namespaces.ns_mount#module:path).
+            type: str
+            required: true
+          src:
+            description:
+              - What is mounted, such as a device, the source of a bind, or any word for file systems
+                without a source.
+              - See O(linux.namespaces.ns_mount#module:src).
+            type: str
+            default: ''
+          fstype:
+            description:
+              - The type of the file system, as in V(/proc/filesystems).
+              - See O(linux.namespaces.ns_mount#module:fstype).
+            type: str
+            default: ''
+          opts:
+            description:
+              - The words of C(mount(8)), as a list or as one string with commas.
+              - See O(linux.namespaces.ns_mount#module:opts).
+            type: list
+            elements: str
+            default: []
+          propagation:
+            description:
+              - How mount events travel to and from this mount (C(mount_namespaces(7))).
+              - See O(linux.namespaces.ns_mount#module:propagation).
+            type: str
+            choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
+          src_in:
+            description:
+              - Where O(namespaces[].mounts[].src) of a bind and the directories of an overlay are looked
+                up.
+              - See O(linux.namespaces.ns_mount#module:src_in).
+            type: str
+            choices: [host, namespace]
+            default: host
+      files:
+        description:
+          - Files and directories on the host for it, as sources of binds. They are written before it is mounted and
+            its services start, and removed when they are not listed any more.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          dest:
+            description:
+              - >-
+                Its path on the host, below the home: O(namespaces[].rootfs.home), or
+                C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are made.
+              - >-
+                What is in the home, and the way to it, may be written to by programs inside: no link is followed.
+            type: str
+            required: true
+          content:
+            description:
+              - What is in the file. Required, but for a directory.
+              - A diff shows it where others than its owner may read it by O(namespaces[].files[].mode); no log does.
+            type: str
+          state:
+            description:
+              - Whether it is a file or a directory. A directory that is not listed any more goes where it is empty.
+            type: str
+            choices: [file, directory]
+            default: file
+          owner:
+            description:
+              - Its owner, a name or a number of the host.
+            type: str
+            default: root
+          group:
+            description:
+              - Its group, a name or a number of the host.
+            type: str
+            default: root
+          mode:
+            description:
+              - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
+            type: raw
+          validate:
+            description:
+              - >-
+                A program of the namespace that looks at a new content before it takes the place of the old one, as
+                C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
+                O(namespaces[].files[].dest), as it is called inside: one of O(namespaces[].mounts) has to show its
+                directory.
+              - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check mode.
+            type: list
+            elements: str
+      services:
+        description:
+          - The programs that are kept running in it. They are started in this order, once the namespace
+            is whole. One that was listed before, and is not any more, is removed first of all.
+          - Without O(namespaces[].services[].argv) it is what the image of O(namespaces[].rootfs.image)
+            says.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description:
+              - The name of the service, unique in its namespace.
+              - See O(linux.namespaces.ns_service#module:name).
+            type: str
+            required: true
+          argv:
+            description:
+              - The program, by its path inside, and its arguments.
+              - See O(linux.namespaces.ns_service#module:argv).
+            type: list
+            elements: str
+          state:
+            description:
+              - V(started) and V(stopped) change what is otherwise.
+              - See O(linux.namespaces.ns_service#module:state).
+            type: str
+            choices: [started, stopped]
+            default: started
+          supervisor:
+            description:
+              - What keeps the program running.
+              - See O(linux.namespaces.ns_service#module:supervisor).
+            type: str
+            choices: [auto, systemd, none]
+            default: auto
+          enabled:
+            description:
+              - Whether it is started at boot.
+              - By default it is where systemd keeps it running and the namespace outlives a reboot.
+              - See O(linux.namespaces.ns_service#module:enabled).
+            type: bool
+          kinds:
+            description:
+              - The kinds of namespace that the program gets new ones of, instead of those of its namespace.
+              - See O(linux.namespaces.ns_service#module:kinds).
+            type: list
+            elements: str
+            choices: [cgroup, ipc, mnt, net, pid, time, user, uts]
+            default: []
+          image_config:
+            description:
+              - How an image says that it is run.
+              - See O(linux.namespaces.ns_service#module:image_config).
+            type: dict
+          user:
+            description:
+              - The user that the program runs as, by name or uid, as known inside.
+              - See O(linux.namespaces.ns_service#module:user).
+            type: str
+          group:
+            description:
+              - Its group, by name or gid.
+              - See O(linux.namespaces.ns_service#module:group).
+            type: str
+          groups:
+            description:
+              - Its supplementary groups, by name or gid.
+              - See O(linux.namespaces.ns_service#module:groups).
+            type: list
+            elements: str
+          capabilities:
+            description:
+              - The capabilities that the program keeps; all others are taken from it.
+              - See O(linux.namespaces.ns_service#module:capabilities).
+            type: list
+            elements: str
+          no_new_privs:
+            description:
+              - Whether the program and its children can never gain privileges, by setuid files for instance.
+              - See O(linux.namespaces.ns_service#module:no_new_privs).
+            type: bool
+            default: false
+          chdir:
+            description:
+              - The working directory, inside.
+              - See O(linux.namespaces.ns_service#module:chdir).
+            type: str
+          environment:
+            description:
+              - The environment of the program.
+              - See O(linux.namespaces.ns_service#module:environment).
+            type: dict
+            default: {}
+          secret_environment:
+            description:
+              - Variables for its environment as well, whose values are nobody's to see.
+              - See O(linux.namespaces.ns_service#module:secret_environment).
+            type: dict
+            default: {}
+          credentials:
+            description:
+              - The contents of files, by their names, as C(LoadCredential=) of C(systemd.exec(5)) has
+                them.
+              - See O(linux.namespaces.ns_service#module:credentials).
+            type: dict
+            default: {}
+          limits:
+            description:
+              - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile),
+                as a number or as V(soft:hard).
+              - See O(linux.namespaces.ns_service#module:limits).
+            type: dict
+            default: {}
+          reload:
+            description:
+              - How the program is told to read its configuration again.
+              - See O(linux.namespaces.ns_service#module:reload).
+            type: dict
+            suboptions:
+              signal:
+                description:
+                  - A signal that the program is sent, in the forms of O(namespaces[].services[].stop_signal).
+                  - See O(linux.namespaces.ns_service#module:reload.signal).
+                type: str
+              argv:
+                description:
+                  - A program that is run in the same namespaces.
+                  - See O(linux.namespaces.ns_service#module:reload.argv).
+                type: list
+                elements: str
+          stop_signal:
+            description:
+              - The signal that ends the program, by its name with or without C(SIG) in upper or lower
+                case, counted from the first or last real-time signal as in V(RTMIN+3) and V(SIGRTMAX-2),
+                or by its number.
+              - See O(linux.namespaces.ns_service#module:stop_signal).
+            type: str
+          stop_timeout:
+            description:
+              - How long it may take to end, in seconds.
+              - See O(linux.namespaces.ns_service#module:stop_timeout).
+            type: float
+            default: 10
+          restart_policy:
+            description:
+              - When a program that ended by itself is started again, how soon, and how often.
+              - See O(linux.namespaces.ns_service#module:restart_policy).
+            type: dict
+            suboptions:
+              condition:
+                description:
+                  - With V(on-failure) a program that ended with another exit status than 0, or by any
+                    signal.
+                  - See O(linux.namespaces.ns_service#module:restart_policy.condition).
+                type: str
+                choices: [on-failure, always, never]
+                default: on-failure
+              delay:
+                description:
+                  - How long to wait before it is started again, in seconds.
+                  - See O(linux.namespaces.ns_service#module:restart_policy.delay).
+                type: float
+                default: 0.25
+              max_delay:
+                description:
+                  - What O(namespaces[].services[].restart_policy.delay) grows to, in seconds, with each
+                    restart since somebody else than systemd started the service.
+                  - See O(linux.namespaces.ns_service#module:restart_policy.max_delay).
+                type: float
+                default: 10
+              limit:
+                description:
+                  - After so many starts within O(namespaces[].services[].restart_policy.interval), the
+                    first one included, it is given up until a task, or somebody else, starts it.
+                  - See O(linux.namespaces.ns_service#module:restart_policy.limit).
+                type: int
+                default: 0
+              interval:
+                description:
+                  - The time in which starts are counted for O(namespaces[].services[].restart_policy.limit),
+                    in seconds.
+                  - See O(linux.namespaces.ns_service#module:restart_policy.interval).
+                type: float
+                default: 60
+          ready:
+            description:
+              - How the program is known to be up.
+              - See O(linux.namespaces.ns_service#module:ready).
+            type: dict
+            suboptions:
+              port:
+                description:
+                  - A TCP port that accepts connections, in the network namespace of the program.
+                  - See O(linux.namespaces.ns_service#module:ready.port).
+                type: int
+              address:
+                description:
+                  - The address of that port.
+                  - See O(linux.namespaces.ns_service#module:ready.address).
+                type: str
+                default: 127.0.0.1
+              file:
+                description:
+                  - A file that appears, inside.
+                  - See O(linux.namespaces.ns_service#module:ready.file).
+                type: str
+              notify:
+                description:
+                  - The program tells systemd by C(sd_notify(3)).
+                  - See O(linux.namespaces.ns_service#module:ready.notify).
+                type: bool
+                default: false
+              timeout:
+                description:
+                  - How long it may take, in seconds.
+                  - See O(linux.namespaces.ns_service#module:ready.timeout).
+                type: float
+                default: 30
+          files:
+            description:
+              - Files on the host that the program reads when it starts, as its configuration.
+              - When one of them has changed, a program that runs is reloaded as O(namespaces[].services[].reload)
+                says, or started again without that.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              dest:
+                description:
+                  - >-
+                    Its path on the host, below the home: O(namespaces[].rootfs.home), or
+                    C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are
+                    made.
+                  - >-
+                    What is in the home, and the way to it, may be written to by programs inside: no link is followed.
+                type: str
+                required: true
+              content:
+                description:
+                  - What is in the file. Required, but for a directory.
+                  - A diff shows it where others than its owner may read it by O(namespaces[].services[].files[].mode);
+                    no log does.
+                type: str
+              state:
+                description:
+                  - Whether it is a file or a directory. A directory that is not listed any more goes where it is
+                    empty.
+                type: str
+                choices: [file, directory]
+                default: file
+              owner:
+                description:
+                  - Its owner, a name or a number of the host.
+                type: str
+                default: root
+              group:
+                description:
+                  - Its group, a name or a number of the host.
+                type: str
+                default: root
+              mode:
+                description:
+                  - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
+                type: raw
+              validate:
+                description:
+                  - >-
+                    A program of the namespace that looks at a new content before it takes the place of the old one,
+                    as C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
+                    O(namespaces[].services[].files[].dest), as it is called inside: one of O(namespaces[].mounts) has
+                    to show its directory.
+                  - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check
+                    mode.
+                type: list
+                elements: str
+      steps:
+        description:
+          - What is done in the namespace, in this order, as C(nsctl export) writes it for one whose mounts,
+            roots and pivots were made by single tasks. Mutually exclusive with O(namespaces[].mounts)
+            and O(namespaces[].rootfs).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          do:
+            description:
+              - 'What is done: a mount, a root that is unpacked, or a pivot.'
+            type: str
+            required: true
+            choices: [mount, unpack, pivot]
+          persistent:
+            description:
+              - Whether it outlives a reboot, where the namespace does.
+            type: bool
+            default: true
+          path:
+            description:
+              - See O(linux.namespaces.ns_mount#module:path).
+            type: str
+          src:
+            description:
+              - See O(linux.namespaces.ns_mount#module:src).
+            type: str
+            default: ''
+          fstype:
+            description:
+              - See O(linux.namespaces.ns_mount#module:fstype).
+            type: str
+            default: ''
+          opts:
+            description:
+              - See O(linux.namespaces.ns_mount#module:opts).
+            type: list
+            elements: str
+            default: []
+          propagation:
+            description:
+              - See O(linux.namespaces.ns_mount#module:propagation).
+            type: str
+            choices: [private, slave, shared, unbindable, rprivate, rslave, rshared, runbindable]
+          src_in:
+            description:
+              - See O(linux.namespaces.ns_mount#module:src_in).
+            type: str
+            choices: [host, namespace]
+            default: host
+          archive:
+            description:
+              - See O(linux.namespaces.ns_rootfs#module:archive).
+            type: path
+          directory:
+            description:
+              - See O(linux.namespaces.ns_rootfs#module:directory).
+            type: path
+          digest:
+            description:
+              - See O(linux.namespaces.ns_rootfs#module:digest).
+            type: str
+          device_nodes:
+            description:
+              - See O(linux.namespaces.ns_rootfs#module:device_nodes).
+            type: str
+            choices: [keep, skip]
+            default: keep
+          new_root:
+            description:
+              - See O(linux.namespaces.ns_pivot_root#module:new_root).
+            type: path
+          put_old:
+            description:
+              - See O(linux.namespaces.ns_pivot_root#module:put_old).
+            type: path
+"""

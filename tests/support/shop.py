@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shop of the README and the guides: a root file system with a small server, /usr/bin/shop."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import pathlib
+import shutil
+import subprocess
+import typing as t
+
+from module_server import CHECKOUT
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
+
+# Perl is on every Debian, and small.
+_SHOP = """\
+#!/usr/bin/perl
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1:8000", Listen => 5, ReuseAddr => 1) or die;
+while (my $client = $server->accept) { close $client; }
+"""
+_PASSWD = "root:x:0:0::/:/bin/sh\nshop:x:61600:61600::/:/bin/sh\n"
+
+
+def make_tree(top: pathlib.Path) -> None:
+    """Make the root file system, with a user shop."""
+    perl = str(pathlib.Path(shutil.which("perl") or "perl").resolve())
+    needed = subprocess.run(["ldd", perl], check=True, capture_output=True, text=True).stdout
+    libraries = [word for word in needed.split() if word.startswith("/")]
+    show = ["perl", "-e", "print join ' ', grep { m(/perl-base$) } @INC"]
+    modules = subprocess.run(show, check=True, capture_output=True, text=True).stdout.split()
+    top.mkdir(parents=True)
+    # The names of libraries may be links, and lead through some.
+    subprocess.run(["cp", "-rL", "--parents", perl, *libraries, *modules, top], check=True)
+    program = top / "usr/bin/shop"
+    program.write_text(_SHOP)
+    program.chmod(0o755)
+    (top / "etc").mkdir()
+    (top / "etc/passwd").write_text(_PASSWD)
+    (top / "etc/group").write_text("root:x:0:\nshop:x:61600:\n")
+
+
+@contextlib.contextmanager
+def on_host() -> t.Iterator[None]:
+    """Have what the examples find on a host: /srv/shop.tar, /srv/tree and /srv/shop/data.
+
+    /srv and /var/lib are ours meanwhile, and can hold the upper directory of an overlay. So is the port of
+    the shop, which other tests at the same time may want.
+    """
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context((CHECKOUT / ".build/port-of-shop").open("w"))
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        for path in ("/srv", "/var/lib"):
+            mounts.mount("tests", path, fstype="tmpfs", data="mode=755")
+            stack.callback(mounts.umount, path, flags=mounts.MNT_DETACH)
+        make_tree(pathlib.Path("/srv/tree"))
+        subprocess.run(["tar", "-cf", "/srv/shop.tar", "-C", "/srv/tree", "."], check=True)
+        pathlib.Path("/srv/shop/data").mkdir(parents=True)
+        yield
