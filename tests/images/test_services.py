@@ -136,7 +136,9 @@ def test_nginx(root: str, published: Published, tmp_path: pathlib.Path) -> None:
         assert apply(tmp_path, "nginx", variables) > 0
         assert "namespace web-from-image" in page()
         assert apply(tmp_path, "nginx", variables) == 0
-        assert not [name for name in os.listdir(home) if name.startswith(".")]
+        assert [name for name in os.listdir(home) if name.startswith(".")] == [
+            ".linux-namespaces.home"
+        ]
     finally:
         gone = {**variables, "nginx_state": "absent"}
         assert apply(tmp_path, "nginx", gone) > 0
