@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import pathlib
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from module_server import CHECKOUT
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
+_HELD = "TESTS_PORT_OF_SHOP"
 # Perl is on every Debian, and small.
 _SHOP = """\
 #!/usr/bin/perl
@@ -46,12 +48,9 @@ def make_tree(top: pathlib.Path) -> None:
 def on_host() -> t.Iterator[None]:
     """Have what the examples find on a host: /srv/shop.tar, /srv/tree and /srv/shop/data.
 
-    /srv and /var/lib are ours meanwhile, and can hold the upper directory of an overlay. So is the port of
-    the shop, which other tests at the same time may want.
+    /srv and /var/lib are ours meanwhile, and can hold the upper directory of an overlay.
     """
     with contextlib.ExitStack() as stack:
-        taken = stack.enter_context((CHECKOUT / ".build/port-of-shop").open("w"))
-        fcntl.flock(taken, fcntl.LOCK_EX)
         for path in ("/srv", "/var/lib"):
             mounts.mount("tests", path, fstype="tmpfs", data="mode=755")
             stack.callback(mounts.umount, path, flags=mounts.MNT_DETACH)
@@ -59,3 +58,20 @@ def on_host() -> t.Iterator[None]:
         subprocess.run(["tar", "-cf", "/srv/shop.tar", "-C", "/srv/tree", "."], check=True)
         pathlib.Path("/srv/shop/data").mkdir(parents=True)
         yield
+
+
+@contextlib.contextmanager
+def on_this_host() -> t.Iterator[None]:
+    """The same on the host of the tests, whose network others have as well: the port of the shop is ours meanwhile."""
+    if _HELD in os.environ:  # by who has started this second host, which has a network of its own
+        with on_host():
+            yield
+        return
+    with (CHECKOUT / ".build/port-of-shop").open("w") as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        os.environ[_HELD] = "yes"
+        try:
+            with on_host():
+                yield
+        finally:
+            del os.environ[_HELD]

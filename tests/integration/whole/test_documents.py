@@ -79,7 +79,7 @@ def reader(
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_GATHERING": "explicit",
     }
-    with shop.on_host():
+    with shop.on_this_host():
         yield Reader(directory, env)
         gone = run_module("ns_definition", NOTHING, env=stub_systemd.env)
         assert not gone.get("failed"), gone
@@ -146,7 +146,7 @@ def furnished(commands: str) -> t.Iterator[None]:
     """The second host, with the archive that the first one has, and a systemd of its own."""
     UNITS.mkdir(parents=True)
     shutil.copytree(commands, "/usr/local/bin", dirs_exist_ok=True)
-    with shop.on_host():
+    with shop.on_this_host():
         yield
 
 

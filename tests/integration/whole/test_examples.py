@@ -59,7 +59,7 @@ def examples(run_module: RunModule) -> t.Iterator[t.Callable[[str], list[Task]]]
 
     def prepare(module: str) -> list[Task]:
         if module == "ns_definition":
-            stack.enter_context(shop.on_host())
+            stack.enter_context(shop.on_this_host())
         for task in [WEB, *BEFORE.get(module, [])]:
             assert not run_module(*task).get("failed")
         return [
