@@ -9,15 +9,70 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import textwrap
+
+# The options of a file; FILES stands for the list that it is in.
+_FILE = """
+dest:
+  description:
+    - >-
+      Its path on the host, below the home: O(namespaces[].rootfs.home), or
+      C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are made.
+    - >-
+      What is in the home, and the way to it, may be written to by programs inside: no link is followed.
+  type: str
+  required: true
+content:
+  description:
+    - What is in the file. Required, but for a directory.
+    - A diff shows it where others than its owner may read it by O(FILES[].mode); no log does.
+  type: str
+state:
+  description:
+    - Whether it is a file or a directory. A directory that is not listed any more goes where it is empty.
+  type: str
+  choices: [file, directory]
+  default: file
+owner:
+  description:
+    - Its owner, a name or a number of the host.
+  type: str
+  default: root
+group:
+  description:
+    - Its group, a name or a number of the host.
+  type: str
+  default: root
+mode:
+  description:
+    - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
+  type: raw
+validate:
+  description:
+    - >-
+      A program of the namespace that looks at a new content before it takes the place of the old one, as
+      C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
+      O(FILES[].dest), as it is called inside: one of O(namespaces[].mounts) has to show its
+      directory.
+    - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check mode.
+  type: list
+  elements: str
+"""
+
+
+def _file_in(files: str, indent: int) -> str:
+    """The options of a file in a list of this name, as far in as they stand there."""
+    return textwrap.indent(_FILE.replace("FILES", files).strip("\n"), " " * indent)
+
 
 class ModuleDocFragment:
-    DOCUMENTATION = r"""
+    DOCUMENTATION = rf"""
 options:
   namespaces:
     description:
       - 'The named namespaces, each as a whole. They are independent of each other: where one fails, the
-        others are done all the same, several at once. Those that show the same directory of the host,
-        or what another one unpacks, are worked on in the order of the list.'
+        others are done all the same, several at once. Where one shows what another one makes, as
+        its root, or they share a kind of namespace, they are worked on in the order of the list.'
     type: list
     elements: dict
     required: true
@@ -64,7 +119,7 @@ options:
             of such a namespace.
           - See O(linux.namespaces.ns_namespace#module:share).
         type: dict
-        default: {}
+        default: {{}}
       loopback:
         description:
           - Whether the interface lo of a network namespace is up.
@@ -76,7 +131,7 @@ options:
           - Kernel parameters of the network, ipc and user namespaces.
           - See O(linux.namespaces.ns_namespace#module:sysctl).
         type: dict
-        default: {}
+        default: {{}}
       time_offsets:
         description:
           - By how many seconds the clocks of a new time namespace differ from the host's.
@@ -296,50 +351,7 @@ options:
         elements: dict
         default: []
         suboptions:
-          dest:
-            description:
-              - >-
-                Its path on the host, below the home: O(namespaces[].rootfs.home), or
-                C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are made.
-              - >-
-                What is in the home, and the way to it, may be written to by programs inside: no link is followed.
-            type: str
-            required: true
-          content:
-            description:
-              - What is in the file. Required, but for a directory.
-              - A diff shows it where others than its owner may read it by O(namespaces[].files[].mode); no log does.
-            type: str
-          state:
-            description:
-              - Whether it is a file or a directory. A directory that is not listed any more goes where it is empty.
-            type: str
-            choices: [file, directory]
-            default: file
-          owner:
-            description:
-              - Its owner, a name or a number of the host.
-            type: str
-            default: root
-          group:
-            description:
-              - Its group, a name or a number of the host.
-            type: str
-            default: root
-          mode:
-            description:
-              - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
-            type: raw
-          validate:
-            description:
-              - >-
-                A program of the namespace that looks at a new content before it takes the place of the old one, as
-                C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
-                O(namespaces[].files[].dest), as it is called inside: one of O(namespaces[].mounts) has to show its
-                directory.
-              - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check mode.
-            type: list
-            elements: str
+{_file_in("namespaces[].files", 10)}
       services:
         description:
           - The programs that are kept running in it. They are started in this order, once the namespace
@@ -433,27 +445,27 @@ options:
               - The environment of the program.
               - See O(linux.namespaces.ns_service#module:environment).
             type: dict
-            default: {}
+            default: {{}}
           secret_environment:
             description:
               - Variables for its environment as well, whose values are nobody's to see.
               - See O(linux.namespaces.ns_service#module:secret_environment).
             type: dict
-            default: {}
+            default: {{}}
           credentials:
             description:
               - The contents of files, by their names, as C(LoadCredential=) of C(systemd.exec(5)) has
                 them.
               - See O(linux.namespaces.ns_service#module:credentials).
             type: dict
-            default: {}
+            default: {{}}
           limits:
             description:
               - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile),
                 as a number or as V(soft:hard).
               - See O(linux.namespaces.ns_service#module:limits).
             type: dict
-            default: {}
+            default: {{}}
           reload:
             description:
               - How the program is told to read its configuration again.
@@ -568,54 +580,7 @@ options:
             elements: dict
             default: []
             suboptions:
-              dest:
-                description:
-                  - >-
-                    Its path on the host, below the home: O(namespaces[].rootfs.home), or
-                    C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are
-                    made.
-                  - >-
-                    What is in the home, and the way to it, may be written to by programs inside: no link is followed.
-                type: str
-                required: true
-              content:
-                description:
-                  - What is in the file. Required, but for a directory.
-                  - A diff shows it where others than its owner may read it by O(namespaces[].services[].files[].mode);
-                    no log does.
-                type: str
-              state:
-                description:
-                  - Whether it is a file or a directory. A directory that is not listed any more goes where it is
-                    empty.
-                type: str
-                choices: [file, directory]
-                default: file
-              owner:
-                description:
-                  - Its owner, a name or a number of the host.
-                type: str
-                default: root
-              group:
-                description:
-                  - Its group, a name or a number of the host.
-                type: str
-                default: root
-              mode:
-                description:
-                  - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
-                type: raw
-              validate:
-                description:
-                  - >-
-                    A program of the namespace that looks at a new content before it takes the place of the old one,
-                    as C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
-                    O(namespaces[].services[].files[].dest), as it is called inside: one of O(namespaces[].mounts) has
-                    to show its directory.
-                  - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check
-                    mode.
-                type: list
-                elements: str
+{_file_in("namespaces[].services[].files", 14)}
       steps:
         description:
           - What is done in the namespace, in this order, as C(nsctl export) writes it for one whose mounts,

@@ -44,6 +44,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.operations 
     mount,
     namespace,
     namespace_removal,
+    namespace_state,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations.namespace import (
     NamespaceRequest,
@@ -98,7 +99,7 @@ def tried(which: str, forms: list[Form]) -> int:
         try:
             found = summary_of("web")
             assert found["name"] == "web"
-            assert summary.known_names() == ["shop", "web"]
+            assert namespace_state.known_names() == ["shop", "web"]
             if found["state"] == "failed":
                 failed += 1
                 assert which == "failed" or str(path) in found["reason"]
@@ -147,7 +148,7 @@ def test_odd_names() -> None:
         for place in places:
             path = os.path.join(os.fsencode(place), name)
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-    known = summary.known_names()
+    known = namespace_state.known_names()
     for name in ODD_NAMES:
         for place in places:
             os.unlink(os.path.join(os.fsencode(place), name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import pathlib
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ from module_server import CHECKOUT
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
-_HELD = "TESTS_PORT_OF_SHOP"
 # Perl is on every Debian, and small.
 _SHOP = """\
 #!/usr/bin/perl
@@ -63,15 +61,7 @@ def on_host() -> t.Iterator[None]:
 @contextlib.contextmanager
 def on_this_host() -> t.Iterator[None]:
     """The same on the host of the tests, whose network others have as well: the port of the shop is ours meanwhile."""
-    if _HELD in os.environ:  # by who has started this second host, which has a network of its own
-        with on_host():
-            yield
-        return
     with (CHECKOUT / ".build/port-of-shop").open("w") as taken:
         fcntl.flock(taken, fcntl.LOCK_EX)
-        os.environ[_HELD] = "yes"
-        try:
-            with on_host():
-                yield
-        finally:
-            del os.environ[_HELD]
+        with on_host():
+            yield

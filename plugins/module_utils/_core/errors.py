@@ -105,6 +105,11 @@ def in_words(error: Exception) -> str:
     return sentence(reason or str(error), hint)
 
 
+def defect(error: Exception) -> str:
+    """The reason of a failure that nothing of ours should have raised."""
+    return f"this is a defect of linux.namespaces: {type(error).__name__}: {error}"
+
+
 def sentence(reason: str, hint: str) -> str:
     """A message of one or two sentences."""
     is_name = "_" in reason.partition(" ")[0]  # of an option, which has no capital letter

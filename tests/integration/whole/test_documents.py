@@ -146,7 +146,7 @@ def furnished(commands: str) -> t.Iterator[None]:
     """The second host, with the archive that the first one has, and a systemd of its own."""
     UNITS.mkdir(parents=True)
     shutil.copytree(commands, "/usr/local/bin", dirs_exist_ok=True)
-    with shop.on_this_host():
+    with shop.on_host():  # with a network of its own
         yield
 
 

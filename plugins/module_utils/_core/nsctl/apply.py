@@ -18,7 +18,7 @@ from .. import nsctl
 from ..errors import Refused, sentence
 from ..operations import definition_list
 from ..operations.definition_list import Result
-from ..operations.definition_request import How
+from ..operations.definition_request import How, differing
 from ..options import definition, table
 from . import FAILED, complain, remark, say, say_data
 from .arguments import WrongUsage, parse
@@ -106,12 +106,11 @@ def _say(verb: str, result: Result, *, is_diff: bool, quiet: bool) -> None:
     elif not is_diff:
         say(f"{outcome.name}: {'; '.join(outcome.actions) or 'as it should be'}")
     else:
-        before, after = outcome.before, outcome.after
+        before, after = differing(outcome.before, outcome.after)
         lines = []
         for key in {**before, **after}:
-            if before.get(key) != after.get(key):
-                lines += _lines("-", key, before[key]) if key in before else []
-                lines += _lines("+", key, after[key]) if key in after else []
+            lines += _lines("-", key, before[key]) if key in before else []
+            lines += _lines("+", key, after[key]) if key in after else []
         if not lines:
             lines = [f"+ {action}" for action in outcome.actions]
         if lines:

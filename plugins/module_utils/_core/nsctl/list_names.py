@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import Refused, StepFailed, in_words
+from ..errors import Refused, StepFailed, defect, in_words
+from ..operations import namespace_state
 from ..process import pool
 from . import FAILED, complain, say, say_data, states, summary
 from .arguments import parse
@@ -24,7 +25,7 @@ LIMIT = 10.0
 def run(verb: str, words: t.Sequence[str]) -> int:
     """The verb. Raises WrongUsage, OSError."""
     given = parse(words, switches=("json",), operands=None)
-    chosen = given.operands or summary.known_names()
+    chosen = given.operands or namespace_state.known_names()
     answers = {name: _attempt(name, summary.at_once) for name in chosen}
     # Few, if any: what is entered may hang, and is to keep no other waiting.
     entered = [name for name, answer in answers.items() if answer is None]
@@ -80,5 +81,4 @@ def _attempt(
     except (Refused, StepFailed, OSError) as error:
         return in_words(error)
     except Exception as error:  # a mistake that concerns one is not to harm the others
-        reason = f"this is a defect of linux.namespaces: {type(error).__name__}: {error}"
-        return summary.of_unreadable(name, states.FAILED, reason)
+        return summary.of_unreadable(name, states.FAILED, defect(error))

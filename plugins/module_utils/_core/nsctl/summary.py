@@ -47,11 +47,6 @@ def _of(name: str, *, enters: bool) -> dict[str, t.Any] | None:
         return of_unreadable(name, FAILED, in_words(error))
 
 
-def known_names() -> list[str]:
-    """The names of all namespaces that live or have a definition, sorted."""
-    return sorted({*definitions.names(), *pins.names()})
-
-
 def is_known(name: str) -> bool:
     """Whether something of a namespace of this name is on the host."""
     return name in pins.names() or name in definitions.names()

@@ -17,7 +17,7 @@ import typing as t
 from .. import host_paths
 from ..actions import Step
 from ..definition import file as definitions
-from ..errors import LOOKING, Refused, StepFailed, in_words
+from ..errors import LOOKING, Refused, StepFailed, defect, in_words, sentence
 from ..install import instance
 from ..operations import namespace_removal, namespace_share, restore
 from ..process import pool
@@ -120,8 +120,7 @@ def _attempt(name: str, action: t.Callable[[str], list[str]]) -> Result:
     except (Refused, StepFailed) as error:
         return Result(name, failure=in_words(error))
     except Exception as error:  # a mistake in one definition is not to harm the others
-        failure = f"This is a defect of linux.namespaces: {type(error).__name__}: {error}."
-        return Result(name, failure=failure)
+        return Result(name, failure=sentence(defect(error), ""))
 
 
 def _say(results: t.Sequence[Result], verb: str, given: Given) -> None:

@@ -38,7 +38,7 @@ from . import (
     namespace_state,
     whole,
 )
-from .definition_request import DefinitionRequest, How, Outcome, WantedFile
+from .definition_request import DefinitionRequest, How, Outcome, WantedFile, differing
 from .definition_work import Work
 
 
@@ -172,13 +172,11 @@ def _remove(work: Work) -> None:
 
 def _have_namespace(work: Work) -> None:
     result = namespace.brought(work.request.namespace, check=work.check)
-    before = {f"{key} of {work.name}": value for key, value in result.before.items()}
-    after = {f"{key} of {work.name}": value for key, value in result.after.items()}
-    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    before, after = differing(result.before, result.after)
     work.note(
         result.actions,
-        {key: value for key, value in before.items() if key in changed},
-        {key: value for key, value in after.items() if key in changed},
+        {f"{key} of {work.name}": value for key, value in before.items()},
+        {f"{key} of {work.name}": value for key, value in after.items()},
         warnings=result.warnings,
     )
 

@@ -91,10 +91,3 @@ def _down(name: str, how: How, timeout: float) -> list[str]:
         going=how.going,
         services_end=True,
     )
-
-
-def known() -> list[str]:
-    """The names of all named namespaces of the host, sorted."""
-    from ..namespace import pins
-
-    return sorted({*definitions.names(), *pins.names()})

@@ -4,7 +4,7 @@
 
 """What ns_definition does with many named namespaces: each by itself, several at once.
 
-Those that share something are worked on one after the other, in the order in which they are listed.
+Where one needs what another makes they are worked on one after the other: see definition_order.py.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -17,13 +17,12 @@ import typing as t
 
 from .. import host_paths
 from ..actions import undo
-from ..definition import file as definitions
-from ..errors import LOOKING, Refused, StepFailed
+from ..errors import LOOKING, Refused, StepFailed, defect
 from ..exhaustion import explain
 from ..install import host_command, instance
 from ..namespace import pins
 from ..process import pool
-from . import definition_order, definition_unchanged
+from . import definition_order, definition_unchanged, namespace_state
 from .definition_request import DefinitionRequest, How, Outcome
 
 _LINES = "lines of a diff"
@@ -99,7 +98,7 @@ def _others(wish: Wish) -> list[str]:
     if not wish.exclusive:
         return []
     named = {request.name for request in wish.requests}
-    return sorted({*definitions.names(), *pins.names()} - named)
+    return [name for name in namespace_state.known_names() if name not in named]
 
 
 def _packed(result: Result) -> dict[str, t.Any]:
@@ -275,8 +274,7 @@ def failure_of(error: Exception) -> dict[str, t.Any]:
     if isinstance(error, OSError):
         reason, hint = explain(error)
         return {"step": LOOKING, "reason": reason or str(error), "hint": hint}
-    reason = f"this is a defect of linux.namespaces: {type(error).__name__}: {error}"
-    return {"reason": reason, "hint": ""}
+    return {"reason": defect(error), "hint": ""}
 
 
 def _settle_host(

@@ -101,6 +101,17 @@ class Outcome:
         self.warnings += warnings
 
 
+def differing(
+    before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """What is different between the two, as it was and as it is."""
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return (
+        {key: before[key] for key in keys if key in before},
+        {key: after[key] for key in keys if key in after},
+    )
+
+
 class How(t.NamedTuple):
     """How it is brought there."""
 

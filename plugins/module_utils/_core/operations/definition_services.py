@@ -22,6 +22,7 @@ from ..process.program import Program
 from ..service import supervisor
 from ..service.model import Coming, ServiceRequest, ServiceResult
 from . import definition_files, namespace_state
+from .definition_request import differing
 
 if t.TYPE_CHECKING:
     from .definition_request import DefinitionRequest, Outcome
@@ -87,7 +88,7 @@ def _completed(request: DefinitionRequest, asked: ServiceRequest) -> ServiceRequ
     properties, lasts = request.namespace.properties, request.namespace.persistent
     kinds = frozenset({*properties.kinds, *properties.share})
     asked = dataclasses.replace(asked, coming=Coming(kinds, lasts))
-    if asked.enabled is not None or not asked.is_to_run or not request.namespace.persistent:
+    if asked.enabled is not None or not asked.is_to_run or not lasts:
         return asked
     if (
         supervisor.chosen(asked.supervisor, supervisor.SUPERVISORS)
@@ -166,14 +167,11 @@ def _note(
     after: t.Mapping[str, t.Any],
 ) -> None:
     title = f"service {request.spec.name} of {request.spec.namespace}"
-    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    before, after = differing(before, after)
+    was = {f"{title}: {key}": value for key, value in before.items()}
     outcome.note(
         done,
         # What one was that is made anew is noted already.
-        {
-            f"{title}: {key}": before[key]
-            for key in changed
-            if key in before and f"{title}: {key}" not in outcome.before
-        },
-        {f"{title}: {key}": after[key] for key in changed if key in after},
+        {key: value for key, value in was.items() if key not in outcome.before},
+        {f"{title}: {key}": value for key, value in after.items()},
     )

@@ -20,6 +20,7 @@ from ..errors import Refused
 from ..mount.wanted import WantedMount
 from ..rootfs import record
 from . import mount, pivot_root, rootfs
+from .definition_request import differing
 from .definition_work import Work
 from .mount_result import RECORDED
 
@@ -90,17 +91,13 @@ def _mount(work: Work, wanted: t.Sequence[WantedMount]) -> bool:
     if not result.actions:
         work.note([], warnings=warnings)
         return False
-    before, after = result.before, result.after
-    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    before, after = differing(result.before, result.after)
     # That a mount which changes is recorded goes without saying.
-    told = {*changed}
-    changed = [
-        key for key in changed if not key.endswith(RECORDED) or key[: -len(RECORDED)] not in told
-    ]
+    unsaid = {f"{key}{RECORDED}" for key in (*before, *after)}
     work.note(
         result.actions,
-        {f"{key} in {work.name}": before[key] for key in changed if key in before},
-        {f"{key} in {work.name}": after[key] for key in changed if key in after},
+        {f"{key} in {work.name}": value for key, value in before.items() if key not in unsaid},
+        {f"{key} in {work.name}": value for key, value in after.items() if key not in unsaid},
         warnings=warnings,
     )
     return True

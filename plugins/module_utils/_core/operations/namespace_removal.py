@@ -70,7 +70,10 @@ def absent(
             damage += [*unsure, *_unknown_services(name)]
         done = run_all([*removal_of_services(name), *changes], check=check)
         _clear_cache(check=check)
-        return NamespaceResult(done, before, {}, namespace_state.describe_fully(name), damage)
+        facts = namespace_state.describe(name)
+        # That nobody shares of it was seen, or it would be there: to look at all others takes as long again.
+        facts["shared_by"] = namespace_share.sharers(name) if check else []
+        return NamespaceResult(done, before, {}, facts, damage)
 
 
 def _ending(names: t.Iterable[str]) -> set[int]:

@@ -47,6 +47,11 @@ def is_there(name: str) -> bool:
     return host_paths.is_kept(name) or definitions.has_files(name) or pins.has_logs(name)
 
 
+def known_names() -> list[str]:
+    """The names of all namespaces that live or have a definition, sorted."""
+    return sorted({*definitions.names(), *pins.names()})
+
+
 def loaded_or_not(name: str) -> tuple[Definition | None, list[str]]:
     """The definition, or None with why it cannot be read."""
     try:
