@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet test-gap bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -126,6 +126,13 @@ test-fleet: setup ## three booted hosts of three Debian releases, rebooted, cras
 	@tests/setup-os-packages molecule
 	molecule test --scenario-name fleet --no-command-borders
 
+# How many times each is done to each service.
+GAP_TRIES ?= 20
+.PHONY: test-gap
+test-gap: setup ## what clients see of services that get another root, GAP_TRIES=20 times under load: some ten minutes
+	@tests/setup-os-packages molecule load
+	GAP_TRIES=$(GAP_TRIES) molecule test --scenario-name gap --no-command-borders
+
 .PHONY: test-images
 test-images: setup ## nginx, redis and PostgreSQL from images of a registry on this host: some minutes
 	@tests/setup-os-packages rootfs
@@ -143,7 +150,7 @@ test-cores: setup ## the inventory and the connections with each supported ansib
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping
-	@tests/setup-os-packages molecule
+	@tests/setup-os-packages molecule load
 	pytest -s tests/bench
 
 .PHONY: clean

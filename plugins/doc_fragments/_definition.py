@@ -9,64 +9,9 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import textwrap
-
-# The options of a file; FILES stands for the list that it is in.
-_FILE = """
-dest:
-  description:
-    - >-
-      Its path on the host, below the home: O(namespaces[].rootfs.home), or
-      C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are made.
-    - >-
-      What is in the home, and the way to it, may be written to by programs inside: no link is followed.
-  type: str
-  required: true
-content:
-  description:
-    - What is in the file. Required, but for a directory.
-    - A diff shows it where others than its owner may read it by O(FILES[].mode); no log does.
-  type: str
-state:
-  description:
-    - Whether it is a file or a directory. A directory that is not listed any more goes where it is empty.
-  type: str
-  choices: [file, directory]
-  default: file
-owner:
-  description:
-    - Its owner, a name or a number of the host.
-  type: str
-  default: root
-group:
-  description:
-    - Its group, a name or a number of the host.
-  type: str
-  default: root
-mode:
-  description:
-    - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
-  type: raw
-validate:
-  description:
-    - >-
-      A program of the namespace that looks at a new content before it takes the place of the old one, as
-      C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
-      O(FILES[].dest), as it is called inside: one of O(namespaces[].mounts) has to show its
-      directory.
-    - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check mode.
-  type: list
-  elements: str
-"""
-
-
-def _file_in(files: str, indent: int) -> str:
-    """The options of a file in a list of this name, as far in as they stand there."""
-    return textwrap.indent(_FILE.replace("FILES", files).strip("\n"), " " * indent)
-
 
 class ModuleDocFragment:
-    DOCUMENTATION = rf"""
+    DOCUMENTATION = r"""
 options:
   namespaces:
     description:
@@ -119,7 +64,7 @@ options:
             of such a namespace.
           - See O(linux.namespaces.ns_namespace#module:share).
         type: dict
-        default: {{}}
+        default: {}
       loopback:
         description:
           - Whether the interface lo of a network namespace is up.
@@ -131,7 +76,7 @@ options:
           - Kernel parameters of the network, ipc and user namespaces.
           - See O(linux.namespaces.ns_namespace#module:sysctl).
         type: dict
-        default: {{}}
+        default: {}
       time_offsets:
         description:
           - By how many seconds the clocks of a new time namespace differ from the host's.
@@ -294,6 +239,37 @@ options:
                 O(namespaces[].rootfs.home). Without it what is written to volumes is kept, or not, with the rest that
                 is written to the root.
             type: path
+          upper:
+            description:
+              - What becomes of what was written to a root with O(namespaces[].rootfs.root=overlay), when another root
+                takes its place. What is to stay in any case lies in O(namespaces[].rootfs.volumes), or in a directory
+                of the host that O(namespaces[].mounts) binds.
+              - With V(new) the other root begins with nothing written to it, so that all of it is seen. What was
+                written stays with the root before, for as long as that is kept. It is right wherever the root is a
+                program that somebody else builds.
+              - With V(keep) it stays, and hides what the new root has at the same paths, also what is newer there, of
+                which a warning tells. It is for a root that is looked after from inside, as by a package manager. The
+                namespace is made anew for another root then, with its services down, which takes O(recreate=true), and
+                there is none to go back to.
+            type: str
+            choices: [new, keep]
+            default: new
+          keep_generations:
+            description:
+              - How many roots before the present one are kept, each with what was written to it, its services and their
+                files, for O(state=rolled_back). Equal files of two roots take their room once where the file system
+                can do that, or where both are used as O(namespaces[].rootfs.root=overlay). Of a root in memory what it
+                is unpacked from is kept instead.
+            type: int
+            default: 1
+          verify:
+            description:
+              - A program inside, as C([/usr/sbin/nginx, -t]), that says whether a root which was just unpacked is as it
+                should be, with all mounts and files in place. Where it ends with anything but 0 the namespace fails,
+                and the one that serves goes on. Not in check mode.
+            type: list
+            elements: str
+            default: []
       mounts:
         description:
           - What is mounted inside, in this order, by the paths that it has there. What was listed before,
@@ -350,8 +326,50 @@ options:
         type: list
         elements: dict
         default: []
-        suboptions:
-{_file_in("namespaces[].files", 10)}
+        suboptions: &file
+          dest:
+            description:
+              - >-
+                Its path on the host, below the home: O(namespaces[].rootfs.home), or
+                C(/var/lib/linux-namespaces-NAME) where there is no root of its own. Directories above it are made.
+              - >-
+                What is in the home, and the way to it, may be written to by programs inside: no link is followed.
+            type: str
+            required: true
+          content:
+            description:
+              - What is in the file. Required, but for a directory.
+              - A diff shows it where others than its owner may read it by its mode; no log does.
+            type: str
+          state:
+            description:
+              - Whether it is a file or a directory. A directory that is not listed any more goes where it is empty.
+            type: str
+            choices: [file, directory]
+            default: file
+          owner:
+            description:
+              - Its owner, a name or a number of the host.
+            type: str
+            default: root
+          group:
+            description:
+              - Its group, a name or a number of the host.
+            type: str
+            default: root
+          mode:
+            description:
+              - Its mode, as a text, such as V('0640'). By default V('0644'), and V('0755') of a directory.
+            type: raw
+          validate:
+            description:
+              - >-
+                A program of the namespace that looks at a new content before it takes the place of the old one, as
+                C([/usr/sbin/nginx, -t, -c, '%s']). V(%s) in a word stands for what was written beside
+                the file, as it is called inside: one of O(namespaces[].mounts) has to show its directory.
+              - Where it ends with anything but 0, the namespace fails, and the file is as it was. Not in check mode.
+            type: list
+            elements: str
       services:
         description:
           - The programs that are kept running in it. They are started in this order, once the namespace
@@ -445,27 +463,76 @@ options:
               - The environment of the program.
               - See O(linux.namespaces.ns_service#module:environment).
             type: dict
-            default: {{}}
+            default: {}
           secret_environment:
             description:
               - Variables for its environment as well, whose values are nobody's to see.
               - See O(linux.namespaces.ns_service#module:secret_environment).
             type: dict
-            default: {{}}
+            default: {}
           credentials:
             description:
               - The contents of files, by their names, as C(LoadCredential=) of C(systemd.exec(5)) has
                 them.
               - See O(linux.namespaces.ns_service#module:credentials).
             type: dict
-            default: {{}}
+            default: {}
+          sockets:
+            description:
+              - Sockets that are opened for the program, and stay open while it is started again, by this module
+                or by systemd, and while its namespace gets another root.
+              - See O(linux.namespaces.ns_service#module:sockets).
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              listen:
+                description:
+                  - Where it listens, an address and a port such as V(127.0.0.1:8080) and V([::]:80), which is of
+                    IPv6 alone, or the path of a file inside, such as V(/run/app.sock).
+                  - See O(linux.namespaces.ns_service#module:sockets[].listen).
+                type: str
+                required: true
+              type:
+                description:
+                  - Whether it carries connections, as TCP has them, or datagrams, as UDP.
+                  - See O(linux.namespaces.ns_service#module:sockets[].type).
+                type: str
+                choices: [stream, datagram]
+                default: stream
+              name:
+                description:
+                  - What the program knows it by, in C(LISTEN_FDNAMES).
+                  - See O(linux.namespaces.ns_service#module:sockets[].name).
+                type: str
+              mode:
+                description:
+                  - The mode of a file, as a text, such as V('0660').
+                  - See O(linux.namespaces.ns_service#module:sockets[].mode).
+                type: raw
+              owner:
+                description:
+                  - The owner of a file, a name or a number as known inside.
+                  - See O(linux.namespaces.ns_service#module:sockets[].owner).
+                type: str
+              group:
+                description:
+                  - The group of a file, a name or a number as known inside.
+                  - See O(linux.namespaces.ns_service#module:sockets[].group).
+                type: str
+              blocking:
+                description:
+                  - Whether a program that takes a connection waits for one (C(accept(2))).
+                  - See O(linux.namespaces.ns_service#module:sockets[].blocking).
+                type: bool
+                default: true
           limits:
             description:
               - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile),
                 as a number or as V(soft:hard).
               - See O(linux.namespaces.ns_service#module:limits).
             type: dict
-            default: {{}}
+            default: {}
           reload:
             description:
               - How the program is told to read its configuration again.
@@ -579,8 +646,7 @@ options:
             type: list
             elements: dict
             default: []
-            suboptions:
-{_file_in("namespaces[].services[].files", 14)}
+            suboptions: *file
       steps:
         description:
           - What is done in the namespace, in this order, as C(nsctl export) writes it for one whose mounts,

@@ -15,6 +15,9 @@ description:
     longer than one of theirs where nothing has to be done.
   - What is listed I(is) the definition. What a namespace had before and is not listed any more, be it a mount, a
     service or a setting that other modules have made, goes, services first of all.
+  - Where the source of a root is another one now, the next generation of the namespace is built beside the one that
+    serves, with mounts of its own and in the same network. It is unpacked, mounted and checked before a service ends;
+    then it takes the name, and the services start in it. Where one does not become ready the one before serves again.
   - All of a namespace is planned before anything of it is changed. One that is new is not left behind when it cannot
     be completed. Nothing enters a namespace, and no service starts in it, before everything is there.
   - The task fails where any of the namespaces has failed, and its result says for each what was done.
@@ -28,8 +31,10 @@ options:
         written to them. Only their names are needed.
       - V(up) brings those up that were taken down, from what is recorded of them, and V(down) takes them down with
         their services. Both need no more than their names.
+      - V(rolled_back) goes back to the root that each had before the present one, as it was, with its services and
+        their files. A second time it leads to the newer one again. It needs no more than the names.
     type: str
-    choices: [present, absent, up, down]
+    choices: [present, absent, up, down, rolled_back]
     default: present
   exclusive:
     description:
@@ -38,8 +43,8 @@ options:
     default: false
   recreate:
     description:
-      - Whether a namespace that cannot be changed into what is listed, as to another root or other id maps, is
-        removed first, with its services, and made anew. Without it such a namespace fails, and is left as it is.
+      - Whether a namespace that cannot be changed into what is listed, as to other id maps, is removed first, with its
+        services, and made anew. Without it such a namespace fails, and is left as it is.
     type: bool
     default: false
   force:
@@ -115,6 +120,11 @@ EXAMPLES = r"""
   linux.namespaces.ns_definition:
     namespaces: [{name: front}, {name: worker}]
     state: up
+
+- name: Go back to the root that the shop had before
+  linux.namespaces.ns_definition:
+    namespaces: [{name: shop}]
+    state: rolled_back
 
 - name: Have a namespace with a quota for each tenant, and no others
   linux.namespaces.ns_definition:

@@ -136,6 +136,58 @@ options:
     description:
       - The working directory, inside. By default that of O(image_config), or V(/).
     type: str
+  sockets:
+    description:
+      - Sockets that are opened for the program, and stay open while it is started again, by this module or by systemd,
+        and while its namespace gets another root. So nobody who connects is turned away, but waits until the next
+        program takes the connection.
+      - The program finds them from descriptor 3 on, in this order, as C(sd_listen_fds(3)) has it, in C(LISTEN_FDS),
+        C(LISTEN_FDNAMES) and C(LISTEN_PID). Whether it can take them is up to the program. nginx, for one, takes those
+        that its variable C(NGINX) names, such as V(3;4;), and whose addresses are those of its configuration.
+      - They are opened in the network namespace of O(namespace), or in the host's where it has none. An address need
+        not be there yet.
+      - With systemd they are a unit of their own, V(/etc/systemd/system/linux-namespaces:NAMESPACE:NAME.socket), which
+        is started and stopped with the service by this module. The first who connects starts a program that has ended
+        by itself, also where O(restart_policy) does not, and one that C(systemctl stop) has stopped.
+      - With O(supervisor=none) nothing but the program holds them. A task that starts it again takes them from the
+        program that it ends. They are closed with a program that ends by itself, and where a run is killed in between.
+      - With O(ready.port) one of these ports is answered when the program itself has taken a connection.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      listen:
+        description:
+          - Where it listens, an address and a port such as V(127.0.0.1:8080) and V([::]:80), which is of IPv6 alone, or
+            the path of a file inside, such as V(/run/app.sock). For a file O(namespace) needs a mount namespace.
+          - A file lies on the host, where nobody but root gets to it, and is bound to this path. Directories above it
+            are made. A program that asks for its name (C(getsockname(2))) is told that of the host.
+        type: str
+        required: true
+      type:
+        description: Whether it carries connections, as TCP has them, or datagrams, as UDP.
+        type: str
+        choices: [stream, datagram]
+        default: stream
+      name:
+        description: What the program knows it by, in C(LISTEN_FDNAMES). By default O(name).
+        type: str
+      mode:
+        description: The mode of a file, as a text, such as V('0660'). By default V('0666').
+        type: raw
+      owner:
+        description: The owner of a file, a name or a number as known inside. By default root.
+        type: str
+      group:
+        description: The group of a file, a name or a number as known inside. By default that of root.
+        type: str
+      blocking:
+        description:
+          - Whether a program that takes a connection waits for one (C(accept(2))). V(false) is for programs of several
+            processes that wait for whichever descriptor is ready, and leave sockets that they are handed as they are,
+            as nginx. One of them would otherwise wait in the place of all else that it does.
+        type: bool
+        default: true
   limits:
     description:
       - Resource limits by their name in C(getrlimit(2)) without C(RLIMIT_), such as V(nofile), as a number or as
@@ -269,6 +321,16 @@ EXAMPLES = r"""
     name: shop
     argv: [/bin/sleep, "30"]
     restart_policy: {condition: always, delay: 1, limit: 10, interval: 60}
+
+- name: Run one that is started again without turning anybody away
+  linux.namespaces.ns_service:
+    namespace: web
+    name: shop
+    argv: [/bin/sleep, infinity]
+    sockets:
+      - listen: 127.0.0.1:8080
+      - listen: /run/shop.sock
+        mode: "0660"
 
 - name: Forget that one
   linux.namespaces.ns_service:

@@ -16,13 +16,22 @@ from command import Nsctl
 from fixtures import host, host_unchanged, new_name, run_module, server
 from host_state import host_state, names_below
 from module_server import CHECKOUT
+from nsctl_at_hand import nsctl_at_hand, nsctl_compiled
 from results import Converge, Result, RunModule, has_diff
 from tasks import RunTasks, Tasks
 from unshared_process import Unshared, UnsharedProcess, start_unshared
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import call, mounts
 
-__all__ = ["host", "host_unchanged", "new_name", "run_module", "server"]
+__all__ = [
+    "host",
+    "host_unchanged",
+    "new_name",
+    "nsctl_at_hand",
+    "nsctl_compiled",
+    "run_module",
+    "server",
+]
 
 # Older paths in the collection, for tests that are to hold on older kernels as well: kernel().
 OLDER_KERNELS = {

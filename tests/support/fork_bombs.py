@@ -33,13 +33,17 @@ for _ in range(number):
             if form == "sessions":
                 os.setsid()
         os._exit(0)
+print("begun", flush=True)
 os._exit(0)
 """
 FORMS = ("children", "sessions")
 
 
 def words(number: int, form: str, mark: str) -> list[str]:
-    """A command that starts them, and ends; ``mark`` is the last of their arguments."""
+    """A command that starts them, and ends; ``mark`` is the last of their arguments.
+
+    It says "begun" when all of them are there.
+    """
     return [sys.executable, "-I", "-S", "-c", PROGRAM, str(number), form, mark]
 
 

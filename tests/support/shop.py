@@ -14,12 +14,18 @@ from module_server import CHECKOUT
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
-# Perl is on every Debian, and small.
+# Perl is on every Debian, and small. It takes a socket from who starts it, and tells its version.
 _SHOP = """\
 #!/usr/bin/perl
 use IO::Socket::INET;
-my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1:8000", Listen => 5, ReuseAddr => 1) or die;
-while (my $client = $server->accept) { close $client; }
+my $server = $ENV{LISTEN_FDS}
+    ? IO::Socket::INET->new_from_fd(3, "+<")
+    : IO::Socket::INET->new(LocalAddr => "127.0.0.1:8000", Listen => 5, ReuseAddr => 1) or die;
+while (my $client = $server->accept) { print $client "shop VERSION\\n"; close $client; }
+"""
+_BROKEN = """\
+#!/usr/bin/perl
+die "no license for version 3\\n";
 """
 _PASSWD = "root:x:0:0::/:/bin/sh\nshop:x:61600:61600::/:/bin/sh\n"
 
@@ -35,7 +41,7 @@ def make_tree(top: pathlib.Path) -> None:
     # The names of libraries may be links, and lead through some.
     subprocess.run(["cp", "-rL", "--parents", perl, *libraries, *modules, top], check=True)
     program = top / "usr/bin/shop"
-    program.write_text(_SHOP)
+    program.write_text(_SHOP.replace("VERSION", "1"))
     program.chmod(0o755)
     (top / "etc").mkdir()
     (top / "etc/passwd").write_text(_PASSWD)
@@ -44,7 +50,7 @@ def make_tree(top: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def on_host() -> t.Iterator[None]:
-    """Have what the examples find on a host: /srv/shop.tar, /srv/tree and /srv/shop/data.
+    """Have what the examples find on a host: /srv/shop.tar, two later versions, /srv/tree and /srv/shop/data.
 
     /srv and /var/lib are ours meanwhile, and can hold the upper directory of an overlay.
     """
@@ -52,8 +58,12 @@ def on_host() -> t.Iterator[None]:
         for path in ("/srv", "/var/lib"):
             mounts.mount("tests", path, fstype="tmpfs", data="mode=755")
             stack.callback(mounts.umount, path, flags=mounts.MNT_DETACH)
-        make_tree(pathlib.Path("/srv/tree"))
-        subprocess.run(["tar", "-cf", "/srv/shop.tar", "-C", "/srv/tree", "."], check=True)
+        tree = pathlib.Path("/srv/tree")
+        make_tree(tree)
+        versions = [("-2", _SHOP.replace("VERSION", "2")), ("-3", _BROKEN)]
+        for name, text in [*versions, ("", _SHOP.replace("VERSION", "1"))]:
+            (tree / "usr/bin/shop").write_text(text)
+            subprocess.run(["tar", "-cf", f"/srv/shop{name}.tar", "-C", tree, "."], check=True)
         pathlib.Path("/srv/shop/data").mkdir(parents=True)
         yield
 

@@ -194,3 +194,12 @@ def tree_with_sleep(top: pathlib.Path) -> pathlib.Path:
     subprocess.run(["cp", "-L", "/bin/sleep", top / "bin"], check=True)
     subprocess.run(["cp", "-L", "--parents", *libraries, top], check=True)
     return top
+
+
+def tree_of_host(top: pathlib.Path) -> pathlib.Path:
+    """A root file system with nothing of its own, on which the host's /usr makes one with its programs."""
+    for name in ("etc", "out", "usr"):
+        (top / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64"):
+        (top / name).symlink_to(f"usr/{name}")
+    return top

@@ -31,6 +31,8 @@ DEFINITIONS = "/etc/linux-namespaces"
 DEFINITIONS_MODE = 0o711
 # Inside: the credentials of services, as systemd has them. A namespace may share the host's /run.
 CREDENTIALS = "/run/credentials"
+# On the host: the sockets of services that are files. They outlive a namespace that is made anew.
+SOCKETS = f"{BASE}.sockets"
 LOGS = "/var/log/linux-namespaces"
 # Where the locks lie that do not belong to a name, while they are held: see storage/lock.py.
 LOCKS = "/run"
@@ -52,9 +54,10 @@ BOOT_TARGET = f"{UNITS}/linux-namespaces.target"
 # Where a program is looked up that is given no PATH.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LONGEST_NAME = 64
-# In place of a name where nothing is kept for it: no name begins so.
+# What nothing is kept for, and what comes after the one that lives: no name begins so.
 _NOWHERE = ".removed"
-_removed: set[str] = set()
+_NEXT = ".next."
+_file_names: dict[str, str] = {}
 
 
 def environment_of(name: str = "root", home: str = "/root") -> dict[str, str]:
@@ -93,14 +96,16 @@ def checked_name(name: str) -> str:
     return name
 
 
-class as_if_removed:
-    """A with statement in which nothing is found of the named namespace ``name``: in check mode it would go."""
+class _called:
+    """A with statement in which what is kept of a named namespace goes by another name of files."""
 
-    def __init__(self, name: str) -> None:
-        self._name = checked_name(name)
+    def __init__(self, name: str, file_name: str) -> None:
+        self._name, self._file_name = checked_name(name), file_name
+        self._before: str | None = None
 
     def __enter__(self) -> None:
-        _removed.add(self._name)
+        self._before = _file_names.get(self._name)
+        _file_names[self._name] = self._file_name
 
     def __exit__(
         self,
@@ -108,12 +113,27 @@ class as_if_removed:
         _error: BaseException | None,
         _traceback: types.TracebackType | None,
     ) -> None:
-        _removed.discard(self._name)
+        del _file_names[self._name]
+        if self._before is not None:
+            _file_names[self._name] = self._before
+
+
+def as_if_removed(name: str) -> _called:
+    """In this with statement nothing is found of the named namespace: in check mode it would go."""
+    return _called(name, _NOWHERE)
+
+
+def as_next(name: str) -> _called:
+    """In this with statement the name is that of its next generation, which nobody else can enter.
+
+    After the two have changed places it is the one before: see namespace/exchange.py.
+    """
+    return _called(name, f"{_NEXT}{name}")
 
 
 def file_name(name: str) -> str:
     """What a file or directory of the named namespace ``name`` is called. Raises Refused."""
-    return _NOWHERE if checked_name(name) in _removed else name
+    return _file_names.get(checked_name(name), name)
 
 
 def directory(name: str) -> str:

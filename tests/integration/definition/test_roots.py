@@ -26,9 +26,10 @@ class Site(t.NamedTuple):
     tree: pathlib.Path
     home: pathlib.Path
 
-    def listed(self, manner: str, *mounts: Entry, **more: t.Any) -> Entry:
+    def listed(self, manner: str, *mounts: Entry, upper: str = "new", **more: t.Any) -> Entry:
         """The options for it."""
         root = {"directory": str(self.tree), "root": manner, "home": str(self.home)}
+        root["upper"] = upper
         return {"namespaces": [{"name": self.name, "rootfs": root, "mounts": [*mounts]}], **more}
 
     def seen(self, path: str) -> str:
@@ -60,9 +61,7 @@ def actions_of(result: t.Mapping[str, t.Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-def test_made_changed_and_gone(
-    site: Site, converge: Converge, run_module: RunModule, nsctl: Nsctl, manner: str
-) -> None:
+def test_made_changed_and_gone(site: Site, converge: Converge, nsctl: Nsctl, manner: str) -> None:
     converge("ns_definition", site.listed(manner))
     assert site.home.stat().st_mode & 0o7777 == 0o700
     assert site.seen("/etc/release") == "one"
@@ -74,24 +73,20 @@ def test_made_changed_and_gone(
     converge("ns_definition", site.listed(manner))
     exported = nsctl("export", site.name).stdout
     assert nsctl("apply", "-", input=exported).stdout == f"{site.name}: as it should be\n"
-    # Of what its source is now it is to be made anew, with leave.
+    # Of what its source is now the next generation is made.
     (site.tree / "etc/release").write_text("two")
-    for check in (True, False):
-        refused = run_module("ns_definition", site.listed(manner), check=check)
-        assert "recreate: true" in refused["namespaces"][0]["hint"]
-        assert not refused["changed"]
-    assert site.seen("/etc/release") == "one"
-    converge("ns_definition", site.listed(manner, recreate=True))
+    converge("ns_definition", site.listed(manner))
     assert site.seen("/etc/release") == "two"
     converge("ns_definition", site.listed(manner, state="absent"))
     assert not site.home.exists()
 
 
 def test_what_is_written_is_kept_beside(site: Site, converge: Converge) -> None:
-    converge("ns_definition", site.listed("overlay"))
+    """Where somebody asks for it; then it takes another namespace."""
+    converge("ns_definition", site.listed("overlay", upper="keep"))
     inside(site.name, lambda: pathlib.Path("/etc/written").write_text("x"), ["mnt"])
     (site.tree / "etc/release").write_text("two")
-    converge("ns_definition", site.listed("overlay", recreate=True))
+    converge("ns_definition", site.listed("overlay", recreate=True, upper="keep"))
     assert site.seen("/etc/written") == "x"
     assert not (site.tree / "etc/written").exists()
     assert os.listdir(site.home / "rootfs/etc") == ["release"]
@@ -185,16 +180,19 @@ def test_a_directory_of_somebody_else_is_no_home(site: Site, run_module: RunModu
     (site.home / "data").unlink()
 
 
-def test_processes_in_the_old_root_are_in_the_way(
+def test_processes_in_the_old_root_are_in_the_way_of_one_in_its_place(
     site: Site, converge: Converge, run_module: RunModule
 ) -> None:
-    converge("ns_definition", site.listed("bind"))
+    def listed(**more: t.Any) -> Entry:
+        return site.listed("overlay", upper="keep", recreate=True, **more)
+
+    converge("ns_definition", listed())
     (site.tree / "etc/release").write_text("two")
     with living(site.name) as pid:
         for check in (True, False):
-            refused = run_module("ns_definition", site.listed("bind", recreate=True), check=check)
+            refused = run_module("ns_definition", listed(), check=check)
             assert str(pid) in refused["msg"]
         assert site.seen("/etc/release") == "one"
-        done = run_module("ns_definition", site.listed("bind", recreate=True, force=True))
+        done = run_module("ns_definition", listed(force=True))
         assert not done.get("failed"), done["msg"]
     assert site.seen("/etc/release") == "two"

@@ -17,6 +17,7 @@ from unshared_process import UnsharedProcess
 from waiting import wait_until
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import proc
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -70,6 +71,38 @@ def as_here(row: Result) -> Result:
     return found
 
 
+def command_of(pid: int) -> str:
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+
+
+def kept(rows: dict[int, Result]) -> dict[tuple[t.Any, ...], Result]:
+    """The namespaces, each told from a later one with the same id by who lives in it."""
+    found = {}
+    for number, row in rows.items():
+        facts = proc.process_facts(row["pid"]) if row["pid"] else None
+        found[number, row["kind"], row["pid"], facts and facts.start] = row
+    return found
+
+
+def told_otherwise(run_module: RunModule, lasting: set[int]) -> set[tuple[t.Any, ...]]:
+    """What ns_info tells otherwise than lsns did before and after, of those there all the while.
+
+    Those with the ids ``lasting`` are to be among them.
+    """
+    before = kept(listed())
+    found = by_id(run_module("ns_info", {}))
+    after = kept(listed())
+    same = before.keys() & after.keys()
+    assert lasting <= {number for number, *_rest in same}
+    return {
+        (*each, key)
+        for each in same
+        for key in ("kind", "pid", "parent", "owner")
+        if before[each][key] == after[each][key]
+        and found.get(each[0], {}).get(key, "not told") != after[each][key]
+    }
+
+
 def test_it_knows_what_lsns_knows(
     run_module: RunModule,
     unshared_process: UnsharedProcess,
@@ -85,23 +118,26 @@ def test_it_knows_what_lsns_knows(
             unshared_process(("uts",), options=["--setuid", str(NOBODY)]).pid,
             inside.pid,
         ]
-        wait_until(lambda: id_of(f"/proc/{inside.pid}/ns/net") == id_of(blue))
+        # Each is in all of its namespaces before it becomes that.
+        assert wait_until(lambda: all(command_of(pid) == "sleep infinity" for pid in own))
+        assert id_of(f"/proc/{inside.pid}/ns/net") == id_of(blue)
         mine = set().union(*map(ids_of, own)) - ids_of(os.getpid())
         expected = listed()
         found = by_id(run_module("ns_info", {}))
+        assert len(mine) == 13  # 8, 2, 1 and the two of `ip netns exec`
+        for number in mine:
+            assert {key: found[number][key] for key in expected[number]} == expected[number]
+        (net,) = (found[number] for number in mine if found[number]["pins"])
+        assert (net["netnsid"], net["pins"], net["pid"]) == (7, [blue], inside.pid)
+        # Other tests start and end processes, and move them, while we look: a defect stays.
+        otherwise = told_otherwise(run_module, mine)
+        for _look in range(9):
+            if otherwise:
+                otherwise &= told_otherwise(run_module, mine)
+        assert not otherwise
     finally:
         inside.kill()
         inside.wait()
-    assert len(mine) == 13  # 8, 2, 1 and the two of `ip netns exec`
-    for number in mine:
-        assert {key: found[number][key] for key in expected[number]} == expected[number]
-    (net,) = (found[number] for number in mine if found[number]["pins"])
-    assert (net["netnsid"], net["pins"], net["pid"]) == (7, [blue], inside.pid)
-    # Of the others what did not change while we looked: other tests start and end processes.
-    for number, row in listed().items():
-        for key in ("kind", "pid", "parent", "owner"):
-            if number in expected and row[key] == expected[number][key]:
-                assert found[number][key] == row[key]
 
 
 def test_processes_are_counted(run_module: RunModule, unshared_process: UnsharedProcess) -> None:

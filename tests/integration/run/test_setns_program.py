@@ -14,7 +14,7 @@ import typing as t
 import pytest
 from programs import status_of
 from results import RunModule
-from run_modules import Run, living
+from run_modules import Run, living, timed_out
 from setns_run import MODULE, failure, run
 from unshared_process import UnsharedProcess
 from waiting import wait_until
@@ -154,10 +154,10 @@ def test_check_mode_runs_nothing(
 
 
 SCRIPTS = {
-    "children": "{marker} & {marker} & wait",
-    "sessions": "setsid {marker} & trap '' TERM HUP INT; {marker}",
-    "daemons": "(setsid sh -c '{marker} & {marker} &' &) ; {marker}",
-    "daemons, itself stopped": "(setsid sh -c '{marker} &' &); sleep 0.2; kill -STOP $$; {marker}",
+    "children": "{marker} & {marker} & echo begun; wait",
+    "sessions": "setsid {marker} & trap '' TERM HUP INT; echo begun; {marker}",
+    "daemons": "(setsid sh -c '{marker} & {marker} & echo begun' &) ; {marker}",
+    "daemons, itself stopped": "(setsid sh -c '{marker} & echo begun' &); kill -STOP $$; {marker}",
 }
 
 
@@ -170,7 +170,7 @@ def test_a_timeout_kills_everything_that_was_started(
     marker = f"sleep 93{os.getpid()}"
     before = sorted(proc.all_pids())
     text = SCRIPTS[script].format(marker=marker)
-    result = failure("sh", "-c", f"echo begun; {text}", pid=inside.pid, timeout=2.5)
+    result = timed_out(failure, "sh", "-c", text, pid=inside.pid)
     assert result["timed_out"] is True, result
     assert (result["rc"], result["stdout"]) == (-9, "begun")
     assert living(marker) == []

@@ -12,7 +12,7 @@ import time
 import fork_bombs
 import pytest
 from results import RunModule
-from run_modules import ALL_KINDS, OLDER, Run, living
+from run_modules import ALL_KINDS, OLDER, Run, living, timed_out
 from unshare_run import MODULE, USR, failure, run, small_root
 from waiting import wait_until
 
@@ -118,12 +118,14 @@ def test_ipc_sees_no_queue_of_the_host(run: Run) -> None:
 
 def test_a_timeout_returns_what_was_written_until_then(failure: Run) -> None:
     begun = time.monotonic()
-    result = failure("sh", "-c", "echo before; echo err >&2; sleep 60; echo after", timeout=2.5)
+    script = "echo err >&2; echo begun; sleep 60; echo after"
+    result = timed_out(failure, "sh", "-c", script)
     assert time.monotonic() - begun < 20
     assert result["timed_out"] is True
     assert (result["rc"], result["signal"]) == (-9, "SIGKILL")
-    assert (result["stdout"], result["stderr"]) == ("before", "err")
-    assert result["msg"] == "timed out after 2.5 seconds; everything it started was killed"
+    assert (result["stdout"], result["stderr"]) == ("begun", "err")
+    words = f"timed out after {result['timeout']} seconds; everything it started was killed"
+    assert result["msg"] == words
     assert result["changed"] is True
 
 
@@ -134,8 +136,8 @@ def test_a_timeout_that_is_not_reached(run: Run) -> None:
 
 
 OUTRUN = """
-import os, sys
-os.setsid()
+import os
+print("begun", flush=True)
 while True:
     if os.fork():
         os._exit(0)
@@ -146,10 +148,10 @@ while True:
 @pytest.mark.parametrize(
     "script",
     [
-        "{marker} & {marker} & wait",
-        "setsid {marker} & trap '' TERM HUP INT; {marker}",
-        "(setsid sh -c '{marker} & {marker} &' &) ; {marker}",
-        "kill -STOP $$; {marker}",
+        "{marker} & {marker} & echo begun; wait",
+        "setsid {marker} & trap '' TERM HUP INT; echo begun; {marker}",
+        "(setsid sh -c '{marker} & {marker} & echo begun' &) ; {marker}",
+        "echo begun; kill -STOP $$; {marker}",
         "setsid /usr/bin/python3 -c '{outrun}' {marker} & {marker}",
     ],
     ids=["children", "sessions", "daemons", "stopped", "outrunning"],
@@ -159,7 +161,7 @@ def test_a_timeout_kills_everything_that_was_started(
 ) -> None:
     marker = f"sleep 96{os.getpid()}"
     text = script.format(marker=marker, outrun=OUTRUN)
-    result = failure("sh", "-c", f"echo begun; {text}", kinds=wanted, timeout=2.5)
+    result = timed_out(failure, "sh", "-c", text, kinds=wanted)
     assert result["timed_out"] is True, result
     assert result["stdout"] == "begun"
     assert living(marker) == []
@@ -170,9 +172,10 @@ def test_a_timeout_kills_everything_that_was_started(
 def test_a_timeout_kills_what_keeps_forking(failure: Run, wanted: list[str], form: str) -> None:
     mark = f"bomb-{os.getpid()}-{form}"
     bombs = shlex.join(fork_bombs.words(50, form, mark))
-    result = failure("sh", "-c", f"{bombs}; sleep 60", kinds=wanted, timeout=2.5)
+    result = timed_out(failure, "sh", "-c", f"{bombs}; sleep 60", kinds=wanted)
     try:
         assert result["timed_out"] is True, result
+        assert result["stdout"] == "begun"
     finally:
         assert fork_bombs.ended(mark) == []
 

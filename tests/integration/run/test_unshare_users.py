@@ -9,8 +9,8 @@ import typing as t
 
 import pytest
 from programs import in_child, status_of
-from results import Result, RunModule
-from run_modules import ALL_KINDS, Run, living
+from results import Result
+from run_modules import ALL_KINDS, Run, living, timed_out
 from tasks import RunTasks, examples_of
 from unshare_run import MODULE, NOBODY, USR, failure, run, small_root
 
@@ -214,13 +214,12 @@ def test_a_plain_user_without_a_user_namespace_is_told_what_to_do(failure: Run) 
     assert result["hint"] == "Run the task as root (become: true), or add user to kinds."
 
 
-def test_the_timeout_of_a_plain_user_kills_as_well(run_module: RunModule) -> None:
+def test_the_timeout_of_a_plain_user_kills_as_well(failure: Run) -> None:
     marker = f"sleep 97{os.getpid()}"
-    argv = ["sh", "-c", f"{marker} & setsid {marker} & wait"]
+    argv = ["sh", "-c", f"{marker} & setsid {marker} & echo begun; wait"]
     for wanted in (["user"], ["user", "pid"]):
-        args = {"argv": argv, "kinds": wanted, "timeout": 2}
-        result = run_module(MODULE, args, user=NOBODY)
-        assert result["timed_out"] is True
+        result = timed_out(failure, *argv, kinds=wanted, as_user=NOBODY)
+        assert (result["timed_out"], result["stdout"]) == (True, "begun")
         assert living(marker) == []
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The examples of README.md and of the guide on definitions, as a reader runs them."""
+"""The examples of README.md and of the guides on definitions and on upgrades, as a reader runs them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from waiting import wait_until
 
 __all__ = ["stub_systemd"]
 
-GUIDE = CHECKOUT / "docs/docsite/rst/guide_definition.rst"
+GUIDES = CHECKOUT / "docs/docsite/rst"
 # As `busctl --json=short` answers, of what a unit may have.
 UNIT = {
     "LoadState": "loaded",
@@ -64,6 +64,17 @@ class Reader(t.NamedTuple):
         return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout))
 
 
+def environment(nsctl: Nsctl, path: str) -> dict[str, str]:
+    """That of the reader, with the commands that are in the path."""
+    paths = [str(pathlib.Path(sys.executable).parent), os.path.dirname(nsctl.path)]
+    return {
+        **os.environ,
+        "PATH": ":".join([*paths, path]),
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_GATHERING": "explicit",
+    }
+
+
 @pytest.fixture
 def reader(
     tmp_path: pathlib.Path, stub_systemd: StubSystemd, nsctl: Nsctl, run_module: RunModule
@@ -72,15 +83,8 @@ def reader(
     stub_systemd.run_units()
     directory = tmp_path / "reader"
     directory.mkdir()
-    paths = [str(pathlib.Path(sys.executable).parent), os.path.dirname(nsctl.path)]
-    env = {
-        **os.environ,
-        "PATH": ":".join([*paths, stub_systemd.env["PATH"]]),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_GATHERING": "explicit",
-    }
     with shop.on_this_host():
-        yield Reader(directory, env)
+        yield Reader(directory, environment(nsctl, stub_systemd.env["PATH"]))
         gone = run_module("ns_definition", NOTHING, env=stub_systemd.env)
         assert not gone.get("failed"), gone
 
@@ -160,4 +164,18 @@ def test_the_guide_on_definitions(
         inside = {"ansible_connection": "linux.namespaces.local", "ansible_ns_pid": pid}
         other = {**PYTHON, **inside, "ansible_ns_has_init": True}
         write_hosts(reader, host1=LOCAL, host2=other)
-        guides.follow(guides.blocks_of(GUIDE), reader.directory, reader.env)
+        guide = GUIDES / "guide_definition.rst"
+        guides.follow(guides.blocks_of(guide), reader.directory, reader.env)
+
+
+def test_the_guide_on_upgrades(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
+    """On a host without systemd; how it is with systemd is tried on booted hosts."""
+    with shop.on_this_host():
+        reader = Reader(tmp_path, environment(nsctl, os.environ["PATH"]))
+        write_hosts(reader, host1=LOCAL)
+        try:
+            guide = GUIDES / "guide_upgrade.rst"
+            guides.follow(guides.blocks_of(guide), reader.directory, reader.env)
+        finally:
+            gone = run_module("ns_definition", NOTHING)
+    assert not gone.get("failed"), gone

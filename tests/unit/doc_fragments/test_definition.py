@@ -53,7 +53,8 @@ def pairs(
             here, there = f"{place}.{name}".strip("."), f"{path}.{name}".strip(".")
             yield here, there, option, theirs[name]
             below = option.get("suboptions", {}), theirs[name].get("suboptions", {})
-            yield from pairs(*below, here, there)
+            is_list = option.get("elements") == "dict"
+            yield from pairs(*below, here, f"{there}[]" if is_list else there)
 
 
 def all_pairs() -> list[t.Any]:

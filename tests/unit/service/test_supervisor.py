@@ -49,6 +49,7 @@ class Here:
     """A supervisor that any host has. It acts on nothing."""
 
     needs_nsctl: t.ClassVar[bool] = False
+    holds_sockets = False
 
     def __init__(self, request: ServiceRequest) -> None:
         self.request = request
@@ -59,6 +60,7 @@ class Here:
 
     def check(self) -> None: ...
     def start(self) -> None: ...
+    def restart(self) -> None: ...
     def stop(self) -> None: ...
     def reload(self) -> None: ...
     def remove(self) -> None: ...
@@ -71,6 +73,12 @@ class Here:
 
     def adjust(self, runs_on: bool, /) -> list[Action]:
         return [Action("adjust what runs on" if runs_on else "adjust", lambda: None)]
+
+
+class Holds(Here):
+    """One that holds the sockets that the program is to have."""
+
+    holds_sockets = True
 
 
 class Elsewhere(Here):
@@ -146,6 +154,30 @@ PLANS: list[tuple[str, Observed, list[str]]] = [
 def test_the_plan(state: str, seen: Observed, expected: list[str]) -> None:
     request = ServiceRequest(SPEC, state=state)
     planned = [action.name for action in supervisor.plan(request, Here(request), seen)]
+    adjusting = ("adjust", "adjust what runs on")
+    assert planned == [name if name in adjusting else f"{name} service idle" for name in expected]
+
+
+OF_SOCKETS: list[tuple[str, Observed, list[str]]] = [
+    ("started", STARTED, ["adjust what runs on"]),
+    # All is written before anything could start it.
+    ("started", OUTDATED, ["adjust", "restart"]),
+    ("started", LEFT, ["adjust", "start"]),
+    ("restarted", STARTED, ["adjust", "restart"]),
+    ("reloaded", STARTED, ["adjust what runs on", "reload"]),
+    ("reloaded", OUTDATED, ["adjust", "restart"]),
+    ("stopped", STARTED, ["stop", "adjust"]),
+    ("stopped", LEFT, ["stop", "adjust"]),
+    ("absent", LEFT, ["stop", "remove"]),
+]
+
+
+@pytest.mark.parametrize(("state", "seen", "expected"), OF_SOCKETS)
+def test_the_plan_where_the_sockets_stay_open(
+    state: str, seen: Observed, expected: list[str]
+) -> None:
+    request = ServiceRequest(SPEC, state=state)
+    planned = [action.name for action in supervisor.plan(request, Holds(request), seen)]
     adjusting = ("adjust", "adjust what runs on")
     assert planned == [name if name in adjusting else f"{name} service idle" for name in expected]
 

@@ -22,6 +22,9 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     RestartPolicy,
     ServiceSpec,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service_socket import (
+    Socket,
+)
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.process.program import Program
 from ansible_collections.linux.namespaces.plugins.module_utils._core.service import systemd_unit
@@ -112,6 +115,57 @@ def test_a_unit_that_says_all() -> None:
     )
     assert systemd_unit.is_child(text)
     assert not systemd_unit.is_child(systemd_unit.text(ALL, is_child=False, persistent=True))
+
+
+SOCKETS = dataclasses.replace(
+    LITTLE,
+    sockets=(
+        Socket("127.0.0.1:80", name="web"),
+        Socket("[::1]:53", "datagram"),
+        Socket("/run/a b/%n.sock", mode=0o600, owner="nobody"),
+    ),
+)
+
+
+def test_the_unit_of_sockets() -> None:
+    assert systemd_unit.socket_text(SOCKETS, net="net", persistent=True) == (
+        "# Written by linux.namespaces.ns_service; what is changed here is lost.\n"
+        "[Unit]\n"
+        "Description=Sockets of idle in namespace web\n"
+        "DefaultDependencies=no\n"
+        "Conflicts=shutdown.target\n"
+        "Before=shutdown.target\n"
+        "Requires=linux-namespaces@web.service\n"
+        "After=linux-namespaces@web.service\n"
+        "StartLimitIntervalSec=0\n"
+        "\n"
+        "[Socket]\n"
+        "NetworkNamespacePath=/run/linux-namespaces/web/net\n"
+        "ListenStream=127.0.0.1:80\n"
+        "ListenDatagram=[::1]:53\n"
+        # Nothing of the path: systemd would expand it.
+        "ListenStream=/run/linux-namespaces.sockets/web/idle/f68fa0bf\n"
+        "BindIPv6Only=ipv6-only\n"
+        "FreeBind=yes\n"
+        "Backlog=4096\n"
+        "SocketMode=0600\n"
+        "DirectoryMode=0700\n"
+        "RemoveOnStop=yes\n"
+        "TriggerLimitIntervalSec=0\n"
+    )
+    assert systemd_unit.socket_text(LITTLE) == ""
+    of_host = systemd_unit.socket_text(SOCKETS).splitlines()
+    assert not [line for line in of_host if line.startswith(("Network", "Requires", "After"))]
+    assert systemd_unit.socket_unit_name("web", "idle") == "linux-namespaces:web:idle.socket"
+
+
+def test_a_service_comes_after_its_sockets() -> None:
+    with_sockets = systemd_unit.text(SOCKETS, is_child=False, persistent=True).splitlines()
+    without = systemd_unit.text(LITTLE, is_child=False, persistent=True).splitlines()
+    assert [line for line in with_sockets if line not in without] == [
+        "Requires=linux-namespaces:web:idle.socket",
+        "After=linux-namespaces:web:idle.socket",
+    ]
 
 
 @pytest.mark.parametrize(

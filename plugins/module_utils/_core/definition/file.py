@@ -110,6 +110,31 @@ def load(name: str) -> Definition | None:
     )
 
 
+def load_state(name: str) -> Definition | None:
+    """What is true until the reboot alone: of what lives now, whatever is to be there after one.
+
+    None where nothing lives. Raises Refused as load() does.
+    """
+    state = _read(state_path(name), name)
+    if state is None:
+        return None
+    return Definition(
+        name,
+        state.properties,
+        False,
+        volatile=state.steps,
+        pivoted=state.pivoted,
+        missing=state.missing,
+        own_root=state.own_root,
+        files=state.files,
+    )
+
+
+def save_state(definition: Definition) -> None:
+    """Write what is true until the reboot alone. The lock is held. Raises OSError."""
+    json_file.write(state_path(definition.name), _state(definition))
+
+
 def save(definition: Definition) -> bool:
     """Write the definition; what is not persistent goes where a reboot forgets it.
 
@@ -137,24 +162,14 @@ class Saving:
 
     def _write(self) -> None:
         definition = self._definition
-        is_new = definition.own_root or definition.properties.share or definition.files
-        version = VERSION if is_new else _OLDEST
-        own = {"version": version, "name": definition.name}
-        own["properties"] = definition.properties.to_data()
-        if definition.own_root is not None:
-            own["own_root"] = definition.own_root.to_data()
-        if definition.files:
-            own["files"] = [each.to_data() for each in definition.files]
+        own = _own(definition)
         if definition.persistent:
             atomic.make_directory(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
             atomic.close(DIRECTORY, mode=host_paths.DEFINITIONS_MODE)
             record = {**own, "steps": [step.to_data() for step in definition.steps]}
             self._files.append(json_file.beside(path_of(definition.name), record))
         if host_paths.is_kept(definition.name):
-            state = {**own, "steps": [step.to_data() for step in definition.volatile]}
-            state["pivoted"] = [note.to_data() for note in definition.pivoted]
-            if definition.missing:
-                state["missing"] = list(definition.missing)
+            state = _state(definition)
             self._files.append(json_file.beside(state_path(definition.name), state))
 
     def finish(self) -> bool:
@@ -177,6 +192,57 @@ class Saving:
             file.drop()
         if not has_record(self.name):
             atomic.remove_directory(DIRECTORY)
+
+
+def _own(definition: Definition) -> dict[str, t.Any]:
+    """What both of the files say."""
+    is_new = definition.own_root or definition.properties.share or definition.files
+    version = VERSION if is_new else _OLDEST
+    own = {"version": version, "name": definition.name}
+    own["properties"] = definition.properties.to_data()
+    if definition.own_root is not None:
+        own["own_root"] = definition.own_root.to_data()
+    if definition.files:
+        own["files"] = [each.to_data() for each in definition.files]
+    return own
+
+
+def _state(definition: Definition) -> dict[str, t.Any]:
+    """What the file says that a reboot forgets."""
+    state = {**_own(definition), "steps": [step.to_data() for step in definition.volatile]}
+    state["pivoted"] = [note.to_data() for note in definition.pivoted]
+    if definition.missing:
+        state["missing"] = list(definition.missing)
+    return state
+
+
+def to_data(definition: Definition) -> dict[str, t.Any]:
+    """The JSON form of a definition, but for what is true only of the namespace that lives now."""
+    return {
+        **_own(definition),
+        "persistent": definition.persistent,
+        "steps": [step.to_data() for step in definition.steps],
+        "volatile": [step.to_data() for step in definition.volatile],
+    }
+
+
+def from_data(data: dict[str, t.Any], name: str) -> Definition:
+    """The definition of the namespace of that name in a JSON form. Raises ValueError."""
+    left = dict(data)
+    persistent, volatile = left.pop("persistent", None), left.pop("volatile", None)
+    lasting = _content_of(left, name)
+    passing = _content_of({**left, "steps": volatile}, name)
+    if not isinstance(persistent, bool):
+        raise ValueError("it does not say whether the namespace is persistent")
+    return Definition(
+        name,
+        lasting.properties,
+        persistent,
+        lasting.steps,
+        passing.steps,
+        own_root=lasting.own_root,
+        files=lasting.files,
+    )
 
 
 def forget(name: str) -> None:

@@ -9,6 +9,8 @@
     /var/lib/linux-namespaces-web/work      the kernel's own
     /var/lib/linux-namespaces-web/dev       the links of /dev
     /var/lib/linux-namespaces-web/root      where it is mounted, and becomes the root
+    /var/lib/linux-namespaces-web/generations/2/{rootfs,upper,work}
+                                            the first three of the second root that it has had
 
 Pure. PRIVATE to the collection linux.namespaces.
 """
@@ -39,6 +41,14 @@ _USUAL = (
 # Of a digest, in the label of a root: enough to tell one from another.
 _DIGITS = 12
 TO_COME = "to-come"
+# What becomes of what was written to a root, when another one takes its place: see docs of ns_definition.
+NEW, KEEP = UPPERS = ("new", "keep")
+GENERATIONS = "generations"
+
+
+def place_of(home: str, generation: int) -> str:
+    """The directory of what is of one generation alone."""
+    return home if generation == 1 else f"{home}/{GENERATIONS}/{generation}"
 
 
 def home_of(namespace: str) -> str:
@@ -49,7 +59,17 @@ def home_of(namespace: str) -> str:
 class OwnRoot(Value):
     """How a namespace comes to a root of its own."""
 
-    __slots__ = ("home", "manner", "source", "usual", "volumes")
+    __slots__ = (
+        "generation",
+        "home",
+        "keep_generations",
+        "manner",
+        "source",
+        "upper",
+        "usual",
+        "verify",
+        "volumes",
+    )
 
     def __init__(
         self,
@@ -58,6 +78,10 @@ class OwnRoot(Value):
         manner: str = OVERLAY,
         usual: bool = True,
         volumes: str = "",
+        upper: str = NEW,
+        keep_generations: int = 1,
+        verify: tuple[str, ...] = (),
+        generation: int = 1,
     ) -> None:
         # The options of ns_rootfs that say what it comes from, without those that nobody gave.
         self.source = dict(source)
@@ -69,11 +93,24 @@ class OwnRoot(Value):
         self.usual = usual
         # The directory on the host for the volumes that an image names; empty for none.
         self.volumes = volumes
+        # One of UPPERS: whether another root begins with nothing written to it.
+        self.upper = upper
+        # How many of those before stay, to go back to.
+        self.keep_generations = keep_generations
+        # A program inside that says whether another root is as it should be, before it serves.
+        self.verify = verify
+        # Which one it is of the roots that the namespace has had.
+        self.generation = generation
+
+    @property
+    def place(self) -> str:
+        """The directory of what is of this generation alone."""
+        return place_of(self.home, self.generation)
 
     @property
     def unpacked(self) -> str:
         """Where it is unpacked: on the host, or in the tmpfs inside."""
-        return self.new_root if self.manner == TMPFS else f"{self.home}/rootfs"
+        return self.new_root if self.manner == TMPFS else f"{self.place}/rootfs"
 
     @property
     def new_root(self) -> str:
@@ -83,7 +120,9 @@ class OwnRoot(Value):
     @property
     def directories(self) -> tuple[str, ...]:
         """What is made in the home for it."""
-        return ("upper", "work") if self.manner == OVERLAY else ()
+        if self.manner != OVERLAY:
+            return ()
+        return f"{self.place}/upper", f"{self.place}/work"
 
     def mount(self, label: str) -> MountStep:
         """The mount of the root itself. The ``label`` tells one that was unpacked from another."""
@@ -92,7 +131,7 @@ class OwnRoot(Value):
         if self.manner == TMPFS:
             return MountStep(self.new_root, label, "tmpfs", ("mode=755", _MKDIR))
         words = tuple(
-            f"{word}={self.home}/{name}"
+            f"{word}={self.place}/{name}"
             for word, name in (("lowerdir", "rootfs"), ("upperdir", "upper"), ("workdir", "work"))
         )
         return MountStep(self.new_root, label, "overlay", (*words, _MKDIR))
@@ -133,10 +172,9 @@ class OwnRoot(Value):
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
-        data = self.fields()
-        if not self.volumes:
-            del data["volumes"]
-        return data
+        data = {**self.fields(), "verify": list(self.verify)}
+        plain = {"volumes": "", "upper": NEW, "keep_generations": 1, "verify": [], "generation": 1}
+        return {name: value for name, value in data.items() if plain.get(name) != value}
 
     @classmethod
     def from_data(cls, data: t.Any) -> OwnRoot:
@@ -148,6 +186,10 @@ class OwnRoot(Value):
             manner=fields.word("manner", MANNERS),
             usual=fields.take("usual", bool),
             volumes=fields.take("volumes", str, ""),
+            upper=fields.word("upper", UPPERS, NEW),
+            keep_generations=fields.take("keep_generations", int, 1),
+            verify=fields.texts("verify", []),
+            generation=fields.take("generation", int, 1),
         )
         fields.done()
         return found

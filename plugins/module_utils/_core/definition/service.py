@@ -18,7 +18,9 @@ from .. import host_paths, redact
 from ..errors import Refused
 from ..process import signals
 from ..process.program import Program
+from . import service_socket
 from .data import Fields
+from .service_socket import Socket
 from .service_words import RESTART_CONDITIONS, SECRETS
 
 # How nsctl ends where the namespace of a service is not there, or closed: to start it again would change
@@ -178,6 +180,8 @@ class ServiceSpec:
     secret_environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     # The contents of files by their names: see credentials_directory.
     credentials: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    # What is opened for the program, and handed over to it from descriptor 3 on.
+    sockets: tuple[Socket, ...] = ()
 
     def checked(self) -> ServiceSpec:
         """This, when it makes sense by itself. Raises Refused.
@@ -198,6 +202,7 @@ class ServiceSpec:
             raise Refused(f"port must be a number from 1 to 65535, not {self.ready.port}")
         if self.ready.file and not self.ready.file.startswith("/"):
             raise Refused(f"file must be an absolute path, not {self.ready.file!r}")
+        service_socket.check(self.namespace, self.name, self.sockets)
         return self
 
     def _check_secrets(self) -> None:
@@ -219,6 +224,19 @@ class ServiceSpec:
             raise Refused(
                 f"credentials hold {size} bytes, which is more than {_MOST_BYTES}",
                 "They lie in memory: pass larger files by a mount.",
+            )
+
+    def check_places(self, named: t.Collection[str]) -> None:
+        """Raises Refused where there is none for what it has in the file system.
+
+        ``named`` are the kinds of the named namespace.
+        """
+        self.check_place_of_credentials(named)
+        files = [each.listen for each in self.sockets if each.is_file]
+        if files and "mnt" not in named:
+            raise Refused(
+                f"the socket {files[0]} of service {self.name} would be mounted on the host",
+                f"Add mnt to kinds of namespace {self.namespace}.",
             )
 
     def check_place_of_credentials(self, named: t.Collection[str]) -> None:
@@ -251,7 +269,7 @@ class ServiceSpec:
 
     def runs_as(self, other: ServiceSpec) -> bool:
         """Whether a program that was started as ``other`` is what this is to run."""
-        running = ("program", "kinds", *SECRETS)
+        running = ("program", "kinds", "sockets", *SECRETS)
         return all(getattr(self, name) == getattr(other, name) for name in running)
 
     def to_data(self) -> dict[str, t.Any]:
@@ -265,6 +283,8 @@ class ServiceSpec:
             data["stop_signal"] = self.stop_signal
         if self.restart_policy is not None:
             data["restart_policy"] = self.restart_policy.to_data()
+        if self.sockets:
+            data["sockets"] = [each.to_data() for each in self.sockets]
         return {**data, "stop_timeout": self.stop_timeout, "ready": self.ready.to_data()}
 
     @classmethod
@@ -283,6 +303,7 @@ class ServiceSpec:
             stop_timeout=fields.take("stop_timeout", float, cls.stop_timeout),
             ready=Ready.from_data(fields.take("ready", dict, {})),
             restart_policy=None if policy is None else RestartPolicy.from_data(policy),
+            sockets=tuple(Socket.from_data(each) for each in fields.take("sockets", list, [])),
             **{name: fields.table(name, str) for name in SECRETS},
         )
         fields.done()

@@ -35,6 +35,8 @@ class Note(t.NamedTuple):
     process: Running
     # The ids of its namespaces, by kind: of those that it joined and its own.
     lives_in: dict[str, int]
+    # The inodes of the sockets that were handed over to it, in the order of those of spec.
+    sockets: tuple[int, ...] = ()
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
@@ -43,6 +45,7 @@ class Note(t.NamedTuple):
             "spec": self.spec.to_data(),
             "process": {"pid": self.process.pid, "start": self.process.start},
             "lives_in": self.lives_in,
+            **({"sockets": list(self.sockets)} if self.sockets else {}),
         }
 
     @classmethod
@@ -63,10 +66,13 @@ class Note(t.NamedTuple):
         running = Running(process.take("pid", int), process.take("start", int))
         process.done()
         lives_in = fields.table("lives_in", int)
+        sockets = fields.take("sockets", list, [])
         fields.done()
+        if not all(isinstance(each, int) and not isinstance(each, bool) for each in sockets):
+            raise ValueError("sockets of the note holds something that is no number")
         if not lives_in:
             raise ValueError("the note does not say which namespaces the process lives in")
-        return cls(spec, running, lives_in)
+        return cls(spec, running, lives_in, tuple(sockets))
 
 
 def path_of(namespace: str, name: str) -> str:

@@ -16,3 +16,5 @@ RESTART_CONDITIONS = ("on-failure", "always", "never")
 SUPERVISORS = ("systemd", "none")
 # The fields of which a diff shows the names alone.
 SECRETS = ("secret_environment", "credentials")
+# What a socket of a service carries.
+SOCKET_TYPES = ("stream", "datagram")

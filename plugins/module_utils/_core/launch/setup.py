@@ -157,7 +157,8 @@ class _Mounting:
         self._mounts = [self._with_ids(mount) for mount in self._mounts]
         try:
             with build.room_for(len(self._mounts)), KernelLog() as self._log:
-                copied = {mount.device for mount in self._table().values()}
+                # Anything of it is the host's, whatever it is called after the pivot.
+                copied = {mount.device: () for mount in self._table().values()}
                 # Before the pivot: sources are the host's, and a user namespace may mount proc
                 # and sysfs only as long as it sees the host's (mount_namespaces(7)).
                 for index, mount in enumerate(self._mounts):
@@ -223,7 +224,11 @@ class _Mounting:
         return self._may_make_paths or view.exists(mount.path)
 
     def _make(
-        self, view: TargetView, index: int, mount: WantedMount, copied: t.Container[str]
+        self,
+        view: TargetView,
+        index: int,
+        mount: WantedMount,
+        copied: t.Mapping[str, t.Collection[str]],
     ) -> list[str]:
         source = sources.inside(view, mount, self._table())
         if source is not None:

@@ -22,6 +22,7 @@ import time
 import typing as t
 
 from .. import actions, kinds
+from ..definition import service_socket
 from ..definition.service import ServiceSpec
 from ..errors import StepFailed
 from ..mount.view import open_host_proc
@@ -35,7 +36,8 @@ from ..process.program import Program
 from . import credential_files
 from .setup import Surroundings, arrange
 
-_REPORT_FD = 3
+# Where nothing of the program's lies.
+_BEYOND = 3 + service_socket.MOST + 1
 
 
 class Started(t.NamedTuple):
@@ -73,6 +75,7 @@ def start(
     service: ServiceSpec | None = None,
     warden: bool = False,
     user_variables: bool = False,
+    sockets: t.Sequence[int] = (),
     deadline: float | None = None,
 ) -> Started:
     """Start the program as a child of the caller, in a session of its own.
@@ -83,8 +86,10 @@ def start(
     empty. ``may_make_paths`` is that of setup.arrange(). The program gets the credentials of
     ``service``. With ``warden`` the child is one (descendants.py), and the program the child of
     that. With ``user_variables`` its environment has those of its user as well
-    (host_paths.environment_of()), where it says nothing else of them. ``deadline`` is in terms of
-    time.monotonic(): a file system inside may never answer who looks for the program there.
+    (host_paths.environment_of()), where it says nothing else of them. ``sockets`` are open ones,
+    which the program gets from descriptor 3 on, by the names that ``service`` has for them
+    (sd_listen_fds(3)). ``deadline`` is in terms of time.monotonic(): a file system inside may never
+    answer who looks for the program there.
 
     Returns once the program runs. Raises StepFailed for the step that failed in the child,
     Refused, KernelError for namespaces that cannot be joined or made, TooLate.
@@ -123,14 +128,16 @@ def start(
             if warden:
                 descendants.become_warden()
             kept_proc = _out_of_the_way(host_proc)
-            pipe = _take_streams(streams, report)
+            pipe = _take_places([*streams, *sockets], report)
             ready = program
+            if service is not None and sockets:
+                ready = _with_sockets(program, service, len(sockets))
             if user_variables and not program.host_users:
-                ready = with_variables(program, kept_proc)
+                ready = with_variables(ready, kept_proc)
             become(
                 ready,
                 host_proc=kept_proc,
-                close_from=_REPORT_FD + 1,
+                close_from=pipe + 1,
                 identity=identity,
                 reason_not_to=reason_not_to,
                 before_exec=lambda: _tell(pipe, (ids, done)),
@@ -179,17 +186,27 @@ def _own_namespaces(host_proc: int) -> dict[str, int]:
     return ids
 
 
-def _take_streams(streams: Streams, report: int) -> int:
-    """Put the streams in their places, and the pipe for failures next to them."""
+def _with_sockets(program: Program, service: ServiceSpec, number: int) -> Program:
+    """The program, told of this number of sockets as systemd tells of them (sd_listen_fds(3))."""
+    told = {
+        "LISTEN_PID": str(os.getpid()),
+        "LISTEN_FDS": str(number),
+        "LISTEN_FDNAMES": service_socket.names_of(service.name, service.sockets),
+    }
+    return program.replace(environment={**program.environment, **told})
+
+
+def _take_places(fds: t.Sequence[int], report: int) -> int:
+    """Put what the program gets in its places from 0 on, and the pipe for failures next to that."""
     # All of them out of the way first: one may lie in the place of another.
-    high = [_out_of_the_way(fd) for fd in (*streams, report)]
+    high = [_out_of_the_way(fd) for fd in (*fds, report)]
     for place, fd in enumerate(high):
-        os.dup2(fd, place, inheritable=place != _REPORT_FD)
-    return _REPORT_FD
+        os.dup2(fd, place, inheritable=place < len(fds))
+    return len(fds)
 
 
 def _out_of_the_way(fd: int) -> int:
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _BEYOND)
 
 
 def _birth_name(joins: Handles | None, creates: t.Collection[str]) -> str:

@@ -27,7 +27,7 @@ from .changes import Change
 from .compare import Observed
 from .explain import mount as explain
 from .host_view import HostView
-from .table import Mount, Table
+from .table import Mount, Table, paths_by_device
 from .view import TargetView
 from .wanted import WantedMount
 from .where import NAMED, Where
@@ -88,7 +88,7 @@ def apply(
         # What was below it is looked for where it is now: nowhere.
         view.layout = view.layout._replace(mounted=view.layout.mounted - gone)
         table = Table(view.mounts())
-        devices = {mount.device for mount in host_mounts} if handles.kinds else ()
+        devices = paths_by_device(host_mounts) if handles.kinds else {}
         now = [observe.observe(view, mount, table, host_devices=devices) for mount in wanted]
         _check_changed(planned, wanted, before, now)
         return Applied(now, mounter.attached, frozenset(table.by_id))

@@ -36,20 +36,21 @@ def observe(
     wanted: WantedMount,
     there: Table,
     *,
-    host_devices: t.Container[str],
+    host_devices: t.Mapping[str, t.Collection[str]],
     own_kinds: t.Container[str] = (),
 ) -> Observed:
     """What is at the place of ``wanted`` now; ``there`` is the target's mount table.
 
-    ``host_devices`` are the file systems of the host, ``own_kinds`` the kinds of namespace that
-    the target has of its own. Raises KernelError, Refused; Changing where others mount there as fast
-    as it is looked at.
+    ``host_devices`` are the file systems of the host, each with the paths that it is mounted on there,
+    or none where these do not matter; ``own_kinds`` the kinds of namespace that the target has of its
+    own. Raises KernelError, Refused; Changing where others mount there as fast as it is looked at.
     """
     try:
         with view.found(wanted.path, there) as found:
             place, mount, there = found.place, found.mount, found.table
             is_directory = resolve.is_directory(found.fd)
             name = view.path_of(found.fd)
+            names = view.names_of(wanted.path, found.fd)
             if not place.is_mount_root or mount is None:
                 return Observed(exists=True, is_directory=is_directory, name=name)
             # In a user namespace of its own the kernel would tell only what is mapped there.
@@ -73,7 +74,7 @@ def observe(
         identity=Identity(place.device, place.inode),
         stacked=len(lower),
         children=tuple(there.descendants(mount.id)) if _looks_below(wanted) else (),
-        is_hosts=_is_hosts(mount, host_devices, own_kinds),
+        is_hosts=_is_hosts(mount, names, host_devices, own_kinds),
         is_shared=mount.device in host_devices or mount.fstype in _ALWAYS_SHARED,
         root=root,
         name=name,
@@ -87,10 +88,17 @@ def _root_of(fd: int) -> RootOf:
     return RootOf(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
 
-def _is_hosts(mount: Mount, host_devices: t.Container[str], own_kinds: t.Container[str]) -> bool:
+def _is_hosts(
+    mount: Mount,
+    names: t.Collection[str],
+    host_devices: t.Mapping[str, t.Collection[str]],
+    own_kinds: t.Container[str],
+) -> bool:
     """Whether it came with the copy of the host's mount namespace, and still is the host's."""
     if mount.fstype in _INSTANCES:
-        return mount.device in host_devices
+        paths = host_devices.get(mount.device)
+        # A copy is where the host has it. Elsewhere the host may show what is the target's.
+        return paths is not None and (not paths or not set(paths).isdisjoint(names))
     if kinds.SHOWN.get(mount.fstype) not in own_kinds:
         return False
     if mount.fstype.startswith("cgroup"):

@@ -204,6 +204,14 @@ class Table:
         return found
 
 
+def paths_by_device(mounts: t.Iterable[Mount]) -> dict[str, set[str]]:
+    """Where each file system is mounted: paths by "major:minor"."""
+    found: dict[str, set[str]] = {}
+    for mount in mounts:
+        found.setdefault(mount.device, set()).add(mount.path)
+    return found
+
+
 def below(mounts: t.Iterable[Mount], path: str) -> list[Mount]:
     """The mounts whose path lies below ``path`` (not at it), in table order."""
     prefix = path.rstrip("/") + "/"

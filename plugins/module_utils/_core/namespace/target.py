@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from .. import host_paths, kinds
 from ..errors import KernelError, Refused
@@ -23,6 +24,9 @@ from . import gate, nsfs, pins
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
+
+# Another generation of a name takes the place of one in an instant, and not often.
+_ATTEMPTS, _PAUSE = 20, 0.001
 
 
 class Handles:
@@ -249,6 +253,20 @@ def _check_not_closed(handles: Handles) -> None:
 
 
 def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool) -> Handles:
+    for _attempt in range(_ATTEMPTS):
+        try:
+            return _open_as_seen(name, names, closed_too=closed_too)
+        except _Changing:
+            # Its next generation has just taken its place, which is as whole.
+            time.sleep(_PAUSE)
+    return _open_as_seen(name, names, closed_too=closed_too)
+
+
+class _Changing(Refused):
+    """It was another one at the end than at the begin."""
+
+
+def _open_as_seen(name: str, names: t.Collection[str] | None, *, closed_too: bool) -> Handles:
     if not closed_too and gate.is_closed(name):
         raise gate.refusal(name)
     found = pins.files(name)
@@ -282,7 +300,7 @@ def _open_named(name: str, names: t.Collection[str] | None, *, closed_too: bool)
             f" (it has: {', '.join(present)})",
             "Name only kinds that it has, or add them with linux.namespaces.ns_namespace.",
         )
-    changing = Refused(
+    changing = _Changing(
         f"namespace {name!r} is changed just now by another run", "Wait for it to end."
     )
     try:

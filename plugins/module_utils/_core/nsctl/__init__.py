@@ -96,6 +96,10 @@ def _verb(name: str) -> _Run | None:
         from . import apply
 
         return apply.run
+    if name == "rollback":
+        from . import rollback
+
+        return rollback.run
     if name == "adopt":
         from . import adopt
 

@@ -36,12 +36,17 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     check = is_diff or "check" in given.switches
     how = How(check, "recreate" in given.switches, "force" in given.switches)
     results, host = definition_list.run(wish, how, nsctl)
-    if "json" in given.switches:
-        say_data([_as_data(result) for result in results])
     for each in host if "json" not in given.switches and not is_diff else ():
         say(each)
+    return said(verb, results, as_data="json" in given.switches, is_diff=is_diff)
+
+
+def said(verb: str, results: t.Sequence[Result], *, as_data: bool, is_diff: bool = False) -> int:
+    """Say what became of each; the exit code."""
+    if as_data:
+        say_data([_as_data(result) for result in results])
     for result in results:
-        _say(verb, result, is_diff=is_diff, quiet="json" in given.switches)
+        _say(verb, result, is_diff=is_diff, quiet=as_data)
     return FAILED if any(result.failure for result in results) else 0
 
 

@@ -13,6 +13,7 @@ import contextlib
 import os
 import typing as t
 
+from .. import host_paths
 from ..definition.layout import Layout, is_below
 from ..definition.model import Definition
 from ..definition.steps import MountStep, PivotStep
@@ -149,6 +150,8 @@ def surplus(
         if mount.id in expected or mount.path == "/":
             continue
         if any(is_below(mount.path, kept) for kept in kept_roots):
+            continue
+        if f"{os.path.basename(host_paths.SOCKETS)}/" in mount.root:  # a socket of a service
             continue
         may_be_hosts = _is_below_any(mount.path, bound) or not (
             is_pivoted or _is_below_any(mount.path, places)

@@ -20,6 +20,9 @@ from .columns import columns
 
 # Far more than a name takes. One with a file system that does not answer is not waited for.
 LIMIT = 10.0
+_TITLES = ("NAME", "STATE", "KINDS", "PROCESSES", "ROOT", "GENERATION", "AT BOOT", "REASON")
+# sha256: and 12 digits, which are enough to tell one from another.
+_LONGEST_DIGEST = 19
 
 
 def run(verb: str, words: t.Sequence[str]) -> int:
@@ -40,22 +43,34 @@ def run(verb: str, words: t.Sequence[str]) -> int:
     if "json" in given.switches:
         say_data(summaries)
         return 0
-    header = ("NAME", "STATE", "KINDS", "PROCESSES", "ROOT", "AT BOOT", "REASON")
-    rows = [
-        (
-            each["name"],
-            each["state"],
-            ",".join(map(_kind_shown, each["kinds"].items())) or "-",
-            str(len(each["processes"])),
-            each["root"],
-            "yes" if each["persistent"] else "no",
-            each["reason"],
-        )
-        for each in summaries
-    ]
-    if rows:
-        say(*columns([header, *rows]))
+    rows: list[tuple[str, ...]] = [_TITLES, *map(_row, summaries)]
+    if not any(each["generation"] for each in summaries):
+        at = _TITLES.index("GENERATION")
+        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+    if summaries:
+        say(*columns(rows))
     return 0
+
+
+def _row(found: dict[str, t.Any]) -> tuple[str, ...]:
+    return (
+        found["name"],
+        found["state"],
+        ",".join(map(_kind_shown, found["kinds"].items())) or "-",
+        str(len(found["processes"])),
+        found["root"],
+        _generation_shown(found["generation"]),
+        "yes" if found["persistent"] else "no",
+        found["reason"],
+    )
+
+
+def _generation_shown(found: dict[str, t.Any] | None) -> str:
+    """Which one it is, and the beginning of the digest of what its root was made of."""
+    if found is None:
+        return "-"
+    digest = found["made_of"].rpartition(" ")[2]
+    return f"{found['number']} {digest[:_LONGEST_DIGEST]}".strip()
 
 
 def _kind_shown(item: tuple[str, dict[str, t.Any]]) -> str:

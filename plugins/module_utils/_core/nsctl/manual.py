@@ -27,6 +27,7 @@ SYNOPSIS
     nsctl down [--check] [--force] [--json] NAME... | --all
     nsctl apply [--check] [--recreate] [--force] [--json] FILE
     nsctl diff [--recreate] [--force] [--json] FILE
+    nsctl rollback [--check] [--json] NAME...
     nsctl export NAME...
     nsctl adopt NAME --from FILE | --pid PID | --machine MACHINE [--keep]
     nsctl adopt NAME --unit UNIT | --fstab FILE
@@ -56,6 +57,8 @@ FILES
     /etc/linux-namespaces/services/NAME:SERVICE.json
            What a service is that systemd keeps running. It holds the secrets
            of the program, and only root can read it.
+    /etc/linux-namespaces/generations/NAME.json
+           What nsctl rollback goes back to. It holds secrets of services.
     /run/linux-namespaces/NAME/KIND
            The pin: a namespace file, for nsenter(1) and setns(2) as well.
     /run/linux-namespaces/NAME/KIND@OTHER
@@ -104,8 +107,11 @@ DESCRIPTION
     KINDS      The kinds that are there; net@front is shared, and that of front.
     PROCESSES  How many processes live in one of them.
     ROOT       The new root of the last pivot, as it was named before it.
+    GENERATION Of those with a root of their own which one it is, and what
+               digest that was made of has. Left out where none has one.
     AT BOOT    Whether it comes back after a reboot.
-    REASON     Why it failed, or what of it is missing.
+    REASON     Why it failed, what of it is missing, or why the generation
+               that was tried last does not serve.
 
 OPTIONS
     --json     Print a list of dictionaries instead.

@@ -74,6 +74,35 @@ EXIT STATUS
     sense, 2 for wrong usage.
 """
 
+ROLLBACK = """\
+NAME
+    nsctl rollback - the root that a named namespace had before
+
+SYNOPSIS
+    nsctl rollback [--check] [--json] NAME...
+
+DESCRIPTION
+    Goes back to the generation before the one that serves: its root with what
+    was written to it, its mounts, its services and their files, as they were
+    when another root took their place. It is built beside the one that serves,
+    which ends only then. What serves now is kept, so that a second rollback
+    leads back to it.
+
+    One generation is kept unless keep_generations says otherwise, and none
+    with upper: keep. A play with the newer root brings that again.
+
+    Where a service does not become ready what served before serves again, and
+    `nsctl list` says why.
+
+OPTIONS
+    --check    Only say what would be done.
+    --json     Print a list of dictionaries, as of nsctl apply.
+
+EXIT STATUS
+    0 when done, 1 when one failed or has nothing to go back to, 2 for wrong
+    usage.
+"""
+
 EXPORT = """\
 NAME
     nsctl export - named namespaces as a file for nsctl apply
@@ -132,4 +161,4 @@ EXAMPLES
     nsctl adopt web --unit nginx.service > web.json
 """
 
-TEXTS = {"apply": APPLY, "diff": DIFF, "export": EXPORT, "adopt": ADOPT}
+TEXTS = {"apply": APPLY, "diff": DIFF, "export": EXPORT, "rollback": ROLLBACK, "adopt": ADOPT}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from ..definition import service_end, service_file
+from ..definition import service_end, service_file, service_socket
 from ..definition.service import (
     DEFAULT_SIGNAL_TO_RELOAD,
     UNAVAILABLE,
@@ -20,6 +20,7 @@ from ..definition.service import (
     credentials_directory,
 )
 from ..errors import Refused, in_words
+from ..host_paths import unit_name
 from ..launch import credential_files
 from ..namespace import host_mounts, pins
 from ..namespace.target import Target
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 _TOLD = ("INVOCATION_ID", "JOURNAL_STREAM")
 _NOTIFY = "NOTIFY_SOCKET"
 _WATCHDOG = "WATCHDOG_USEC"
+_LISTEN_NAMES = "LISTEN_FDNAMES"
+# SD_LISTEN_FDS_START of sd_listen_fds(3).
+_FIRST_PASSED = 3
 # Either of the two names the process that it is meant for.
 _WATCHDOG_PID = "WATCHDOG_PID"
 _MAIN = "MAINPID"
@@ -77,6 +81,14 @@ def _end(namespace: str, name: str) -> None:
 
 def _start(verb: str, spec: ServiceSpec) -> int:
     passed = exec_enter.sockets_passed()
+    if passed < len(spec.sockets):
+        raise Refused(
+            f"service {spec.name} has {len(spec.sockets)} sockets, and systemd passed {passed}",
+            f"Start it by its unit, with that of its sockets: systemctl start {unit_name(spec.namespace, spec.name)}",
+        )
+    for number, each in enumerate(spec.sockets):
+        # systemd hands over all of them the same way (systemd.service(5), NonBlocking=).
+        os.set_blocking(_FIRST_PASSED + number, each.blocking)
     program = _for_systemd(spec, _told(spec, passed))
     has_watchdog = _WATCHDOG in program.environment
 
@@ -96,7 +108,11 @@ def _start(verb: str, spec: ServiceSpec) -> int:
     except Refused as error:
         # It is not there, or closed. Who brings it up starts what is enabled in it.
         return complain(verb, in_words(error), UNAVAILABLE)
-    spec.check_place_of_credentials(handles.kinds)
+    spec.check_places(handles.kinds)
+    if passed and any(each.is_file for each in spec.sockets):
+        from ..service import socket_files  # for who has such sockets
+
+        socket_files.settle(spec)
     return exec_enter.start(
         verb,
         program,
@@ -118,7 +134,11 @@ def _told(spec: ServiceSpec, passed: int) -> dict[str, str]:
     names += exec_enter.LISTEN if passed else []
     if os.environ.get(_WATCHDOG_PID, "") in ("", str(os.getpid())):
         names.append(_WATCHDOG)
-    return {name: os.environ[name] for name in names if name in os.environ}
+    told = {name: os.environ[name] for name in names if name in os.environ}
+    if passed and passed == len(spec.sockets):
+        # systemd has one name for all that a unit listens on. Others may have added theirs (Sockets=).
+        told[_LISTEN_NAMES] = service_socket.names_of(spec.name, spec.sockets)
+    return told
 
 
 def _for_systemd(spec: ServiceSpec, told: t.Mapping[str, str]) -> Program:

@@ -119,6 +119,8 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         lines += _section("reason", [found["reason"]])
     lines += _section("kinds", columns(kinds))
     lines += _section("root", [found["root"]])
+    if found["generation"] is not None:
+        lines += _section("generation", _generations_shown(found["generation"]))
     lines += _section("at boot", [f"restored from {record}" if found["persistent"] else "gone"])
     for key, value in found["properties"].items():
         text = value if isinstance(value, str) else json.dumps(value)
@@ -140,6 +142,11 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
         lines.append(f"`nsctl up {found['name']}` would:")
         lines += [f"  {change}" for change in found["changes"]]
     return lines
+
+
+def _generations_shown(found: dict[str, t.Any]) -> list[str]:
+    before = [f"before {each['number']} {each['made_of']}" for each in found["before"]]
+    return [f"{found['number']} {found['made_of']}", *before[::-1]]
 
 
 def _kind_shown(kind: str, pin: dict[str, t.Any]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from ..definition.model import Definition
 from ..definition.steps import Step
 from ..errors import Refused, StepFailed, in_words
 from ..namespace import gate, pid_holder, pins
-from ..operations import namespace_state, restore, untaken
+from ..operations import definition_made_of, namespace_state, restore, untaken
 from . import drift
 from .states import DOWN, FAILED, PARTIAL, UP
 
@@ -63,6 +63,7 @@ def of_unreadable(name: str, state: str, reason: str) -> dict[str, t.Any]:
         "processes": [],
         "persistent": definitions.has_record(name),
         "root": "/",
+        "generation": None,
         "state": state,
         "reason": reason[:_LONGEST],
     }
@@ -74,7 +75,8 @@ def _of_readable(name: str, enters: bool) -> dict[str, t.Any] | None:
         if name not in pins.names():
             raise restore.unknown(name)
         found = namespace_state.describe(name)
-        return {**found, "state": PARTIAL, "reason": "a run that created it was cut short"}
+        why = "a run that created it was cut short"
+        return {**found, "generation": None, "state": PARTIAL, "reason": why}
     restore.checked(definition)
     seen = None
     if definition.all_steps and "mnt" in pins.pinned(name):
@@ -95,6 +97,9 @@ def _of_readable(name: str, enters: bool) -> dict[str, t.Any] | None:
             kept = ""
     if kept:
         state, reason = FAILED, kept
+    found["generation"] = definition_made_of.shown(definition)
+    if found["generation"] is not None and not reason:
+        reason = found["generation"]["failed"]
     return {**found, "state": state, "reason": reason[:_LONGEST]}
 
 

@@ -17,7 +17,7 @@ import functools
 import typing as t
 
 from .. import actions, host_paths
-from ..actions import Action, run_all
+from ..actions import run_all
 from ..definition import file as definitions
 from ..definition import root as roots
 from ..definition import service_names
@@ -27,7 +27,9 @@ from ..errors import Refused
 from ..install import instance
 from ..rootfs.request import removal_of_old
 from . import (
+    definition_back,
     definition_files,
+    definition_generation,
     definition_home,
     definition_root,
     definition_services,
@@ -38,30 +40,55 @@ from . import (
     namespace_state,
     whole,
 )
-from .definition_request import DefinitionRequest, How, Outcome, WantedFile, differing
+from .definition_request import DefinitionRequest, How, Outcome
 from .definition_work import Work
+
+
+class _Plan(t.NamedTuple):
+    """How it is brought there."""
+
+    # The request for the generation that there is to be.
+    request: DefinitionRequest
+    # What would be done.
+    outcome: Outcome
+    # It is another generation.
+    is_next: bool = False
+    # It is built beside the one that serves.
+    beside: bool = False
 
 
 def run(request: DefinitionRequest, how: How) -> Outcome:
     """Bring the namespace to what is wanted but for its services; in check mode only say how.
 
     Services that are not wanted any more are removed. A namespace that is new and cannot be completed
-    is not left behind. Raises Refused before anything was changed, StepFailed for the step that failed.
+    is not left behind. One that gets another root serves on: the next generation is built beside it, and
+    definition_switch.py puts that in its place. Raises Refused before anything was changed, StepFailed for
+    the step that failed.
     """
     with namespace_state.locked(
         request.name, check=how.check, timeout=request.namespace.lock_timeout
     ):
-        planned, anew = _planned(request, how)
+        back = definition_back.settle(request.name, check=how.check)
+        plan = _planned(request, how)
+        planned = plan.outcome
         if how.check or not planned.actions:
+            planned.actions[:0] = back
             return planned
-        work = Work(request, how, Outcome(request.name, is_new=planned.is_new, is_anew=anew))
+        outcome = Outcome(request.name, is_new=planned.is_new, is_anew=planned.is_anew)
+        work = Work(plan.request, how, outcome)
+        outcome.note(back)
         try:
-            _carry_out(work)
+            if plan.beside:
+                definition_generation.build(work)
+            else:
+                if plan.is_next:
+                    definition_generation.keep_before(request.name)
+                _carry_out(work)
         except BaseException as error:
             if planned.is_new:
                 actions.undo(error, [functools.partial(discard, request, planned)])
             raise
-        return work.outcome
+        return outcome
 
 
 def discard(request: DefinitionRequest, done: Outcome) -> None:
@@ -74,26 +101,47 @@ def discard(request: DefinitionRequest, done: Outcome) -> None:
         run_all(definition_home.removing(request.home), check=False)
 
 
-def _planned(request: DefinitionRequest, how: How) -> tuple[Outcome, bool]:
-    """What would be done, and whether it begins with a removal. Raises Refused."""
+def _planned(request: DefinitionRequest, how: How) -> _Plan:
+    """How it would be brought there. Raises Refused."""
     definition_services.check(request)
     how = how._replace(check=True)
+    request = definition_generation.placed(request)
     is_new = not namespace_state.is_there(request.name)
     work = Work(request, how, Outcome(request.name, is_new=is_new))
     try:
         _carry_out(work)
-        return work.outcome, False
+        return _Plan(request, work.outcome)
     except Refused as error:
-        if not error.facts.get("recreate"):
-            raise
-        if not how.recreate:
-            hint = (
-                "Have it removed first, and made anew: recreate: true, or `nsctl apply --recreate`."
-            )
-            raise Refused(error.reason, hint, **error.facts) from error
+        refused = error
+    if refused.facts.get("next_root") and request.root is not None:
+        number = definition_generation.next_number(request.name, request.root)
+        request = definition_generation.placed(request, number)
+        try:
+            return _planned_next(request, how, is_new=is_new)
+        except Refused as error:
+            refused = error
+    if not refused.facts.get("recreate"):
+        raise refused
+    if not how.recreate:
+        hint = "Have it removed first, and made anew: recreate: true, or `nsctl apply --recreate`."
+        raise Refused(refused.reason, hint, **refused.facts) from refused
     work = Work(request, how, Outcome(request.name, is_anew=True))
     _carry_out(work)
-    return work.outcome, True
+    return _Plan(request, work.outcome)
+
+
+def _planned_next(request: DefinitionRequest, how: How, *, is_new: bool) -> _Plan:
+    outcome = Outcome(request.name, is_new=is_new)
+    beside = definition_generation.is_live(request.name)
+    if beside:
+        why = definition_generation.why_not_beside(request)
+        if why:
+            raise Refused(f"its root is another now, and {why}", recreate=True)
+        outcome.generation = request.root.generation if request.root is not None else 0
+        definition_generation.build(Work(request, how, outcome))
+    else:
+        _carry_out(Work(request, how, outcome))
+    return _Plan(request, outcome, is_next=True, beside=beside)
 
 
 _RECORD = "record the definition"
@@ -116,16 +164,19 @@ def _carry_out(work: Work) -> None:
         root = work.request.root
         if root is not None and root.volumes and root.manner == roots.TMPFS:
             steps = _have_steps(work, label)  # only what is unpacked inside says which volumes
-        _write_files(work, definition_files.making_checked(work.request))
+        definition_steps.write_files(work, definition_files.making_checked(work.request))
+        if root is not None and work.has_unpacked and not work.check:
+            definition_generation.verify(root.verify, work.name)
         _settle(work, steps)
 
 
 def _have_steps(work: Work, label: str) -> list[Step]:
     steps = definition_root.steps(work, label)
-    work.do(definition_files.removing(work.request, definitions.load(work.name)))
+    request, there = work.request, definitions.load(work.name)
+    work.do(definition_files.removing(request.home, request.places, there))
     definition_steps.unmount_others(work, steps)
     work.do(definition_files.making_parents(work.request))
-    _write_files(work, definition_files.making(work.request))
+    definition_steps.write_files(work, definition_files.making(work.request))
     definition_steps.take(work, steps)
     return steps
 
@@ -140,14 +191,6 @@ def _remove_services(work: Work) -> None:
 def _remove_service(work: Work, name: str) -> None:
     timeout = work.request.namespace.lock_timeout
     definition_services.remove(work.name, name, work.outcome, check=work.check, timeout=timeout)
-
-
-def _write_files(work: Work, planned: t.Iterable[tuple[Action, WantedFile]]) -> None:
-    for action, wanted in planned:
-        title = f"{wanted.file.dest} of {work.name}"
-        before, after = definition_files.shown(work.request.home, wanted)
-        done = run_all([action], check=work.check)
-        work.note(done, {} if before is None else {title: before}, {title: after})
 
 
 def _remove(work: Work) -> None:
@@ -172,13 +215,7 @@ def _remove(work: Work) -> None:
 
 def _have_namespace(work: Work) -> None:
     result = namespace.brought(work.request.namespace, check=work.check)
-    before, after = differing(result.before, result.after)
-    work.note(
-        result.actions,
-        {f"{key} of {work.name}": value for key, value in before.items()},
-        {f"{key} of {work.name}": value for key, value in after.items()},
-        warnings=result.warnings,
-    )
+    work.note_of_namespace(result)
 
 
 def _settle(work: Work, steps: t.Sequence[Step]) -> None:
@@ -191,6 +228,8 @@ def _settle(work: Work, steps: t.Sequence[Step]) -> None:
             actions.run(_RECORD, functools.partial(instance.keep, after))
     if work.is_to_record:
         work.outcome.note([_RECORD])
+    if work.request.root is not None:
+        work.do(definition_generation.trimming_of(work, definition))
     if not work.check:
         with actions.Step(f"open namespace {work.name}"):
             whole.open_if_whole(work.name)

@@ -35,9 +35,8 @@ _LONGEST_SHOWN = 1 << 16
 _DIGITS = 19
 
 
-def removing(request: DefinitionRequest, definition: Definition | None) -> list[Action]:
-    """What is left to do until those are gone that are recorded, and not wanted any more."""
-    wanted = {each.file.dest for each in request.files}
+def removing(home: str, wanted: t.Container[str], definition: Definition | None) -> list[Action]:
+    """What is left to do until those are gone that are recorded, and whose paths are not ``wanted`` any more."""
     recorded = definition.files if definition is not None else ()
     surplus = sorted(
         (each for each in recorded if each.dest not in wanted),
@@ -45,9 +44,9 @@ def removing(request: DefinitionRequest, definition: Definition | None) -> list[
         reverse=True,  # what is in a directory comes before it
     )
     return [
-        Action(f"remove {each.dest}", functools.partial(_remove, request.home, each))
+        Action(f"remove {each.dest}", functools.partial(_remove, home, each))
         for each in surplus
-        if _is_there(request.home, each)
+        if _is_there(home, each)
     ]
 
 
@@ -226,18 +225,20 @@ def _make_checked(request: DefinitionRequest, wanted: WantedFile) -> None:
 
 def _validate(request: DefinitionRequest, wanted: WantedFile) -> None:
     """Have the program look at what was written beside the file. Raises Refused with what it says."""
-    # 50 ms to compile, for what few files have.
+    inside = atomic.beside_of(seen_inside(request, wanted.file.dest))
+    argv = [word.replace(PLACEHOLDER, inside) for word in wanted.file.validate]
+    check_inside(request.name, argv, "What was there before is as it was. Correct the content.")
+
+
+def check_inside(name: str, argv: t.Sequence[str], hint: str) -> None:
+    """Run a program inside, which says whether all is well. Raises Refused with what it says."""
+    # 50 ms to compile, for what few have.
     from ..process.program import Program
     from . import run
 
-    inside = atomic.beside_of(seen_inside(request, wanted.file.dest))
-    argv = [word.replace(PLACEHOLDER, inside) for word in wanted.file.validate]
     result = run.run(
         run.RunRequest(
-            Program(tuple(argv)),
-            target=Target(namespace=request.name),
-            incomplete=True,
-            timeout=_PATIENCE,
+            Program(tuple(argv)), target=Target(namespace=name), incomplete=True, timeout=_PATIENCE
         ),
         check=False,
     )
@@ -248,10 +249,21 @@ def _validate(request: DefinitionRequest, wanted: WantedFile) -> None:
     if result.timed_out:
         why = f"had not ended after {_PATIENCE:g} seconds"
     told = ": " + "; ".join(said[-_LINES:]) if said else ""
-    raise Refused(
-        f"the check by {argv[0]} {why}{told}",
-        "What was there before is as it was. Correct the content.",
-    )
+    raise Refused(f"the check by {argv[0]} {why}{told}", hint)
+
+
+def restoring(home: str, before: Definition, contents: t.Mapping[str, str]) -> list[Action]:
+    """What is left to do until what was recorded then has these contents again."""
+    found = []
+    for file in before.files:
+        if file.is_directory or file.dest not in contents:
+            continue
+        was = WantedFile(file, contents[file.dest].encode())
+        if not is_as_wanted(home, was):
+            found.append(
+                Action(f"write {file.dest} as it was", functools.partial(_make, home, was))
+            )
+    return found
 
 
 def seen_inside(request: DefinitionRequest, dest: str) -> str:

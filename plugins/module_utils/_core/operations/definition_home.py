@@ -14,14 +14,14 @@ import os
 import stat
 
 from ..actions import Action
-from ..definition.root import OwnRoot, home_of
+from ..definition.root import GENERATIONS, OwnRoot, home_of
 from ..errors import Refused
 from ..storage import atomic, removal
 
 # What is unpacked has setuid programs and device nodes, and what is written to it may.
 _MODE = 0o700
 # What is in it beside files: see definition/root.py.
-_PARTS = {"rootfs", "upper", "work", "dev", "root"}
+_PARTS = {"rootfs", "upper", "work", "dev", "root", GENERATIONS}
 # Says whose it is, also while what makes it what it is is still to come.
 _MARK = ".linux-namespaces.home"
 _LINKS = (
@@ -36,7 +36,7 @@ def making(root: OwnRoot) -> list[Action]:
     """What is left to do until it is there, with what is in it beside the root. Raises Refused."""
     home = root.home
     found = closing(home)
-    missing = [f"{home}/{name}" for name in root.directories if not os.path.isdir(f"{home}/{name}")]
+    missing = [path for path in root.directories if not os.path.isdir(path)]
     if missing:
         make = functools.partial(_make, missing)
         found.append(Action(f"make {', '.join(missing)}", make))

@@ -42,7 +42,7 @@ class Wish(t.NamedTuple):
 
     # Those that are named.
     requests: t.Sequence[DefinitionRequest]
-    # present, absent, up or down.
+    # One of STATES.
     state: str = "present"
     # Whether those that are not named are removed.
     exclusive: bool = False
@@ -77,7 +77,11 @@ def run(wish: Wish, how: How, nsctl: types.ModuleType) -> tuple[list[Result], li
     _work(ended, order, lambda: _end(others, last, wish), check=how.check)
     host = _settle_host(wish, results, ended, how, nsctl)
     if wish.state == "present":
-        wanted = [each for each, request in enumerate(requests) if request.services]
+        wanted = [
+            each
+            for each, request in enumerate(requests)
+            if request.services or results[each].outcome.generation
+        ]
         left = [[each for each in group if each in wanted] for group in every]
         _work(
             results,
@@ -200,7 +204,7 @@ def _end(names: t.Sequence[str], how: How, wish: Wish) -> _Do:
 
 
 def _up(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
-    from . import restore
+    from . import definition_back, restore
 
     def bring(name: str) -> Outcome:
         outcome = Outcome(name)
@@ -208,7 +212,8 @@ def _up(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
         if how.check:
             done = restore.planned(name, warn=warn, others=how.going)
         else:
-            done = restore.up(name, timeout=wish.lock_timeout, warn=warn)
+            done = definition_back.settle_before_up(name, timeout=wish.lock_timeout)
+            done += restore.up(name, timeout=wish.lock_timeout, warn=warn)
         state = {f"state of {name}": "down"}
         outcome.note(done, state if done else {}, dict.fromkeys(state, "up") if done else {})
         return outcome
@@ -227,12 +232,23 @@ def _down(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
 
 
 # What has the result of a request, by its index.
+def _rolled_back(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
+    from . import definition_rollback
+
+    def bring(each: int) -> Result:
+        name, timeout = requests[each].name, wish.lock_timeout
+        return _caught(name, lambda: definition_rollback.run(name, how, lock_timeout=timeout))
+
+    return bring
+
+
 _Do = t.Callable[[int], Result]
 _STATES: dict[str, t.Callable[[t.Sequence[DefinitionRequest], How, Wish], _Do]] = {
     "present": _present,
     "absent": _absent,
     "up": _up,
     "down": _down,
+    "rolled_back": _rolled_back,
 }
 STATES = tuple(_STATES)
 
@@ -251,7 +267,12 @@ def _serve(
         if result.failure:
             return result
         try:
-            definition_services.have(request, outcome, nsctl, check=how.check)
+            if outcome.generation:
+                from . import definition_switch  # for who gets another root
+
+                definition_switch.switch(request, outcome, check=how.check)
+            else:
+                definition_services.have(request, outcome, nsctl, check=how.check)
             return result
         except Exception as error:
             if outcome.is_new and not how.check:
@@ -295,6 +316,8 @@ def _settle_host(
     gone = [each.outcome.name for each in going if not each.failure]
     if lasting or any(request.services for request in done):
         return host_command.present(nsctl, lasting, check=how.check, alone=True, without=gone)
+    if wish.state == "rolled_back":
+        return []
     if wish.state in ("up", "down"):
         if wish.state == "up" and not how.check:
             instance.start([each.outcome.name for each in results if not each.failure])

@@ -64,6 +64,11 @@ class DefinitionRequest(t.NamedTuple):
         return self.namespace.name
 
     @property
+    def places(self) -> set[str]:
+        """The paths of its files."""
+        return {each.file.dest for each in self.files}
+
+    @property
     def home(self) -> str:
         """The directory on the host of its root and its files."""
         return home_of(self.name) if self.root is None else self.root.home
@@ -85,6 +90,10 @@ class Outcome:
     is_new: bool = False
     # It was removed, and made anew.
     is_anew: bool = False
+    # The number of the next generation, where one was built beside it and is to serve; else 0.
+    generation: int = 0
+    # What its root was made of, for people.
+    made_of: str = ""
 
     def note(
         self,

@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from ..definition import file as definitions
 from ..definition import root as roots
@@ -18,8 +19,14 @@ from ..definition.steps import MountStep, PivotStep, RootStep, Step
 from ..errors import Refused
 from ..mount.wanted import WantedMount
 from ..namespace import pins
+from ..rootfs.request import RootRequest
 from . import definition_home, definition_volumes
 from .definition_work import Work
+
+# What is at the place of a root where none is.
+_NONE = ("absent", "empty")
+# Of what is hidden.
+_NAMED = 10
 
 
 def have_on_host(work: Work) -> str:
@@ -30,16 +37,53 @@ def have_on_host(work: Work) -> str:
             work.do(definition_home.closing(work.request.home))
         return ""
     closing = definition_home.closing(root.home)
-    work.do(definition_home.making(root))
     if root.manner == roots.TMPFS:
+        work.do(definition_home.making(root))
         return _label_of_tmpfs(work, root)
     if closing and work.check:
         request = dataclasses.replace(request, reachable=True)  # it is to be closed first
+    work.do(definition_home.making(root))
     result = work.unpack(request)
     work.replaced = request.path if result.replaces else ""
-    if result.replaces and work.check and not work.outcome.is_anew and _has_root(work, root):
-        raise Refused(f"its root is another than {request.source} is now", recreate=True)
+    is_another = result.replaces and result.before.partition(",")[0] not in _NONE
+    if is_another and work.check:
+        if root.upper == roots.NEW:
+            # What was written to that one is not to hide what is in the new one.
+            raise another(request)
+        if not work.outcome.is_anew and _has_root(work, root):
+            raise Refused(f"its root is another than {request.source} is now", recreate=True)
+    if is_another and not work.check and root.upper == roots.KEEP:
+        _warn_of_hidden(work, root)
     return _label(work, root, result.digest)
+
+
+def _warn_of_hidden(work: Work, root: OwnRoot) -> None:
+    """Tell what was written to the root before, and is seen in the place of what is newer in this one."""
+    # For who keeps what was written.
+    from ..rootfs import hidden
+
+    old = hidden.replaced(root.unpacked)
+    upper = f"{root.place}/upper"
+    if not old or not os.path.isdir(upper):
+        return
+    try:
+        found = hidden.hiding(upper, old, root.unpacked, _NAMED)
+    except OSError as error:
+        why = f"what hides newer files cannot be told: {error}"
+        work.note([], warnings=[why])
+        return
+    if found.total:
+        more = f" and {found.total - _NAMED} more" if found.total > _NAMED else ""
+        paths = f"{', '.join(found.paths)}{more}"
+        told = f"what was written to the root before hides what is newer: {paths}. See upper: new"
+        work.note([], warnings=[told])
+
+
+def another(request: RootRequest) -> Refused:
+    """That a root is there which is another one, so that it takes the next generation."""
+    return Refused(
+        f"its root is another than {request.source} is now", next_root=True, recreate=True
+    )
 
 
 def _has_root(work: Work, root: OwnRoot) -> bool:

@@ -15,6 +15,8 @@ import typing as t
 
 from .. import actions
 from ..definition import file as definitions
+from ..definition import service_names
+from ..definition.generations import KeptService
 from ..definition.service import ServiceSpec
 from ..errors import Refused
 from ..install import instance
@@ -36,7 +38,7 @@ def check(request: DefinitionRequest) -> None:
         try:
             supervisor.chosen(asked.supervisor, supervisor.SUPERVISORS)(asked).check()
             if asked.is_to_run:
-                asked.spec.check_place_of_credentials({*properties.kinds, *properties.share})
+                asked.spec.check_places({*properties.kinds, *properties.share})
         except Refused as error:
             raise Refused(f"service {each.name}: {error.reason}", error.hint) from error
 
@@ -64,7 +66,7 @@ def have(
             _note(outcome, asked, [start], told[each.name].before, told[each.name].after)
             done = [*done, start]
         if asked.is_to_run:
-            is_new = any(action.startswith("start ") for action in done)
+            is_new = any(action.startswith(("start ", "restart ")) for action in done)
             _have_read(request, asked, outcome, nsctl, check=check, is_new=is_new)
 
 
@@ -73,10 +75,8 @@ def _planned(
 ) -> dict[str, ServiceResult]:
     """What is to be done with each: systemd may start all that are enabled with the first one."""
     instance.wait(request.name)
-    nothing = types.ModuleType("none")
     return {
-        asked.spec.name: supervisor.run(asked, nothing, check=True, host_too=False)
-        for asked in every
+        asked.spec.name: supervisor.run(asked, None, check=True, host_too=False) for asked in every
     }
 
 
@@ -87,7 +87,8 @@ def _completed(request: DefinitionRequest, asked: ServiceRequest) -> ServiceRequ
     """
     properties, lasts = request.namespace.properties, request.namespace.persistent
     kinds = frozenset({*properties.kinds, *properties.share})
-    asked = dataclasses.replace(asked, coming=Coming(kinds, lasts))
+    net_of = properties.share.get("net", "")
+    asked = dataclasses.replace(asked, coming=Coming(kinds, lasts, net_of))
     if asked.enabled is not None or not asked.is_to_run or not lasts:
         return asked
     if (
@@ -99,7 +100,7 @@ def _completed(request: DefinitionRequest, asked: ServiceRequest) -> ServiceRequ
 
 
 def _run(
-    asked: ServiceRequest, outcome: Outcome, nsctl: types.ModuleType, *, check: bool
+    asked: ServiceRequest, outcome: Outcome, nsctl: types.ModuleType | None, *, check: bool
 ) -> list[str]:
     result = supervisor.run(asked, nsctl, check=check, host_too=False)
     if result.actions:
@@ -111,7 +112,7 @@ def _have_read(
     request: DefinitionRequest,
     asked: ServiceRequest,
     outcome: Outcome,
-    nsctl: types.ModuleType,
+    nsctl: types.ModuleType | None,
     *,
     check: bool,
     is_new: bool,
@@ -135,6 +136,45 @@ def _have_read(
             actions.run("record what was read", lambda: instance.keep(after))
 
 
+def restart(request: DefinitionRequest, outcome: Outcome, *, check: bool) -> None:
+    """Bring the services into their states, in their order, in a generation that none runs in yet.
+
+    Raises Refused, StepFailed.
+    """
+    for each in request.services:
+        asked = _completed(request, each.request(outcome.config or {}))
+        if asked.is_to_run:
+            asked = dataclasses.replace(asked, state="restarted", keeps_sockets=True)
+        if check and each.is_of_image and outcome.config is None:
+            asked = dataclasses.replace(asked, gives_program=True)
+        bring(asked, outcome, check=check)
+        if asked.is_to_run:
+            _have_read(request, asked, outcome, None, check=check, is_new=True)
+
+
+def bring(asked: ServiceRequest, outcome: Outcome, *, check: bool) -> None:
+    """Bring one service into its state; in check mode only say how. Raises Refused, StepFailed.
+
+    The host has nsctl already, where that is needed.
+    """
+    if check:
+        result = supervisor.planned(asked, is_removed=False)
+        _note(outcome, asked, result.actions, result.before, result.after)
+    else:
+        _run(asked, outcome, None, check=False)
+
+
+def kept(namespace: str) -> tuple[KeptService, ...]:
+    """All services that are known, as they are. Raises Refused where a note is damaged; OSError."""
+    found = []
+    for name in service_names.known(namespace):
+        supervised_by, seen = supervisor.known(namespace, name)
+        if seen.spec is not None:
+            enabled = bool(seen.facts.get("enabled"))
+            found.append(KeptService(seen.spec, supervised_by, enabled, seen.runs))
+    return tuple(found)
+
+
 def stop(namespace: str, name: str, outcome: Outcome, *, check: bool, timeout: float) -> None:
     """End a service that stays known. Raises StepFailed."""
     _bring(namespace, name, "stopped", outcome, check=check, timeout=timeout)
@@ -154,7 +194,7 @@ def _bring(
         state=state,
         lock_timeout=timeout,
     )
-    result = supervisor.run(request, types.ModuleType("none"), check=check, host_too=False)
+    result = supervisor.run(request, None, check=check, host_too=False)
     if result.actions:
         _note(outcome, request, result.actions, result.before, result.after)
 

@@ -9,9 +9,12 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import typing as t
 
+from .. import host_paths
+from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..definition.model import Definition
 from ..definition.places import Places
@@ -19,8 +22,8 @@ from ..definition.steps import MountStep, PivotStep, RootStep, Step
 from ..errors import Refused
 from ..mount.wanted import WantedMount
 from ..rootfs import record
-from . import mount, pivot_root, rootfs
-from .definition_request import differing
+from . import definition_files, mount, pivot_root, rootfs
+from .definition_request import WantedFile, differing
 from .definition_work import Work
 from .mount_result import RECORDED
 
@@ -115,7 +118,12 @@ def _unpack_inside(work: Work, step: RootStep, *, is_to_come: bool) -> None:
         what = f"{request.source.verb} {request.source} to {request.path}"
         work.note([what, f"record the root at {request.path}"])
         return
-    work.unpack(request)
+    try:
+        work.unpack(request)
+    except Refused as error:
+        if work.request.unpacked is not None and error.facts.get("recreate"):
+            raise Refused(error.reason, error.hint, **{**error.facts, "next_root": True}) from error
+        raise
 
 
 def _pivot(work: Work, step: PivotStep, *, is_to_come: bool) -> None:
@@ -141,6 +149,21 @@ def _pivot(work: Work, step: PivotStep, *, is_to_come: bool) -> None:
             {f"{key} in {work.name}": value for key, value in result.before.items()},
             {f"{key} in {work.name}": value for key, value in result.after.items()},
         )
+
+
+def write_files(
+    work: Work, planned: t.Iterable[tuple[Action, WantedFile]], *, beside: bool = False
+) -> None:
+    """Have these in the files, each by its action.
+
+    Where the next generation is built ``beside``, it is that which checks them. Raises StepFailed.
+    """
+    for action, wanted in planned:
+        title = f"{wanted.file.dest} of {work.name}"
+        before, after = definition_files.shown(work.request.home, wanted)
+        with host_paths.as_next(work.name) if beside else contextlib.nullcontext():
+            done = run_all([action], check=work.check)
+        work.note(done, {} if before is None else {title: before}, {title: after})
 
 
 def kept(definition: Definition, steps: t.Sequence[Step]) -> list[int]:

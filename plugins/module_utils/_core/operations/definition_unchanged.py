@@ -83,7 +83,7 @@ def _look(requests: t.Sequence[DefinitionRequest]) -> list[bool]:
     host_mounts = table.read()
     with contextlib.ExitStack() as stack:
         prepared = [_prepared(request, host_mounts, stack) for request in requests]
-        devices = frozenset(mount.device for mount in host_mounts)
+        devices = table.paths_by_device(host_mounts)
         answers: list[bool] = enter.run_inside(lambda: _enter_all(prepared, devices))
         return answers
 
@@ -165,7 +165,7 @@ def _opened(
 
 
 def _enter_all(
-    prepared: t.Sequence[_Prepared | None], host_devices: t.Container[str]
+    prepared: t.Sequence[_Prepared | None], host_devices: t.Mapping[str, t.Collection[str]]
 ) -> list[bool]:
     """Look at all of them, from one to the next, in a process that ends with this."""
     # Whoever lives inside may not trace us or open our /proc/PID/exe (CVE-2019-5736).
@@ -187,7 +187,7 @@ def _are_set(prepared: _Prepared) -> bool:
         return False
 
 
-def _is_as_wanted(prepared: _Prepared, host_devices: t.Container[str]) -> bool:
+def _is_as_wanted(prepared: _Prepared, host_devices: t.Mapping[str, t.Collection[str]]) -> bool:
     opened = prepared.opened
     if "mnt" not in opened.handles.kinds:
         return True

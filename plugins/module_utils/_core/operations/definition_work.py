@@ -17,7 +17,8 @@ from ..definition.steps import Step
 from ..namespace.target import Target
 from ..rootfs.request import RootRequest, RootResult
 from . import rootfs
-from .definition_request import DefinitionRequest, How, Outcome
+from .definition_request import DefinitionRequest, How, Outcome, differing
+from .namespace_state import NamespaceResult
 
 
 class Work:
@@ -32,6 +33,8 @@ class Work:
         self.target = Target(namespace=request.name)
         # Whether the definition becomes another one.
         self.is_to_record = False
+        # A root was unpacked.
+        self.has_unpacked = False
         # Where a root was replaced that is still in use.
         self.replaced = ""
 
@@ -53,6 +56,16 @@ class Work:
         self.is_to_record = self.is_to_record or len(others) < len(names)
         self.outcome.note(others, before, after, warnings=warnings)
 
+    def note_of_namespace(self, result: NamespaceResult) -> None:
+        """What was done with the namespace itself, or would be."""
+        before, after = differing(result.before, result.after)
+        self.note(
+            result.actions,
+            {f"{key} of {self.name}": value for key, value in before.items()},
+            {f"{key} of {self.name}": value for key, value in after.items()},
+            warnings=result.warnings,
+        )
+
     def lasts(self, step: Step) -> bool:
         """Whether the step outlives a reboot, where the namespace does."""
         return all(lasts for each, lasts in self.request.steps if each.key() == step.key())
@@ -66,4 +79,6 @@ class Work:
         self.note(result.actions, before, after, warnings=result.warnings)
         is_known = not (self.check and result.replaces)
         self.outcome.config = result.config if is_known else None
+        self.outcome.made_of = result.after
+        self.has_unpacked = self.has_unpacked or result.replaces
         return result

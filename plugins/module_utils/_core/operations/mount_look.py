@@ -18,7 +18,7 @@ from ..errors import KernelError, Refused, StepFailed
 from ..mount import observe
 from ..mount import sources as of_mounts
 from ..mount.compare import Observed, Source
-from ..mount.table import Mount, Table
+from ..mount.table import Mount, Table, paths_by_device
 from ..mount.view import TargetView
 from ..mount.wanted import WantedMount, surplus_below
 from ..patience import Changing
@@ -76,7 +76,7 @@ def seen(
         places = [_to_come(sources.get(index)) for index in range(len(wanted))]
         return Seen(places, sources, [], opened.layout)
     # File systems that the host has mounted as well.
-    host_devices = frozenset() if opened.target.is_host else {mount.device for mount in host_mounts}
+    host_devices = {} if opened.target.is_host else paths_by_device(host_mounts)
     looked = functools.partial(
         look,
         wanted=wanted,
@@ -105,7 +105,7 @@ def look(
     wanted: t.Sequence[WantedMount],
     exclusive_below: str,
     sources: dict[int, Source],
-    host_devices: t.Container[str],
+    host_devices: t.Mapping[str, t.Collection[str]],
     own_kinds: t.Container[str],
     notes: Notes,
 ) -> Seen:

@@ -16,9 +16,10 @@ import typing as t
 
 from .. import host_paths
 from ..definition import file as definitions
+from ..definition import generations
 from ..definition.model import Definition
 from ..errors import Refused
-from ..namespace import cgroups, lock, network, pid_holder, pins
+from ..namespace import cgroups, exchange, lock, network, pid_holder, pins
 from ..namespace.target import Target
 from . import namespace_members, namespace_share
 
@@ -129,7 +130,24 @@ def take_down(name: str) -> None:
 
 def _taking_down() -> tuple[t.Callable[[str], None], ...]:
     # Last of all what is missing of it.
-    return network.unpublish, pid_holder.end, cgroups.end, _forget_meanings, pins.discard
+    return (
+        network.unpublish,
+        exchange.discard,
+        pid_holder.end,
+        cgroups.end,
+        _discard_sockets,
+        _forget_meanings,
+        pins.discard,
+    )
+
+
+def _discard_sockets(name: str) -> None:
+    """Remove those of its services that are files, of which the host has the directory."""
+    if os.path.lexists(host_paths.SOCKETS):
+        # For a host that has any.
+        from ..service import socket_files
+
+        socket_files.discard(name)
 
 
 def _forget_meanings(name: str) -> None:
@@ -151,6 +169,7 @@ def discarding(name: str) -> list[t.Callable[[], None]]:
     parts = (
         definitions.forget,  # also what a killed run was writing
         definitions.forget_state,
+        generations.forget,
         *_taking_down(),
         pins.discard_logs,
         _discard_places,

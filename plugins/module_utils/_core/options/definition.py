@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
 
 # Of what is wrong with an entry, in characters.
 _LONGEST = 400
+_MOST_KEPT = 100
 # Of what the kernel looks up, in bytes: NAME_MAX and PATH_MAX of limits.h.
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
@@ -49,6 +50,9 @@ ROOTFS: dict[str, t.Any] = {
     "home": {"type": "path"},
     "usual_mounts": {"type": "bool", "default": True},
     "volumes": {"type": "path"},
+    "upper": {"type": "str", "choices": list(root.UPPERS), "default": root.NEW},
+    "keep_generations": {"type": "int", "default": 1},
+    "verify": {"type": "list", "elements": "str", "default": []},
 }
 SERVICE: dict[str, t.Any] = {
     **_without(service.OPTIONS, "namespace"),
@@ -363,4 +367,22 @@ def _own_root(params: t.Mapping[str, t.Any], name: str) -> OwnRoot:
         for key in _SOURCE
         if params[key] is not None and params[key] != defaults[key]
     }
-    return OwnRoot(source, home, params["root"], params["usual_mounts"], volumes or "")
+    if params["upper"] == root.KEEP and params["root"] != root.OVERLAY:
+        raise Refused(
+            f"upper: keep is for root: overlay, not {params['root']}",
+            "What is written to another root is in that root itself: leave upper out.",
+        )
+    if not 0 <= params["keep_generations"] <= _MOST_KEPT:
+        raise Refused(
+            f"keep_generations is {params['keep_generations']}, not a number from 0 to {_MOST_KEPT}"
+        )
+    return OwnRoot(
+        source,
+        home,
+        params["root"],
+        params["usual_mounts"],
+        volumes or "",
+        upper=params["upper"],
+        keep_generations=params["keep_generations"],
+        verify=tuple(params["verify"]),
+    )

@@ -115,7 +115,8 @@ def _of_steps(definition: Definition) -> Options:
 
 def _of_root(root: OwnRoot, name: str) -> Options:
     said = {**root.source, "root": root.manner, "usual_mounts": root.usual}
-    said["volumes"] = root.volumes
+    said.update(volumes=root.volumes, upper=root.upper, verify=[*root.verify])
+    said["keep_generations"] = root.keep_generations
     if root.home != home_of(name):
         said["home"] = root.home
     return _without_defaults(said, options.ROOTFS)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..definition.service_words import RESTART_CONDITIONS, SUPERVISORS
+from ..definition.service_words import RESTART_CONDITIONS, SOCKET_TYPES, SUPERVISORS
 from ..kinds import NAMES
 from ..process import program
 
@@ -33,6 +33,20 @@ OPTIONS: dict[str, t.Any] = {
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "credentials": {"type": "dict", "default": {}, "no_log": True},
+    "sockets": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "listen": {"type": "str", "required": True},
+            "type": {"type": "str", "choices": list(SOCKET_TYPES), "default": "stream"},
+            "name": {"type": "str"},
+            "mode": {"type": "raw"},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "blocking": {"type": "bool", "default": True},
+        },
+        "default": [],
+    },
     "limits": {"type": "dict", "default": {}},
     "reload": {
         "type": "dict",

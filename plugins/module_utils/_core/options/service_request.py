@@ -9,11 +9,13 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import re
 import resource
 import typing as t
 
 from .. import redact
 from ..definition.service import Ready, Reload, RestartPolicy, ServiceSpec
+from ..definition.service_socket import Socket
 from ..errors import Refused
 from ..host_paths import DEFAULT_PATH
 from ..process import program, signals
@@ -21,6 +23,7 @@ from ..rootfs import image_config
 from ..service.model import ServiceRequest
 from . import table, unusable
 
+_MODE = re.compile("0?[0-7]{3}")
 # Their names in setrlimit(2).
 _LIMITS = [each[7:].lower() for each in dir(resource) if each.startswith("RLIMIT_")]
 
@@ -40,6 +43,7 @@ def request_of(params: t.Mapping[str, t.Any], *, lock_timeout: float) -> Service
         restart_policy=_restart_policy_of(params),
         secret_environment=_texts_of(params, "secret_environment"),
         credentials=_texts_of(params, "credentials"),
+        sockets=tuple(_socket_of(each) for each in params["sockets"]),
     )
     return ServiceRequest(
         spec,
@@ -123,3 +127,20 @@ def _restart_policy_of(params: t.Mapping[str, t.Any]) -> RestartPolicy | None:
     if given is None:
         return None
     return RestartPolicy(**{name: value for name, value in given.items() if value is not None})
+
+
+def _socket_of(given: t.Mapping[str, t.Any]) -> Socket:
+    words = {name: given[name] or "" for name in ("name", "owner", "group")}
+    mode = given["mode"]
+    if mode is not None and not (isinstance(mode, str) and _MODE.fullmatch(mode)):
+        raise Refused(
+            f"mode of the socket {table.shown(given['listen'])} is {table.shown(mode)}, which is no mode",
+            "Write it as a text, such as '0660'.",
+        )
+    return Socket(
+        given["listen"],
+        given["type"],
+        mode=None if mode is None else int(mode, 8),
+        blocking=given["blocking"],
+        **words,
+    )

@@ -26,6 +26,8 @@ class Coming:
     kinds: frozenset[str]
     # It is there again after a reboot.
     persistent: bool
+    # The name that it shares its net with; empty where that is its own, or the host's.
+    net_of: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,9 @@ class ServiceRequest:
     lock_timeout: float = 60.0
     # None for a namespace that is there.
     coming: Coming | None = None
+    # Where the program does not come up its sockets stay open: the caller has another one started
+    # at once. That has to be in the same process.
+    keeps_sockets: bool = False
 
     def checked(self) -> ServiceRequest:
         """This, when it makes sense by itself. Raises Refused."""

@@ -25,6 +25,7 @@ from ..definition.service import (
     ServiceSpec,
 )
 from ..definition.service_note import Note
+from ..definition.service_socket import Socket
 from ..errors import Refused
 from ..launch import credential_files, start
 from ..launch.setup import Surroundings
@@ -34,7 +35,7 @@ from ..namespace.target import Handles, Target
 from ..process import kill, pipes, proc, signals, watch
 from ..process.program import Program
 from ..process.watch import Running
-from . import log_file, ready
+from . import log_file, ready, socket_files, sockets
 from .model import Observed, ServiceRequest
 
 # How long what a program has written may take to be in its log, in seconds.
@@ -48,6 +49,8 @@ class Plain:
 
     def __init__(self, request: ServiceRequest) -> None:
         self._request = request
+        # Those of the program that stop() has ended, for the one that start() starts.
+        self._taken: dict[Socket, int] = {}
         self._log = log_file.path_of(request.spec.namespace, request.spec.name)
         self._note: Note | None = None
 
@@ -106,17 +109,35 @@ class Plain:
         renewed = note._replace(spec=spec)
         return [Action(f"note service {spec.name}", lambda: service_note.write(renewed))]
 
+    @property
+    def holds_sockets(self) -> bool:
+        return False  # stop() takes them from the program, for start()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
     def start(self) -> None:
-        had_log = bool(log_file.parts_of(self._log))
+        spec, had_log = self._wanted(), bool(log_file.parts_of(self._log))
         self._clear()  # what one that ended by itself has left
+        fds: list[int] = []
         try:
-            self._start(self._wanted())
+            taken, self._taken = {**sockets.left(spec), **self._taken}, {}
+            fds = sockets.opened(spec, taken)
+            socket_files.settle(spec)
+            self._start(spec, fds)
+            sockets.close(fds)
         except BaseException as error:
+            if fds and self._request.keeps_sockets:
+                sockets.leave(spec, fds)
+            else:
+                sockets.close(fds)
+                undo(error, [functools.partial(socket_files.clear, spec.namespace, spec.name)])
             if not had_log:
                 undo(error, [self._remove_empty_log])
             raise
 
-    def _start(self, spec: ServiceSpec) -> None:
+    def _start(self, spec: ServiceSpec, fds: t.Sequence[int]) -> None:
         # Written before the program runs.
         notes: list[Note] = []
 
@@ -124,12 +145,13 @@ class Plain:
             if "user" in spec.kinds:
                 id_map.parse("root", id_map.Caller.of_this_process()).write(pid)
             lives_in = proc.ids_of_process(pid, {*handles.kinds, *spec.kinds})
-            notes.append(Note(spec, watch.identify(pid), lives_in))
+            inodes = sockets.inodes_of(fds)
+            notes.append(Note(spec, watch.identify(pid), lives_in, inodes))
             cgroups.give(spec.namespace, spec.name, pid)
             service_note.write(notes[0])
 
         with self._log_of(cgroups.give) as log, _open(spec) as handles:
-            spec.check_place_of_credentials(handles.kinds)
+            spec.check_places(handles.kinds)
             try:
                 self._started(
                     spec.program_with_secrets(),
@@ -139,13 +161,15 @@ class Plain:
                     surroundings=_surroundings(spec.kinds),
                     prepare=prepare,
                     service=spec,
+                    sockets=fds,
                 )
             except BaseException as error:
+                log.close()  # what writes it down, which is waited for, ends with the last that has it
                 undo(error, [functools.partial(_clear, spec), self._clear, self._restore_note])
                 raise
             (note,) = notes
             try:
-                if ready.is_up(self._request.spec.ready, note.process):
+                if ready.is_up(self._request.spec.ready, note.process, spec.sockets):
                     return
                 is_late = watch.is_alive(note.process)
                 if not is_late:
@@ -166,6 +190,8 @@ class Plain:
 
     def stop(self) -> None:
         if self._note is not None:
+            if self._request.is_to_run:
+                self._taken = sockets.taken(self._note, self._wanted())
             self._end(self._note)
         else:
             forgotten = log_file.writing_to(self._log)
@@ -181,6 +207,7 @@ class Plain:
 
     def remove(self) -> None:
         self._clear()
+        socket_files.clear(self._request.spec.namespace, self._request.spec.name)
         service_note.remove(self._request.spec.namespace, self._request.spec.name)
         log_file.remove(self._log)
 

@@ -60,8 +60,15 @@ class Supervisor(t.Protocol):
         ``runs_on`` says that the program is neither ended nor started for the request.
         """
 
+    @property
+    def holds_sockets(self) -> bool:
+        """Whether somebody else than the program holds all sockets that it is to have: see restart()."""
+
     def start(self) -> None:
         """Start the program and wait until it is up. Raises Refused with what it wrote."""
+
+    def restart(self) -> None:
+        """End it and start it in one go, without its sockets being closed; the rest as start()."""
 
     def stop(self) -> None:
         """End all that lives of it."""
@@ -78,12 +85,13 @@ SUPERVISORS: dict[str, type[Supervisor]] = dict(zip(service_words.SUPERVISORS, (
 
 
 def run(
-    request: ServiceRequest, nsctl: types.ModuleType, *, check: bool, host_too: bool = True
+    request: ServiceRequest, nsctl: types.ModuleType | None, *, check: bool, host_too: bool = True
 ) -> ServiceResult:
     """Bring the service into its state; in check mode only say how.
 
-    ``nsctl`` is the package that host_command.present() installs; without ``host_too`` the caller says
-    so, and removes it. Raises Refused before anything was changed, StepFailed for the action that failed.
+    ``nsctl`` is the package that host_command.present() installs, None where the host has it; without
+    ``host_too`` the caller says so, and removes it. Raises Refused before anything was changed, StepFailed
+    for the action that failed.
     """
     request = request.checked()
     pins.check_rights()
@@ -102,13 +110,13 @@ def run(
         if not check:
             instance.wait(request.spec.namespace)
             with Target(namespace=request.spec.namespace).open() as handles:  # or it does not exist
-                wanted.check_place_of_credentials(handles.kinds)
+                wanted.check_places(handles.kinds)
     done = []
     # One that is stopped may be started by a socket, or at boot.
     is_to_be_there = request.is_to_run or (request.state == "stopped" and request.gives_program)
     if is_to_be_there and supervisor.needs_nsctl:
         # Before the lock is taken: the unit of the namespace, which its services need, takes it too.
-        if host_too or not check:
+        if nsctl is not None and (host_too or not check):
             done += host_command.present(nsctl, check=check)
         if request.is_to_run and not check and instance.is_down(request.spec.namespace):
             instance.start([request.spec.namespace])
@@ -142,6 +150,13 @@ def finish_start(request: ServiceRequest) -> None:
     with lock.held(request.spec.namespace, timeout=request.lock_timeout):
         supervisor.look()
         run_all([Action(f"start service {request.spec.name}", supervisor.start)], check=False)
+
+
+def write(request: ServiceRequest) -> None:
+    """Have all as requested but for what runs, which is left to who comes afterwards. Raises StepFailed."""
+    supervisor = chosen(request.supervisor, SUPERVISORS)(request)
+    supervisor.look()
+    run_all(supervisor.adjust(False), check=False)
 
 
 def planned(request: ServiceRequest, *, is_removed: bool) -> ServiceResult:
@@ -261,9 +276,16 @@ def plan(request: ServiceRequest, supervisor: Supervisor, seen: Observed) -> lis
     stop = [Action(f"stop {title}", supervisor.stop)] if seen.lives else []
     if request.state == "absent":
         return [*stop, Action(f"remove {title}", supervisor.remove)] if seen.leaves else stop
+    ends = not seen.runs or seen.is_outdated or request.state in ("stopped", "restarted")
+    if ends and request.is_to_run and supervisor.holds_sockets:
+        # Somebody may connect at any moment, and so have the program started: all that it is made of
+        # is written before. That what runs is not of it yet is noted (service_outdated.py).
+        come = Action(f"restart {title}", supervisor.restart)
+        if not seen.runs:
+            come = Action(f"start {title}", supervisor.start)
+        return [*supervisor.adjust(False), come]
     # First of all: a run that is killed after it wrote what is new would leave the old program
     # running, and nothing that tells so.
-    ends = not seen.runs or seen.is_outdated or request.state in ("stopped", "restarted")
     planned = [*(stop if ends else []), *supervisor.adjust(not ends)]
     if not request.is_to_run:
         return planned

@@ -21,7 +21,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..actions import Action
 from ..definition import file as definitions
-from ..definition import service_end, service_file
+from ..definition import service_end, service_file, service_outdated
 from ..definition.service import DEFAULT_SIGNAL_TO_RELOAD, ServiceSpec
 from ..errors import Refused
 from ..install import systemctl
@@ -31,52 +31,17 @@ from ..printable import in_sentence
 from ..process import watch
 from ..process.watch import Running
 from ..storage import atomic, removal
-from . import journal, ready, systemd_unit
+from . import (
+    journal,
+    ready,
+    socket_files,
+    systemd_look,
+    systemd_socket,
+    systemd_unit,
+)
 from .model import Observed, ServiceRequest
 
 _PAUSE = 0.02
-_STARTED = ("active", "reloading", "activating")
-
-
-class _Kept(t.NamedTuple):
-    """The file of the service as it is."""
-
-    # None where there is none, or none that can be read.
-    spec: ServiceSpec | None
-    # Why it cannot be read.
-    damage: Refused | None
-    # There is one, or what a killed run left of it.
-    is_there: bool
-
-
-class _Unit(t.NamedTuple):
-    """The unit as it is."""
-
-    # Of the file; None where there is none.
-    text: str | None
-    # It runs, starts, or is about to be started once more after a failure.
-    lives: bool
-    # It runs or starts.
-    runs: bool
-    # It starts at boot.
-    enabled: bool
-    # systemd has not read the file since it was written.
-    stale: bool
-    # Of its main process; 0 without one.
-    pid: int
-    # How often it was started again after a failure.
-    restarts: int
-    # Why it ended: success, or such as exit-code and timeout.
-    result: str
-    # This systemd knows delays of restarts that grow.
-    can_grow: bool
-
-
-_NONE = _Unit(None, False, False, False, False, 0, 0, "", False)
-_PROPERTIES = (
-    "ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,NRestarts,Result,RestartSteps"
-)
-_NOTHING = _Kept(None, None, False)
 
 
 class Systemd:
@@ -88,10 +53,11 @@ class Systemd:
         self._request = request
         self._names = (request.spec.namespace, request.spec.name)
         self._name = host_paths.unit_name(*self._names)
-        self._path = _path(self._name)
+        self._path = systemd_look.path_of(self._name)
         self._hint = f"Its output is in the journal: journalctl --unit {self._name}."
-        self._seen = _NONE
-        self._kept = _NOTHING
+        self._seen = systemd_look.NO_UNIT
+        self._sockets = systemd_socket.NONE
+        self._kept = systemd_look.NOT_KEPT
 
     @staticmethod
     def runs_here() -> bool:
@@ -110,16 +76,22 @@ class Systemd:
             )
 
     def look(self) -> Observed:
-        seen, kept = self._seen, self._kept = self._unit(), _kept(*self._names)
+        seen, kept = self._seen, self._kept = self._unit(), systemd_look.kept(*self._names)
+        self._sockets = systemd_socket.look(*self._names)
         self._check_kept()
         wanted = self._wanted()
+        # A connection would start one that is stopped.
+        lives = seen.lives or self._sockets.is_open
         return Observed(
             is_known=seen.text is not None,
             pid=seen.pid or None,
             runs=seen.runs,
-            lives=seen.lives,
+            lives=lives,
             is_outdated=wanted is not None and not self._runs_as(wanted),
-            leaves=seen.text is not None or kept.is_there or seen.lives,
+            leaves=seen.text is not None
+            or kept.is_there
+            or lives
+            or systemd_socket.is_there(*self._names),
             facts={
                 "enabled": seen.enabled,
                 "unit": self._path,
@@ -128,11 +100,12 @@ class Systemd:
                 "ended": service_end.read(*self._names),
             },
             spec=kept.spec,
-            shown=_shown(seen.enabled, seen.text),
+            shown=_shown(seen.enabled, seen.text, self._sockets.text),
         )
 
     def look_removed(self) -> Observed:
-        self._seen, self._kept = _NONE._replace(can_grow=self._unit().can_grow), _NOTHING
+        self._seen = systemd_look.NO_UNIT._replace(can_grow=self._unit().can_grow)
+        self._sockets, self._kept = systemd_socket.NONE, systemd_look.NOT_KEPT
         return dataclasses.replace(Observed.nothing(), shown=_shown(False, None))
 
     def predicted(self) -> tuple[ServiceSpec | None, dict[str, t.Any]]:
@@ -140,18 +113,19 @@ class Systemd:
             return None, _shown(False, None)
         wanted, enabled = self._wanted(), self._request.enabled
         text = self._seen.text if wanted is None else self._text(wanted)
-        return wanted, _shown(self._seen.enabled if enabled is None else enabled, text)
+        sockets = self._sockets.text if wanted is None else self._socket_text(wanted)
+        return wanted, _shown(self._seen.enabled if enabled is None else enabled, text, sockets)
 
     def adjust(self, _runs_on: bool, /) -> list[Action]:
         title, planned = f"service {self._request.spec.name}", []
         wanted = self._wanted()
         if wanted is not None and self._is_to_be_kept(wanted):
-            keep = functools.partial(service_file.write, wanted)
+            keep = functools.partial(self._keep, wanted)
             planned.append(Action(f"note {title}", keep))
         if wanted is not None and not self._has_unit(wanted):
-            write = functools.partial(self._write, self._text(wanted))
+            write = functools.partial(self._write, wanted)
             planned.append(Action(f"write the unit of {title}", write))
-        elif self._seen.stale:
+        elif self._seen.stale or self._sockets.is_stale:
             read = functools.partial(systemctl.run, "daemon-reload")
             planned.append(Action(f"reread the unit of {title}", read))
         enabled = self._request.enabled
@@ -164,30 +138,60 @@ class Systemd:
             planned.append(Action(f"enable {title} anew", act))
         return planned
 
+    @property
+    def holds_sockets(self) -> bool:
+        wanted = self._wanted()
+        return (
+            wanted is not None
+            and bool(wanted.sockets)
+            and self._sockets.is_open
+            and self._sockets.text == self._socket_text(wanted)
+        )
+
     def start(self) -> None:
-        asked = self._request.spec
+        self._bring_up("start")
+
+    def restart(self) -> None:
+        self._bring_up("restart")
+
+    def _bring_up(self, verb: str) -> None:
+        asked, wanted = self._request.spec, self._wanted()
+        sockets = wanted.sockets if wanted is not None else ()
         with contextlib.suppress(SystemctlFailed):  # it is not loaded
             # Otherwise one that failed too often a moment ago is not started.
-            systemctl.run("reset-failed", self._name)
+            systemctl.run("reset-failed", *self._units)
         began = time.monotonic()
         with contextlib.suppress(SystemctlFailed):  # what became of it is looked at
-            systemctl.run("start", self._name)
+            systemctl.run(verb, self._name)
         try:
             process = self._program()
-            if process is not None and (asked.ready.notify or ready.is_up(asked.ready, process)):
+            if process is not None and (
+                asked.ready.notify or ready.is_up(asked.ready, process, sockets)
+            ):
+                service_outdated.forget(*self._names)
                 return
             seen = self._unit()
             is_late = seen.result == "timeout" or (process is not None and watch.is_alive(process))
-            lines = journal.written_since(self._name, began)
-            raise ready.failed(asked.name, is_late=is_late, lines=lines, hint=self._hint)
+            raise ready.failed(
+                asked.name, is_late=is_late, lines=self._written_since(began), hint=self._hint
+            )
         except BaseException:
             # Otherwise systemd starts it again and again, and the next task takes it for up.
             with contextlib.suppress(SystemctlFailed):
-                systemctl.run("stop", self._name)
+                systemctl.run(
+                    "stop", *(self._units[:1] if self._request.keeps_sockets else self._units)
+                )
             raise
 
+    def _written_since(self, began: float) -> str:
+        """What the program wrote; where its sockets could not be opened, why."""
+        sockets = systemd_socket.look(*self._names)
+        is_missing = bool(sockets.text) and not sockets.is_open
+        return journal.written_since(self._units[-1] if is_missing else self._name, began)
+
     def stop(self) -> None:
-        systemctl.run("stop", self._name)
+        systemctl.run("stop", *self._units)
+        service_outdated.forget(*self._names)
 
     def reload(self) -> None:
         wanted = self._wanted()
@@ -227,6 +231,20 @@ class Systemd:
         """The service as it is to be; None where nobody says what its program is."""
         return self._request.spec_or_none(self._kept.spec)
 
+    @property
+    def _units(self) -> list[str]:
+        """That of the service, and then that of its sockets, where there is one."""
+        has_sockets = systemd_socket.is_there(*self._names)
+        return [self._name, *([systemd_socket.name_of(*self._names)] if has_sockets else [])]
+
+    def _socket_text(self, wanted: ServiceSpec) -> str:
+        return systemd_socket.wanted_text(
+            wanted,
+            self._request.coming,
+            persistent=self._is_persistent,
+            seen=self._sockets.text,
+        )
+
     def _text(self, wanted: ServiceSpec) -> str:
         name, coming = wanted.namespace, self._request.coming
         known = coming.kinds if coming else {*pins.pinned(name), *pins.shared(name)}
@@ -240,11 +258,16 @@ class Systemd:
         )
 
     def _has_unit(self, wanted: ServiceSpec) -> bool:
-        return self._text(wanted) == self._seen.text
+        is_same = self._text(wanted) == self._seen.text
+        return is_same and self._socket_text(wanted) == self._sockets.text
 
     def _runs_as(self, wanted: ServiceSpec) -> bool:
         known = self._kept.spec
         if known is None or not wanted.runs_as(known):
+            return False
+        if service_outdated.is_noted(*self._names):
+            return False
+        if wanted.sockets and self._seen.runs and not self._sockets.is_open:
             return False
         # When it is started again is heeded once systemd has read it.
         return any(
@@ -262,30 +285,8 @@ class Systemd:
             wanted = dataclasses.replace(wanted, ready=known.ready)
         return wanted != known
 
-    def _unit(self) -> _Unit:
-        try:
-            with open(self._path, encoding="utf-8", errors="surrogateescape") as unit:
-                text: str | None = unit.read()
-        except FileNotFoundError:
-            text = None
-        shown = ""
-        # Elsewhere it has left files at most, as in the image of a host; and for another supervisor
-        # nothing but a unit is looked for.
-        if systemctl.runs_here() and (text is not None or self._request.supervisor != "none"):
-            shown = systemctl.run("show", "--property", _PROPERTIES, self._name)
-        facts = dict(line.partition("=")[::2] for line in shown.splitlines())
-        lives = facts.get("ActiveState") in _STARTED
-        return _Unit(
-            text=text,
-            lives=lives,
-            runs=lives and facts.get("SubState") != "auto-restart",
-            enabled=facts.get("UnitFileState") == "enabled",
-            stale=facts.get("NeedDaemonReload") == "yes",
-            pid=int(facts.get("MainPID") or 0),
-            restarts=int(facts.get("NRestarts") or 0),
-            result=facts.get("Result", ""),
-            can_grow="RestartSteps" in facts,
-        )
+    def _unit(self) -> systemd_look.Unit:
+        return systemd_look.unit(self._name, for_other=self._request.supervisor == "none")
 
     @property
     def _is_persistent(self) -> bool:
@@ -298,9 +299,20 @@ class Systemd:
         other = systemd_unit.wanted_by(self._names[0], persistent=not self._is_persistent)
         return os.path.lexists(f"{host_paths.UNITS}/{other}.wants/{self._name}")
 
-    def _write(self, text: str) -> None:
-        atomic.write(self._path, text, mode=0o644)
+    def _keep(self, wanted: ServiceSpec) -> None:
+        self._note_outdated()
+        service_file.write(wanted)
+
+    def _write(self, wanted: ServiceSpec) -> None:
+        self._note_outdated()
+        systemd_socket.write(*self._names, self._socket_text(wanted))
+        atomic.write(self._path, self._text(wanted), mode=0o644)
         systemctl.run("daemon-reload")
+
+    def _note_outdated(self) -> None:
+        # Where all is stopped before it is written there is no need for that: see supervisor.plan().
+        if self._request.is_to_run and self.holds_sockets and self._seen.lives:
+            service_outdated.note(*self._names)
 
     def _enable(self, verb: str) -> None:
         systemctl.run(verb, self._name)
@@ -319,7 +331,7 @@ class Systemd:
                 return None
             with contextlib.suppress(ProcessLookupError):
                 process = watch.identify(seen.pid)
-                if not _is_nsctl(seen.pid):
+                if not systemd_look.is_nsctl(seen.pid):
                     return process
             time.sleep(_PAUSE)
         return None
@@ -327,51 +339,40 @@ class Systemd:
 
 def discard(namespace: str, name: str) -> None:
     """End a service, and remove all that is kept of it. Raises SystemctlFailed, OSError."""
-    unit = host_paths.unit_name(namespace, name)
-    if systemctl.runs_here() and os.path.lexists(_path(unit)):
-        systemctl.run("stop", unit)
+    units = _units_of(namespace, name)
+    if systemctl.runs_here() and units:
+        systemctl.run("stop", *units)
     _remove(namespace, name)
+
+
+def _units_of(namespace: str, name: str) -> list[str]:
+    """Those of which there is a file."""
+    both = host_paths.unit_name(namespace, name), systemd_socket.name_of(namespace, name)
+    return [unit for unit in both if os.path.lexists(systemd_look.path_of(unit))]
 
 
 def _remove(namespace: str, name: str) -> None:
     unit, asks = host_paths.unit_name(namespace, name), systemctl.runs_here()
+    units = _units_of(namespace, name) if asks else []
     if asks:
         with contextlib.suppress(SystemctlFailed):  # where the unit file is gone already
             systemctl.run("disable", unit)
     # By the unit the run after one that was killed knows that something is left.
+    socket_files.clear(namespace, name)
+    systemd_socket.remove(namespace, name)
     removal.remove_path(host_paths.drop_ins(unit))
-    atomic.remove(_path(unit))
+    atomic.remove(systemd_look.path_of(unit))
     service_file.remove(namespace, name)
     service_end.remove(namespace, name)
+    service_outdated.forget(namespace, name)
     if asks:
         systemctl.run("daemon-reload")
         with contextlib.suppress(SystemctlFailed):  # nothing is remembered of it
-            systemctl.run("reset-failed", unit)
+            systemctl.run("reset-failed", *dict.fromkeys([unit, *units]))
 
 
-def _path(unit: str) -> str:
-    return f"{host_paths.UNITS}/{unit}"
-
-
-def _kept(namespace: str, name: str) -> _Kept:
-    is_there = service_file.is_there(namespace, name)
-    try:
-        spec = service_file.read(namespace, name)
-    except Refused as error:
-        return _Kept(None, error, is_there)
-    return _Kept(spec, None, is_there)
-
-
-def _shown(enabled: bool, text: str | None) -> dict[str, t.Any]:
-    """For the diff: the lines of the unit, a tuple, come below its title."""
+def _shown(enabled: bool, text: str | None, sockets: str = "") -> dict[str, t.Any]:
+    """For the diff: the lines of a unit, a tuple, come below its title."""
     lines = systemd_unit.without_values(text or "").split("\n")
-    return {"enabled": enabled, "unit": tuple(lines)}
-
-
-def _is_nsctl(pid: int) -> bool:
-    """Whether it is still about to become the program. Raises ProcessLookupError."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as words:
-            return host_paths.COMMAND.encode() in words.read().split(b"\0")[:4]
-    except FileNotFoundError as error:
-        raise ProcessLookupError from error
+    found = {"enabled": enabled, "unit": tuple(lines)}
+    return {**found, **({"unit of its sockets": tuple(sockets.split("\n"))} if sockets else {})}

@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The text of a systemd unit that keeps a program running in a named namespace.
+"""The text of a systemd unit that keeps a program running in a named namespace, and of that of its sockets.
 
 Pure. PRIVATE to the collection linux.namespaces.
 """
@@ -12,14 +12,14 @@ from __future__ import annotations
 import resource
 import typing as t
 
-from ..definition import service_file
+from ..definition import service_file, service_socket
 from ..definition.service import (
     DEFAULT_SIGNAL_TO_STOP,
     UNAVAILABLE,
     RestartPolicy,
     ServiceSpec,
 )
-from ..host_paths import COMMAND, boot_unit_name
+from ..host_paths import BASE, COMMAND, boot_unit_name, checked_name, unit_name
 from ..process import signals
 
 _Value = t.TypeVar("_Value")
@@ -53,6 +53,7 @@ def text(
         "[Unit]",
         f"Description={spec.name} in namespace {spec.namespace}",
         *_order(spec.namespace, persistent=persistent),
+        *_on_sockets(spec),
         *_start_limit(policy),
         "",
         "[Service]",
@@ -79,6 +80,54 @@ def text(
     return "\n".join(lines) + "\n"
 
 
+def socket_text(spec: ServiceSpec, *, net: str = "", persistent: bool = False) -> str:
+    """The file of the unit that opens the sockets of a service; empty where it has none.
+
+    ``net`` is the name of the pin of the net namespace that they are opened in; empty for the host's. They
+    stay open while the service is started again, and end with the namespace.
+    """
+    if not spec.sockets:
+        return ""
+    unit = boot_unit_name(spec.namespace)
+    listening = {"stream": "ListenStream", "datagram": "ListenDatagram"}
+    lines = [
+        "# Written by linux.namespaces.ns_service; what is changed here is lost.",
+        "[Unit]",
+        f"Description=Sockets of {spec.name} in namespace {spec.namespace}",
+        # With them it would come before basic.target, which its namespace comes after.
+        "DefaultDependencies=no",
+        "Conflicts=shutdown.target",
+        "Before=shutdown.target",
+        *([f"Requires={unit}", f"After={unit}"] if persistent else []),
+        # Nobody but a task starts it again.
+        "StartLimitIntervalSec=0",
+        "",
+        "[Socket]",
+        # Not by pins.path(): it is what is there under this name, now and after the next boot.
+        *([f"NetworkNamespacePath={BASE}/{checked_name(spec.namespace)}/{net}"] if net else []),
+        *[
+            f"{listening[each.type]}="
+            + (
+                service_socket.place_of(spec.namespace, spec.name, each)
+                if each.is_file
+                else each.listen
+            )
+            for each in spec.sockets
+        ],
+        "BindIPv6Only=ipv6-only",
+        # An address may come to the namespace later than the program does.
+        "FreeBind=yes",
+        f"Backlog={service_socket.BACKLOG}",
+        # What each is to have it gets from nsctl: see socket_files.py.
+        "SocketMode=0600",
+        f"DirectoryMode={service_socket.MODE:04o}",
+        "RemoveOnStop=yes",
+        # A program that ends at once, again and again, is no reason to close them for ever.
+        "TriggerLimitIntervalSec=0",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def wanted_by(namespace: str, *, persistent: bool) -> str:
     """The unit with which an enabled service starts: that of its namespace, however late that is up."""
     return boot_unit_name(namespace) if persistent else "multi-user.target"
@@ -89,6 +138,19 @@ def _order(namespace: str, *, persistent: bool) -> list[str]:
         return ["After=network.target"]
     unit = boot_unit_name(namespace)
     return [f"Requires={unit}", f"After={unit} network.target"]
+
+
+def _on_sockets(spec: ServiceSpec) -> list[str]:
+    if not spec.sockets:
+        return []
+    # Stopped and started they are by the task: a restart of the service leaves them open.
+    unit = socket_unit_name(spec.namespace, spec.name)
+    return [f"Requires={unit}", f"After={unit}"]
+
+
+def socket_unit_name(namespace: str, name: str) -> str:
+    """The unit of the sockets of a service: systemd pairs it with that by its name."""
+    return f"{unit_name(namespace, name)[: -len('.service')]}.socket"
 
 
 def is_child(unit: str) -> bool:

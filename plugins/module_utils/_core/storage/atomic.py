@@ -159,7 +159,7 @@ def remove(path: str, *, dir_fd: int | None = None) -> None:
     """
     removed = [_unlink(each, dir_fd) for each in (path, beside_of(path))]
     if any(removed):
-        sync_above(path, dir_fd)
+        _sync_what_is_left(path, dir_fd)
 
 
 def is_there(path: str) -> bool:
@@ -211,7 +211,7 @@ def remove_directory(path: str) -> bool:
         return True
     except OSError:  # something is in it
         return False
-    sync_above(path)
+    _sync_what_is_left(path)
     return True
 
 
@@ -250,6 +250,13 @@ def _remove_directory(path: str) -> None:
     from . import removal  # 2 ms to compile, for what is not in order
 
     removal.remove_path(path)
+
+
+def _sync_what_is_left(path: str, dir_fd: int | None = None) -> None:
+    try:
+        sync_above(path, dir_fd)
+    except FileNotFoundError:  # another run has removed the directory above, which was empty then
+        pass
 
 
 def sync_above(path: str, dir_fd: int | None = None) -> None:

@@ -35,6 +35,7 @@ NUMBERS = {
     "clone3": 435,
     "close_range": 436,
     "openat2": 437,
+    "pidfd_getfd": 438,
     "mount_setattr": 442,
     "statmount": 457,
     "listmount": 458,

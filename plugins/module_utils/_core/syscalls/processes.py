@@ -128,6 +128,15 @@ def pidfd_send_signal(pidfd: int, signal: int) -> None:
     invoke("pidfd_send_signal", pidfd, signal, None, 0, shown={"signal": int(signal)})
 
 
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """pidfd_getfd(2), Linux 5.6: a copy of the descriptor ``fd`` of another process, close-on-exec.
+
+    Raises KernelError: ESRCH when the process has ended, EBADF where it has no such descriptor, EPERM
+    where it may not be traced, or a filter is in the way.
+    """
+    return invoke("pidfd_getfd", pidfd, fd, 0, shown={"fd": fd})
+
+
 def prctl(option: int, value: int = 0, third: int = 0) -> int:
     """prctl(2). Raises KernelError."""
     return invoke("prctl", option, value, third, 0, 0, shown={"option": option, "value": value})
