@@ -310,6 +310,35 @@ def test_it_comes_back_as_it_is_after_a_reboot(site: Site, nsctl: Nsctl) -> None
     assert site.runs("one a a")
 
 
+def test_a_power_cut_before_it_serves(site: Site, nsctl: Nsctl) -> None:
+    """It comes up as it was before, and says why."""
+    site.has(site.listed())
+    site.release("two")
+    with pytest.raises(AssertionError, match="status -9"):
+        site.tries(site.listed("b"), env={KILL: "start service x"})
+    assert nsctl.data("list", site.name)[0]["reason"].startswith("it is just switched")
+    reboot()
+    nsctl("up", site.name)
+    assert nsctl("exec", site.name, "cat", "/etc/release").stdout == "one"
+    (listed,) = nsctl.data("list", site.name)
+    assert listed["reason"] == "generation 2 does not serve: its run was killed before it served"
+    site.has(site.listed("b"))
+    assert site.runs("two b b")
+
+
+def test_one_that_lasts_no_more(site: Site, nsctl: Nsctl) -> None:
+    """It is changed in the same task as its root."""
+    site.has(site.listed())
+    site.release("two")
+    args = site.listed()
+    args["namespaces"][0]["persistent"] = False
+    site.has(args)
+    assert site.runs("two a a")
+    assert not nsctl.data("list", site.name)[0]["persistent"]
+    nsctl("rollback", site.name)
+    assert site.runs("one a a")
+
+
 def test_nothing_to_go_back_to(site: Site, nsctl: Nsctl, new_name: NewName) -> None:
     site.has(site.listed())
     answer = nsctl("rollback", site.name, code=1)

@@ -10,7 +10,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import functools
-import os
 import typing as t
 
 from .. import actions, host_paths
@@ -77,24 +76,24 @@ def back(name: str, why: str) -> None:
     definition_generation.restore_files(before)
     if lives:
         definition_generation.restore_namespace(before)
-    _restore_services(name, before)
+    _restore_services(name, before, is_live=bool(lives))
     number = found.next.number if found.next is not None else 0
     told = f"generation {number} does not serve: {why}" if number else why
     _give_up(name, found._replace(switching_from=0, failed=told))
 
 
-def _restore_services(name: str, before: Generation) -> None:
+def _restore_services(name: str, before: Generation, *, is_live: bool) -> None:
+    """Have them as they were; in a namespace that is down they come up with it, where they do."""
     kept = {each.spec.name for each in before.services}
     for each in service_names.known(name):
         if each not in kept:
             definition_services.remove(name, each, Outcome(name), check=False, timeout=_PATIENCE)
     for service in before.services:
         request = request_of(service, is_new=not _lives_in(name, service))
-        if host_paths.BY_UNIT in os.environ:
-            # It is to come up with its namespace, of which the unit waits for us.
+        if is_live:
+            supervisor.run(request, None, check=False, host_too=False)
+        elif service.supervisor == "systemd":
             supervisor.write(request)
-            continue
-        supervisor.run(request, None, check=False, host_too=False)
 
 
 def _lives_in(name: str, service: KeptService) -> bool:
@@ -158,15 +157,3 @@ def _give_up(name: str, found: Generations) -> None:
         definition_generation.remove_place(root, coming.number)
     # It serves, so it is none before; where it never was another's turn nothing is kept.
     generations.save(name, found._replace(before=found.but(serves), next=None))
-
-
-def forgetting(name: str) -> list[Action]:
-    """What is left to do until nothing is kept of generations. Their roots go with the home."""
-    if not generations.is_there(name) and not exchange.is_there(name):
-        return []
-    return [Action(f"forget the generations of {name}", functools.partial(_forget, name))]
-
-
-def _forget(name: str) -> None:
-    exchange.discard(name)
-    generations.forget(name)

@@ -17,6 +17,7 @@ import typing as t
 
 from .. import host_paths
 from ..actions import undo
+from ..definition import file as definitions
 from ..errors import LOOKING, Refused, StepFailed, defect
 from ..exhaustion import explain
 from ..install import host_command, instance
@@ -317,7 +318,9 @@ def _settle_host(
     if lasting or any(request.services for request in done):
         return host_command.present(nsctl, lasting, check=how.check, alone=True, without=gone)
     if wish.state == "rolled_back":
-        return []
+        names = [each.outcome.name for each in results if not each.failure]
+        lasting = [name for name in names if definitions.has_record(name)]
+        return host_command.present(nsctl, lasting, check=how.check) if lasting else []
     if wish.state in ("up", "down"):
         if wish.state == "up" and not how.check:
             instance.start([each.outcome.name for each in results if not each.failure])

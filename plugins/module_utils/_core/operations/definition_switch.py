@@ -106,7 +106,7 @@ def _switch(wanted: _Wanted, outcome: Outcome, serve: t.Callable[[], None], *, c
         there = definitions.load(name)
         coming = found.next
         was = found.of(generations.number_of(there))
-        is_other = was is None or there is None or was.definition.steps_differ(there)
+        is_other = was is None or was.definition.all_steps != (there and there.all_steps)
         if coming is None or coming.number != number or there is None or is_other:
             raise Refused(
                 f"generation {number} of {name} is gone: another run has changed the namespace",
