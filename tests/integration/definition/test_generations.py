@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 from command import Nsctl
+from connected import Connected
 from named_namespaces import NewName
 from processes_inside import inside, living
 from reboots import reboot
@@ -376,8 +377,10 @@ def test_killed_wherever(site: Site, nsctl: Nsctl) -> None:
 
 
 def test_what_asks_for_the_service_finds_the_new_one(site: Site, nsctl: Nsctl) -> None:
-    """Its process in the result of the module, and its log where it was."""
+    """Its process in the result of the module, its log where it was, and the inside by an open connection."""
     site.has(site.listed())
+    inner = Connected(namespace=site.name)
+    assert inner.said("cat /etc/release") == "one"
     pid, log = site.pid(nsctl), f"/var/log/linux-namespaces/{site.name}/x.log"
     inode = os.stat(log).st_ino
     site.release("two")
@@ -385,6 +388,7 @@ def test_what_asks_for_the_service_finds_the_new_one(site: Site, nsctl: Nsctl) -
     again = site.run_module("ns_service", {"name": "x", "namespace": site.name})
     assert again["service"]["pid"] == site.pid(nsctl) != pid
     assert (again["service"]["log"], os.stat(log).st_ino) == (log, inode)
+    assert inner.said("cat /etc/release") == "two"
 
 
 def test_equal_files_of_two_roots_take_their_room_once(site: Site) -> None:
