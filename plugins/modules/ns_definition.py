@@ -121,6 +121,26 @@ EXAMPLES = r"""
     namespaces: [{name: front}, {name: worker}]
     state: up
 
+- name: Have its next version, which a program inside checks before it serves
+  linux.namespaces.ns_definition:
+    namespaces:
+      - name: shop
+        kinds: [mnt, uts]
+        hostname: shop
+        rootfs:
+          archive: /srv/shop-2.tar
+          verify: [/usr/bin/perl, -c, /usr/bin/shop]
+        mounts:
+          - path: /data
+            src: /srv/shop/data
+            opts: [bind, nosuid]
+        services:
+          - name: shop
+            argv: [/usr/bin/shop, --foreground]
+            user: shop
+            ready:
+              port: 8000
+
 - name: Go back to the root that the shop had before
   linux.namespaces.ns_definition:
     namespaces: [{name: shop}]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -24,6 +25,8 @@ import typing as t
 
 UNITS = pathlib.Path("/etc/systemd/system")
 PATIENCE = 20.0
+# In DIRECTORY: no socket is passed.
+NO_SOCKETS = "no-sockets"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -133,18 +136,71 @@ def is_to_restart(unit: Unit, status: int) -> bool:
     return {"no": False, "on-failure": failed, "always": True}[unit.setting("Restart")]
 
 
+def listening(unit: Unit) -> list[socket.socket]:
+    """The sockets of the unit that has them beside this one, in its network namespace. Nobody holds them."""
+    path = UNITS / f"{unit.state.name.removesuffix('.service')}.socket"
+    if not path.exists() or (unit.state.parent / NO_SOCKETS).exists():
+        return []
+    beside = Unit(path.name, unit.state.parent)
+    libc = ctypes.CDLL(None)
+    found = []
+    with (
+        open("/proc/self/ns/net") as own,
+        open(beside.setting("NetworkNamespacePath") or own.name) as net,
+    ):
+        libc.setns(net.fileno(), 0)
+        for line in path.read_text().splitlines():
+            key, _equals, place = line.partition("=")
+            if key not in ("ListenStream", "ListenDatagram"):
+                continue
+            kind = socket.SOCK_STREAM if key == "ListenStream" else socket.SOCK_DGRAM
+            if place.startswith("/"):
+                each = socket.socket(socket.AF_UNIX, kind)
+                pathlib.Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                pathlib.Path(place).unlink(missing_ok=True)
+                each.bind(place)
+            else:
+                host, _colon, port = place.rpartition(":")
+                family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+                each = socket.socket(family, kind)
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                each.bind((host.strip("[]"), int(port)))
+            if kind == socket.SOCK_STREAM:
+                each.listen()
+            found.append(each)
+        libc.setns(own.fileno(), 0)
+    return found
+
+
 def run_once(
     unit: Unit, told: socket.socket, more: dict[str, str], stops: list[int], restarts: int
 ) -> int:
     """Run the program to its end; how it ended."""
+    argv = shlex.split(unit.setting("ExecStart").replace("$$", "$").replace("%%", "%"))
+    sockets = listening(unit)
+    if sockets:
+        more = {**more, "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": "x"}
+        argv = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *argv]
+    high = [fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in sockets]
+
+    def take_places() -> None:
+        for place, fd in enumerate(high, 3):
+            os.dup2(fd, place)
+
     with unit.log.open("ab") as log:
         main = subprocess.Popen(
-            shlex.split(unit.setting("ExecStart").replace("$$", "$").replace("%%", "%")),
+            argv,
             env=unit.environment(**more),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=range(3, 3 + len(sockets)),
+            preexec_fn=take_places,
         ).pid
+    for fd in high:
+        os.close(fd)
+    for each in sockets:
+        each.close()
     ready, stopping, status = unit.setting("Type") != "notify", False, None
     while status is None:
         unit.note(watcher=os.getpid(), main=main, ready=ready, restarts=restarts)

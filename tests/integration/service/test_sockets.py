@@ -17,6 +17,7 @@ import typing as t
 import pytest
 from results import Result, RunModule
 from stub_systemd import StubSystemd, stub_systemd
+from unit_runner import NO_SOCKETS
 from units import Systemd, environment_of, running, systemd
 from waiting import wait_until
 from web_service import NOBODY, PYTHON, Web, make_web, web
@@ -387,6 +388,7 @@ def test_a_file_needs_a_mount_namespace(make_web: t.Callable[..., Web]) -> None:
 
 def test_systemd_has_to_pass_them(systemd: Systemd) -> None:
     """On a stand-in for it, which passes none. What systemd does is tested on hosts that have it."""
+    (systemd.output / NO_SOCKETS).touch()
     failure = systemd.fails(argv=argv(), sockets=[TCP])
     assert "has 1 sockets, and systemd passed 0" in failure["msg"]
     unit = systemd.unit.with_suffix(".socket")
@@ -405,9 +407,20 @@ def test_those_of_a_net_that_is_shared(
     owner = make_web(kinds=["net"])
     web = make_web(kinds=["mnt"], share={"net": owner.name})
     for found in running(web, stub_systemd):
+        (found.output / NO_SOCKETS).touch()
         found.fails(argv=argv(), sockets=[TCP])
         text = found.unit.with_suffix(".socket").read_text()
         place = f"{host_paths.directory(web.name)}/net@{owner.name}"
         assert f"NetworkNamespacePath={place}\n" in text
         assert os.path.lexists(place)
     assert not run_module("ns_namespace", {"name": web.name, "state": "absent"}).get("failed")
+
+
+def test_a_socket_unit_of_somebody_else_stays(systemd: Systemd) -> None:
+    """He has systemd listen for a service that lists no sockets."""
+    unit = systemd.unit.with_suffix(".socket")
+    unit.write_text("[Socket]\nListenStream=127.0.0.1:8002\n")
+    systemd.task(argv=["/bin/sleep", "600"], state="stopped")
+    systemd.task(state="absent")
+    assert unit.read_text().startswith("[Socket]")
+    unit.unlink()

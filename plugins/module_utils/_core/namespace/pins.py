@@ -104,23 +104,12 @@ def shared(name: str) -> dict[str, tuple[str, int]]:
 
     0 where its pin was lost, or the other has another namespace of that kind by now, or none.
     """
-    place = kept_in(name)
-    try:
-        found = os.listdir(place) if is_directory(place) else []
-        nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
     ids = {}
-    for each in sorted(found):
+    for each, number in sorted(_listed(name).items()):
         kind, mark, other = each.partition(_OF)
         if mark and kind in kinds.KINDS and is_name(other):
-            try:
-                status = os.lstat(f"{place}/{each}")
-            except OSError:  # as in files()
-                continue
-            is_pin = status.st_dev == nsfs_device
-            is_same = is_pin and pinned(other).get(kind) == status.st_ino
-            ids[kind] = other, status.st_ino if is_same else 0
+            is_same = number and pinned(other).get(kind) == number
+            ids[kind] = other, number if is_same else 0
     return ids
 
 
@@ -156,22 +145,32 @@ def closed_one_with(ids: t.Container[int]) -> str:
 
 def files(name: str) -> dict[str, int]:
     """The ids of the namespaces on the files of the kinds; 0 where none is on it."""
-    place = kept_in(name)
-    if not is_directory(place):
-        return {}
+    return {kind: number for kind, number in sorted(_listed(name).items()) if kind in kinds.KINDS}
+
+
+def _listed(name: str) -> dict[str, int]:
+    """The ids of the namespaces on the files in its directory; 0 where none is on one.
+
+    In the directory as it was opened: it may go elsewhere meanwhile, with all that is in it.
+    """
     try:
-        nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
-        found = os.listdir(place)
-    except (FileNotFoundError, NotADirectoryError):
+        fd = os.open(kept_in(name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # none, or a link, which may lead to another name's
         return {}
     ids = {}
-    for kind in sorted(set(found) & set(kinds.KINDS)):
-        try:
-            # A link is no pin: it may lead to another name's.
-            status = os.lstat(f"{place}/{kind}")
-        except OSError:  # another run takes it away just now; or what is mounted on it is broken
-            continue
-        ids[kind] = status.st_ino if status.st_dev == nsfs_device else 0
+    try:
+        nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
+        for each in os.listdir(fd):
+            try:
+                # A link is no pin: it may lead to another name's.
+                status = os.lstat(each, dir_fd=fd)
+            except OSError:  # another run takes it away just now; or what is mounted on it is broken
+                continue
+            ids[each] = status.st_ino if status.st_dev == nsfs_device else 0
+    except FileNotFoundError:  # the directory is gone, or there is no /proc
+        return {}
+    finally:
+        os.close(fd)
     return ids
 
 

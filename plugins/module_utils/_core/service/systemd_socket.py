@@ -45,12 +45,10 @@ def name_of(namespace: str, name: str) -> str:
 
 
 def look(namespace: str, name: str) -> SocketUnit:
-    """What there is of it. Raises SystemctlFailed, OSError."""
+    """What there is of it; one that somebody else has written is none. Raises SystemctlFailed, OSError."""
     unit = name_of(namespace, name)
-    try:
-        with open(_path(unit), encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-    except FileNotFoundError:
+    text = _text_of(unit)
+    if not text:
         return NONE
     shown = ""
     if systemctl.runs_here():
@@ -84,23 +82,35 @@ def _net_of(namespace: str, coming: Coming | None, seen: str) -> str:
 
 def write(namespace: str, name: str, text: str) -> None:
     """Have it as it is to be, once systemd has read that. Raises OSError."""
-    path = _path(name_of(namespace, name))
+    unit = name_of(namespace, name)
     if text:
-        atomic.write(path, text, mode=0o644)
-    else:
-        atomic.remove(path)
+        atomic.write(_path(unit), text, mode=0o644)
+    elif _text_of(unit):
+        atomic.remove(_path(unit))
 
 
 def is_there(namespace: str, name: str) -> bool:
     """Whether remove() has something to do."""
-    return atomic.is_there(_path(name_of(namespace, name)))
+    unit = name_of(namespace, name)
+    return bool(_text_of(unit)) or os.path.lexists(atomic.beside_of(_path(unit)))
 
 
 def remove(namespace: str, name: str) -> None:
-    """Remove its file, and the drop-ins of others. Raises OSError."""
+    """Remove its file, and the drop-ins of others; one that somebody else has written stays. Raises OSError."""
     unit = name_of(namespace, name)
-    removal.remove_path(host_paths.drop_ins(unit))
-    atomic.remove(_path(unit))
+    if is_there(namespace, name):
+        removal.remove_path(host_paths.drop_ins(unit))
+        atomic.remove(_path(unit))
+
+
+def _text_of(unit: str) -> str:
+    """That of its file, where it is one of ours; else empty."""
+    try:
+        with open(_path(unit), encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return ""
+    return text if text.startswith(systemd_unit.MARK) else ""
 
 
 def _path(unit: str) -> str:

@@ -31,6 +31,8 @@ _CLEAN_SIGNALS = "SIGHUP SIGINT SIGTERM SIGPIPE"
 # that is killed each second, has to come within the second, and two minutes of failures are long
 # enough to know better.
 _STEPS = 40
+# How the files begin that are ours.
+MARK = "# Written by linux.namespaces.ns_service; what is changed here is lost."
 # So that nsctl can tell which process is the program.
 _OF_CHILD = "NotifyAccess=main"
 
@@ -48,7 +50,7 @@ def text(
     """
     program, policy = spec.program, spec.restart_policy or RestartPolicy()
     lines = [
-        "# Written by linux.namespaces.ns_service; what is changed here is lost.",
+        MARK,
         f"# What it runs is in {service_file.path_of(spec.namespace, spec.name)}.",
         "[Unit]",
         f"Description={spec.name} in namespace {spec.namespace}",
@@ -91,7 +93,7 @@ def socket_text(spec: ServiceSpec, *, net: str = "", persistent: bool = False) -
     unit = boot_unit_name(spec.namespace)
     listening = {"stream": "ListenStream", "datagram": "ListenDatagram"}
     lines = [
-        "# Written by linux.namespaces.ns_service; what is changed here is lost.",
+        MARK,
         "[Unit]",
         f"Description=Sockets of {spec.name} in namespace {spec.namespace}",
         # With them it would come before basic.target, which its namespace comes after.
