@@ -164,7 +164,9 @@ def _listed(name: str) -> dict[str, int]:
             try:
                 # A link is no pin: it may lead to another name's.
                 status = os.lstat(each, dir_fd=fd)
-            except OSError:  # another run takes it away just now; or what is mounted on it is broken
+            except (
+                OSError
+            ):  # another run takes it away just now; or what is mounted on it is broken
                 continue
             ids[each] = status.st_ino if status.st_dev == nsfs_device else 0
     except FileNotFoundError:  # the directory is gone, or there is no /proc
