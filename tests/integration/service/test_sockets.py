@@ -184,7 +184,7 @@ def test_without_them_some_are_turned_away(web: Web) -> None:
 
 
 def test_the_same_of_a_file(web: Web) -> None:
-    place = f"/run/{web.name}/app.sock"
+    place = f"/run/tests/{web.name}/app.sock"
     sockets = [{"listen": place, "mode": "0660", "owner": "nobody", "group": "daemon"}]
     web.started(argv=argv(takes=0.1), sockets=sockets)
     with Clients(web, place).always() as failures:
@@ -211,7 +211,18 @@ def test_the_same_of_a_file(web: Web) -> None:
     web.converge(state="absent")
     assert not os.path.lexists(host_paths.SOCKETS)
     assert "FileNotFoundError" in Clients(web, place).ask()
-    assert not pathlib.Path(place).exists()
+    pathlib.Path(place).parent.rmdir()
+
+
+def test_a_namespace_that_goes_leaves_no_place(web: Web, run_module: RunModule) -> None:
+    """It shows the host's /run, where the place of the file was made."""
+    place = pathlib.Path(f"/run/{web.name}.sock")
+    web.started(argv=argv(), sockets=[{"listen": str(place)}])
+    assert place.exists()
+    gone = run_module("ns_namespace", {"name": web.name, "state": "absent", "force": True})
+    assert not gone.get("failed"), gone
+    assert not place.exists()
+    assert not os.path.lexists(host_paths.SOCKETS)
 
 
 def is_blocking(pid: int, fd: int) -> bool:

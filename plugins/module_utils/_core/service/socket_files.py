@@ -124,8 +124,16 @@ def clear(namespace: str, name: str) -> None:
 
 
 def discard(namespace: str) -> None:
-    """Remove what is on the host of all services of a namespace that is gone. Raises OSError."""
-    removal.remove_path(f"{host_paths.SOCKETS}/{host_paths.checked_name(namespace)}")
+    """Remove what all services of a namespace have that is about to go. Raises OSError.
+
+    Also inside, as long as there is a way in: a directory there may be one of the host's.
+    """
+    place = f"{host_paths.SOCKETS}/{host_paths.checked_name(namespace)}"
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for each in filter(host_paths.is_name, os.listdir(place)):
+            with contextlib.suppress(OSError):
+                clear(namespace, each)
+    removal.remove_path(place)
     _remove_empty(namespace)
 
 
