@@ -22,6 +22,7 @@ from ..storage import atomic, json_file
 from . import file
 from .data import Fields, check_version, unreadable
 from .model import Definition
+from .root import OwnRoot
 from .service_words import SUPERVISORS
 
 if t.TYPE_CHECKING:
@@ -82,8 +83,13 @@ class Generation(t.NamedTuple):
     ended: float = 0.0
 
     @property
+    def root(self) -> OwnRoot:
+        """Its root."""
+        return t.cast(OwnRoot, self.definition.own_root)
+
+    @property
     def number(self) -> int:
-        """Its number, from 1 on."""
+        """Its number, from 1 on; 0 for what was there before it had a root of its own."""
         return number_of(self.definition)
 
     def to_data(self) -> dict[str, t.Any]:
@@ -128,6 +134,10 @@ class Generations(t.NamedTuple):
     def of(self, number: int) -> Generation | None:
         """The one before with that number."""
         return next((each for each in self.before if each.number == number), None)
+
+    def with_before(self, served: Generation) -> Generations:
+        """These with one that served as the last of those before, and no next one."""
+        return self._replace(before=(*self.but(served.number), served), next=None)
 
     def but(self, number: int) -> tuple[Generation, ...]:
         """Those before without the one of that number, the last one last."""

@@ -19,7 +19,7 @@ from ..actions import Step
 from ..definition import file as definitions
 from ..errors import LOOKING, Refused, StepFailed, defect, in_words, sentence
 from ..install import instance
-from ..operations import definition_back, namespace_removal, namespace_share, restore
+from ..operations import definition_before_up, namespace_removal, namespace_share, restore
 from ..process import pool
 from ..storage import lock
 from . import FAILED, complain, remark, say, say_data
@@ -87,7 +87,7 @@ def _up(names: t.Sequence[str], *, limit: float, check: bool) -> list[Result]:
 
         if check:
             return restore.planned(name, warn=warn, others=names)
-        back = definition_back.settle_before_up(name, timeout=_LOCK_TIMEOUT)
+        back = definition_before_up.settle(name, timeout=_LOCK_TIMEOUT)
         return back + restore.up(name, timeout=_LOCK_TIMEOUT, warn=warn)
 
     if host_paths.BY_UNIT in os.environ:

@@ -18,15 +18,14 @@ from ..definition import file as definitions
 from ..definition import generations, service_names
 from ..definition.generations import Generation, Generations, KeptService
 from ..definition.model import Definition
-from ..definition.root import OwnRoot
 from ..errors import Refused, StepFailed, in_words
 from ..install import instance
-from ..namespace import exchange, lock, pins
+from ..namespace import exchange, pins
 from ..namespace.target import Target
 from ..process import proc
 from ..service import supervisor
 from ..service.model import ServiceRequest
-from . import definition_following, definition_generation, definition_services
+from . import definition_generation, definition_services
 from .definition_request import Outcome
 
 _INTERRUPTED = "its run was killed before it served"
@@ -40,25 +39,17 @@ def settle(name: str, *, check: bool) -> list[str]:
     """
     found = generations.load(name)
     if found.switching_from:
-        return run_all(going_back(name, found, _INTERRUPTED), check=check)
+        return run_all([going_back(name, found, _INTERRUPTED)], check=check)
     is_left = exchange.is_there(name) and not exchange.living(name)
     if not check and (found.next is not None or is_left):
         _give_up(name, found)
     return []
 
 
-def settle_before_up(name: str, *, timeout: float) -> list[str]:
-    """The same for who brings it up, as at boot. ``timeout`` is how long to wait for its lock, in seconds."""
-    if not generations.is_there(name):
-        return []
-    with lock.held(name, timeout=timeout):
-        return settle(name, check=False)
-
-
-def going_back(name: str, found: Generations, why: str) -> list[Action]:
-    """What is left to do until the one serves again that did before the next one was to."""
+def going_back(name: str, found: Generations, why: str) -> Action:
+    """What has the one serve again that did before the next one was to."""
     step = f"go back to generation {found.switching_from} of {name}"
-    return [Action(step, functools.partial(back, name, why))]
+    return Action(step, functools.partial(back, name, why))
 
 
 def back(name: str, why: str) -> None:
@@ -122,6 +113,9 @@ def follow(there: Definition, outcome: Outcome) -> None:
 
     ``there`` is what served. It serves, whatever becomes of them: why one does not follow is a warning.
     """
+    # For who has changed places.
+    from . import definition_following
+
     name = there.name
     try:
         with host_paths.as_next(name):
@@ -153,7 +147,6 @@ def _give_up(name: str, found: Generations) -> None:
     coming = found.next
     serves = generations.number_of(definitions.load(name))
     if coming is not None and coming.number != serves and found.of(coming.number) is None:
-        root = t.cast(OwnRoot, coming.definition.own_root)
-        definition_generation.remove_place(root, coming.number)
+        definition_generation.remove_place(coming.root, coming.number)
     # It serves, so it is none before; where it never was another's turn nothing is kept.
     generations.save(name, found._replace(before=found.but(serves), next=None))

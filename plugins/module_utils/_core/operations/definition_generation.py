@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import time
@@ -63,7 +64,7 @@ def placed(request: DefinitionRequest, number: int = 0) -> DefinitionRequest:
     root = root.replace(generation=number)
     unpacked = request.unpacked
     if unpacked is not None:
-        unpacked = rootfs.placed(unpacked, root.unpacked)
+        unpacked = dataclasses.replace(unpacked, path=root.unpacked)
     return request._replace(root=root, unpacked=unpacked)
 
 
@@ -111,7 +112,7 @@ def build(work: Work) -> None:
         return
     found = generations.load(name)
     before = of_what_serves(there)
-    with_it = Generations((*found.but(before.number), before))
+    with_it = found.with_before(before)._replace(failed="")
     actions.run("note what serves", lambda: _keep(name, with_it))
     try:
         _build(work, root, there)
@@ -277,8 +278,7 @@ def of_what_serves(definition: Definition) -> Generation:
 
 def restore_files(before: Generation) -> None:
     """Have in the files what was in them then. Raises Refused, OSError."""
-    root = t.cast(OwnRoot, before.definition.own_root)
-    for action in definition_files.restoring(root.home, before.definition, before.contents):
+    for action in definition_files.restoring(before.root.home, before.definition, before.contents):
         actions.run(action.name, action.apply)
 
 
@@ -317,17 +317,22 @@ def trimming_of(work: Work, there: Definition | None) -> list[Action]:
     if work.check and work.outcome.is_anew:
         found = Generations()
     elif work.check and there is not None and generations.number_of(there) != root.generation:
-        found = found._replace(before=(*found.before, Generation(there)))
+        found = found.with_before(Generation(there))
     return trimming(work.name, root, found)
 
 
+def keep(before: Generation) -> None:
+    """Note what served, or was there, before another generation takes its place. Raises StepFailed."""
+    name = before.definition.name
+    found = generations.load(name).with_before(before)
+    actions.run("note what serves", lambda: _keep(name, found))
+
+
 def keep_before(name: str) -> None:
-    """Note what was there, where another generation takes its place while none serves."""
+    """The same where none serves, and there may be none."""
     there = definitions.load(name)
     if there is not None and there.own_root is not None:
-        found, before = generations.load(name), of_what_serves(there)
-        found = found._replace(before=(*found.but(before.number), before), next=None)
-        actions.run("note what was there", lambda: _keep(name, found))
+        keep(of_what_serves(there))
 
 
 def _on_host(home: str) -> list[int]:

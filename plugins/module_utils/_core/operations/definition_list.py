@@ -205,7 +205,7 @@ def _end(names: t.Sequence[str], how: How, wish: Wish) -> _Do:
 
 
 def _up(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
-    from . import definition_back, restore
+    from . import definition_before_up, restore
 
     def bring(name: str) -> Outcome:
         outcome = Outcome(name)
@@ -213,7 +213,7 @@ def _up(requests: t.Sequence[DefinitionRequest], how: How, wish: Wish) -> _Do:
         if how.check:
             done = restore.planned(name, warn=warn, others=how.going)
         else:
-            done = definition_back.settle_before_up(name, timeout=wish.lock_timeout)
+            done = definition_before_up.settle(name, timeout=wish.lock_timeout)
             done += restore.up(name, timeout=wish.lock_timeout, warn=warn)
         state = {f"state of {name}": "down"}
         outcome.note(done, state if done else {}, dict.fromkeys(state, "up") if done else {})

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import os
-import typing as t
 
 from .. import actions, host_paths
 from ..actions import undo
@@ -20,7 +19,6 @@ from ..definition import generations
 from ..definition import root as roots
 from ..definition.generations import Generation
 from ..definition.model import Definition
-from ..definition.root import OwnRoot
 from ..errors import Refused
 from ..namespace import exchange, pins
 from . import (
@@ -62,7 +60,7 @@ def run(name: str, how: How, *, lock_timeout: float) -> Outcome:
             {title: f"{coming.number}, {coming.made_of}"},
         )
         if not how.check:
-            actions.run("note what serves", lambda: _keep(name, before))
+            definition_generation.keep(before)
             try:
                 actions.run(step, lambda: _build(there, coming, how))
                 _note_next(name, coming)
@@ -93,7 +91,7 @@ def _before(there: Definition) -> Generation:
 
 
 def _check(there: Definition, coming: Generation) -> None:
-    name, root = there.name, t.cast(OwnRoot, coming.definition.own_root)
+    name, root = there.name, coming.root
     if "mnt" not in pins.pinned(name):
         raise Refused(f"namespace {name} is down", f"Bring it up first: `nsctl up {name}`.")
     if set(coming.definition.properties.kinds) != set(there.properties.kinds):
@@ -109,11 +107,6 @@ def _check(there: Definition, coming: Generation) -> None:
     namespace_share.check_nobody_shares(name, kinds=("pid",))
 
 
-def _keep(name: str, before: Generation) -> None:
-    found = generations.load(name)
-    generations.save(name, found._replace(before=(*found.but(before.number), before), next=None))
-
-
 def _build(there: Definition, coming: Generation, how: How) -> None:
     name, was = there.name, coming.definition
     own = namespace.NamespaceRequest(name, there.properties, persistent=False)
@@ -122,7 +115,7 @@ def _build(there: Definition, coming: Generation, how: How) -> None:
     definition_generation.begin(name, there.properties)
     with host_paths.as_next(name):
         definition_steps.take(work, definition_root.steps(work, ""))
-        definition_generation.verify(t.cast(OwnRoot, was.own_root).verify, name)
+        definition_generation.verify(coming.root.verify, name)
 
 
 def _note_next(name: str, coming: Generation) -> None:

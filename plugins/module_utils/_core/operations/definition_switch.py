@@ -68,7 +68,7 @@ def switch_to(coming: Generation, outcome: Outcome, *, check: bool) -> None:
             definition_services.bring(each, outcome, check=check)
 
     wanted = _Wanted(
-        t.cast(OwnRoot, coming.definition.own_root),
+        coming.root,
         [each.spec for each in every],
         {each.dest for each in coming.definition.files},
     )
@@ -140,8 +140,7 @@ def _say(wanted: _Wanted, outcome: Outcome, serve: t.Callable[[], None]) -> None
     there = t.cast(Definition, definitions.load(name))
     root, served = wanted.root, Generation(there)
     outcome.note(run_all(definition_files.removing(root.home, wanted.files, there), check=True))
-    found = generations.load(name)
-    found = found._replace(before=(*found.but(served.number), served))
+    found = generations.load(name).with_before(served)
     outcome.note(run_all(definition_generation.trimming(name, root, found), check=True))
 
 
@@ -161,8 +160,7 @@ def _put(name: str, coming: Generation, services: t.Sequence[ServiceSpec]) -> No
 
 def _go_back(name: str, number: int, found: Generations, error: BaseException) -> None:
     why = error.reason if isinstance(error, (Refused, StepFailed)) else str(error)
-    (going,) = definition_back.going_back(name, found, why)
-    actions.undo(error, [going.apply])
+    actions.undo(error, [definition_back.going_back(name, found, why).apply])
     if isinstance(error, StepFailed):
         serves = generations.number_of(definitions.load(name))
         if serves == found.switching_from:
@@ -186,7 +184,7 @@ def _settle(wanted: _Wanted, outcome: Outcome, there: Definition) -> None:
     if living and "pid" in there.properties.kinds:
         outcome.warnings.append(
             f"processes live on in the generation before: {', '.join(map(str, living))}; it ends"
-            " with the next run"
+            " with the first run after they have"
         )
     else:
         exchange.discard(name)

@@ -53,11 +53,6 @@ def checked(request: RootRequest) -> RootRequest:
     return dataclasses.replace(request, path=path, digest=pinned)
 
 
-def placed(request: RootRequest, path: str) -> RootRequest:
-    """The same root at another path."""
-    return dataclasses.replace(request, path=path)
-
-
 def run(request: RootRequest, *, check: bool, progress: Progress) -> RootResult:
     """Bring the root at the path to what is wanted; in check mode only say how.
 
