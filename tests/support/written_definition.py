@@ -72,6 +72,13 @@ _SERVED: dict[str, t.Any] = {
             "argv": ["/bin/sleep", "infinity"],
             "supervisor": "systemd",
             "enabled": False,
+            "sockets": [
+                {"listen": "127.0.0.1:8081", "name": "web"},
+                {
+                    "listen": "/run/fuzz.sock", "type": "datagram", "mode": "0660",
+                    "owner": "root", "group": "0", "blocking": False,
+                },
+            ],
             "image_config": {
                 "argv": ["/bin/true"], "entrypoint": [], "cmd": ["/bin/true"], "ports": ["80/tcp"], "volumes": [],
                 "user": "", "group": "", "chdir": "/", "stop_signal": "TERM", "environment": {"A": "1"},
@@ -98,6 +105,9 @@ _ARCHIVED: dict[str, t.Any] = {
         "root": "overlay",
         "usual_mounts": False,
         "volumes": "/var/lib/fuzz-volumes",
+        "upper": "keep",
+        "keep_generations": 2,
+        "verify": ["/bin/true"],
     },
 }
 _IMAGED: dict[str, t.Any] = {
