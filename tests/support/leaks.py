@@ -25,6 +25,21 @@ class Watch:
         self.began = time.time() - 1
         self.logged: list[str] = []
         self.command_lines: set[str] = set()
+        self._awaited: dict[str, pathlib.Path] = {}
+
+    def touch_when_seen(self, command_line: str, path: pathlib.Path) -> None:
+        """Make the file once a process with this in its command line was seen.
+
+        A program that waits for it has been seen, however long a look at all processes takes.
+        """
+        self._awaited[command_line] = path
+
+    def add(self, command_line: str) -> None:
+        """Note the command line of a process."""
+        self.command_lines.add(command_line)
+        for awaited, path in self._awaited.items():
+            if awaited in command_line:
+                path.touch()
 
     def files(self) -> dict[str, str]:
         """The texts of files that others may read and that were written since."""
@@ -89,7 +104,7 @@ def _sample(watch: Watch, done: threading.Event) -> None:
             if name.isdigit():
                 with contextlib.suppress(OSError):
                     line = pathlib.Path(f"/proc/{name}/cmdline").read_bytes()
-                    watch.command_lines.add(line.replace(b"\0", b" ").decode("utf-8", "replace"))
+                    watch.add(line.replace(b"\0", b" ").decode("utf-8", "replace"))
         time.sleep(0.002)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pathlib
 import typing as t
 
 import pytest
@@ -15,8 +16,8 @@ from unshared_process import UnsharedProcess
 MASK = "********"
 HUNTER = "hunter2-zq"
 MODULES = ("ns_setns_run", "ns_unshare_run")
-# How long the variable SECRET is, with a newline.
-LENGTH = ["sh", "-c", "printenv SECRET | wc -c; sleep 0.1"]
+# How long the variable SECRET is, with a newline, once the file exists.
+LENGTH = ["sh", "-c", 'printenv SECRET | wc -c; until [ -e "$0" ]; do sleep 0.02; done']
 
 
 @pytest.fixture
@@ -27,15 +28,22 @@ def target(unshared_process: UnsharedProcess) -> t.Callable[[str], dict[str, t.A
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_secret_variable_reaches_the_program_alone(
-    module: str, run_module: RunModule, target: t.Callable[[str], dict[str, t.Any]]
+    module: str,
+    run_module: RunModule,
+    target: t.Callable[[str], dict[str, t.Any]],
+    tmp_path: pathlib.Path,
 ) -> None:
+    seen = tmp_path / "seen"
+    argv = [*LENGTH, str(seen)]
     args = {
         **target(module),
-        "argv": LENGTH,
+        "argv": argv,
+        "timeout": 60,
         "environment": {"SECRET": "not this", "OTHER": "plain-text"},
         "secret_environment": {"SECRET": HUNTER},
     }
     with watched() as watch:
+        watch.touch_when_seen(" ".join(argv), seen)
         done = run_module(module, args)
         predicted = run_module(module, args, check=True)
         printed = run_module(module, {**args, "argv": ["printenv", "SECRET", "OTHER"]})
@@ -43,7 +51,7 @@ def test_a_secret_variable_reaches_the_program_alone(
     assert printed["stdout"] == f"{MASK}\nplain-text"  # by Ansible
     assert HUNTER not in json.dumps([done, predicted, printed])
     assert "plain-text" in json.dumps(done["invocation"])
-    assert any(" ".join(LENGTH) in line for line in watch.command_lines)
+    assert any(" ".join(argv) in line for line in watch.command_lines)
     assert watch.of([HUNTER]) == []
     assert len([line for line in watch.logged if "OTHER" in line]) == 3
 
