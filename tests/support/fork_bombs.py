@@ -48,7 +48,10 @@ def words(number: int, form: str, mark: str) -> list[str]:
 
 
 def ended(mark: str) -> list[int]:
-    """Kill all of them that live, and return who that was."""
+    """Kill all of them that live, and return who that was.
+
+    A single look may miss all of a line of parents and children.
+    """
     found: list[int] = []
 
     def is_one(pid: int) -> bool:

@@ -27,6 +27,8 @@ from . import proc
 
 _PAUSE = 0.005
 _PATIENCE = 10.0
+# Of parents of parents: more than anybody nests.
+_MOST_CLIMBED = 4096
 
 
 def adopt_orphans() -> None:
@@ -94,19 +96,54 @@ def kill_all(child: int, *, is_warden: bool) -> int:
             os.kill(child, signal.SIGSTOP)
             spared.add(child)
         _kill_descendants(spared, child)
+        if is_warden:
+            # Its children are not ours to be waited for: see below.
+            killing.all_of(lambda pid: _is_below(pid, child), timeout=_PATIENCE)
         os.kill(child, signal.SIGKILL)  # nothing new where it has ended: its pid is kept for us
         _pid, status = os.waitpid(child, 0)
-        _kill_descendants(set(), -1)
+        # The lists of children miss some while others end (proc(5)), and so all of a line in which each
+        # ends as the next is born. What nobody misses is that there are none to be waited for.
+        _kill_descendants(set(), -1, until=_has_no_children)
     return status
 
 
-def _kill_descendants(spared: t.Collection[int], child: int) -> None:
+def _has_no_children() -> bool:
+    """Whether this process has none, living or dead. Each orphan below it is one."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _is_below(pid: int, ancestor: int) -> bool:
+    """Whether the process is a descendant of the other one, which it becomes a child of when its parent ends."""
+    each, climbed = pid, 0
+    while each > 1 and climbed < _MOST_CLIMBED:
+        facts = proc.process_facts(each)
+        if facts is None and each == pid:
+            return False
+        # A parent that has ended meanwhile is no one's any more: who was its child has another one.
+        each = facts.parent if facts is not None else pid
+        climbed += 1
+        if each == ancestor:
+            return True
+    return False
+
+
+def _kill_descendants(
+    spared: t.Collection[int], child: int, *, until: t.Callable[[], bool] = lambda: True
+) -> None:
+    """Kill them until none is seen, and what ``until`` asks is true as well."""
     deadline = time.monotonic() + _PATIENCE
-    while living := _living_descendants(spared):
+    while True:
+        living = _living_descendants(spared)
+        if not living and until():
+            return
         for pid, parent in living:
             _kill(pid, parent)
         if time.monotonic() > deadline:
-            shown = ", ".join(str(pid) for pid, _parent in living)
+            shown = ", ".join(str(pid) for pid, _parent in living) or "new ones"
             raise Refused(
                 f"processes that the program started cannot be killed: {shown}",
                 "They belong to another user, or wait for a device.",
