@@ -17,7 +17,6 @@ from fixtures import host, host_unchanged, new_name, run_module, server
 from host_state import host_state, names_below
 from module_server import CHECKOUT
 from nsctl_at_hand import nsctl_at_hand, nsctl_compiled
-from processes_inside import leave_orphans_to_init
 from results import Converge, Result, RunModule, has_diff
 from tasks import RunTasks, Tasks
 from unshared_process import Unshared, UnsharedProcess, start_unshared
@@ -72,13 +71,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("newer_kernel"):
                 item.add_marker(pytest.mark.skip(reason="needs what --older-kernel takes away"))
-
-
-@pytest.fixture(autouse=True)
-def orphans_go_to_init() -> t.Iterator[None]:
-    """Whatever a test has called here: of thousands of orphans that nobody reaps no process gets a pid."""
-    yield
-    leave_orphans_to_init()
 
 
 @pytest.fixture(scope="session")

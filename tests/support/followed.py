@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 from named_namespaces import NewName
-from processes_inside import inside, leave_orphans_to_init
+from processes_inside import inside
 from results import RunModule
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import actions
@@ -65,7 +65,6 @@ class Pair(t.NamedTuple):
             Target(namespace=names[1]).open(["mnt"]) as new,
         ):
             yield definition_following.following(definition, old, new)
-        leave_orphans_to_init()
 
     def follow(self, *, back: bool = False) -> list[str]:
         """The names of what was done; without warnings."""

@@ -10,7 +10,9 @@ import contextlib
 import pathlib
 import sys
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill
+from waiting import wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill, proc
 
 # Each goes on as a child of its own, and has ended by the time that somebody has looked at it.
 PROGRAM = """
@@ -37,6 +39,14 @@ print("begun", flush=True)
 os._exit(0)
 """
 FORMS = ("children", "sessions")
+# A line, of which each ends as the next is born: no list of processes is sure to hold the one that lives.
+LINE = """
+import os
+print("begun", flush=True)
+while True:
+    if os.fork():
+        os._exit(0)
+"""
 
 
 def words(number: int, form: str, mark: str) -> list[str]:
@@ -45,6 +55,13 @@ def words(number: int, form: str, mark: str) -> list[str]:
     It says "begun" when all of them are there.
     """
     return [sys.executable, "-I", "-S", "-c", PROGRAM, str(number), form, mark]
+
+
+def have_begun(mark: str) -> bool:
+    """Wait until one of them lives."""
+    return wait_until(
+        lambda: any(has_mark(pid, mark) for pid in sorted(proc.all_pids(), reverse=True))
+    )
 
 
 def ended(mark: str) -> list[int]:

@@ -13,23 +13,14 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.mount impor
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import enter
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
-from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import processes
 
 
 def inside(
     name: str, function: t.Callable[[], t.Any], kinds: t.Sequence[str] | None = None
 ) -> t.Any:
     """Call the function in a child that has joined the named namespace, or some kinds of it."""
-    try:
-        with Target(namespace=name).open(kinds, closed_too=True) as handles:
-            return enter.run_inside(function, joins=handles)
-    finally:
-        leave_orphans_to_init()
-
-
-def leave_orphans_to_init() -> None:
-    """What spawn() does for its caller would make us the parent of what modules leave behind."""
-    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
+    with Target(namespace=name).open(kinds, closed_too=True) as handles:
+        return enter.run_inside(function, joins=handles)
 
 
 def mounts_inside(name: str) -> list[mount_table.Mount]:

@@ -12,18 +12,13 @@ import pytest
 from command import Nsctl
 from named_namespaces import NewName
 from results import RunModule
-from waiting import wait_until
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill, proc
+from ansible_collections.linux.namespaces.plugins.module_utils._core.process import kill
 
 # More of them leave dead ones faster than some inits reap them, until no process on the machine gets a pid.
 BOMBS = int(os.environ.get("FORK_BOMBS", "50"))
 # In seconds: what a removal may take beside that many.
 BOUND = 20.0
-
-
-def youngest() -> list[int]:
-    return sorted(proc.all_pids(), reverse=True)
 
 
 @pytest.mark.parametrize("form", fork_bombs.FORMS)
@@ -40,7 +35,7 @@ def test_those_that_keep_forking(
         nsctl.start("exec", name, "--", *fork_bombs.words(BOMBS, form, name), **silent).wait() == 0
     )
     with kill.before_all_others():
-        assert wait_until(lambda: any(fork_bombs.has_mark(pid, name) for pid in youngest()))
+        assert fork_bombs.have_begun(name)
     begin = time.monotonic()
     if by == "down":
         nsctl("down", "--force", name)

@@ -26,7 +26,7 @@ from named_namespaces import (
     record_of,
     refused,
 )
-from processes_inside import inside, leave_orphans_to_init, living
+from processes_inside import inside, living
 from results import Converge, Result, RunModule
 from waiting import has_ended, wait_until
 
@@ -300,7 +300,6 @@ def test_processes_further_inside_count(
 
     with Target(namespace=name).open() as handles:
         child = enter.spawn(deeper, joins=handles)
-    leave_orphans_to_init()
     try:
         if kind == "pid":
             os.waitpid(child, 0)

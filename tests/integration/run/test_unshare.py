@@ -135,15 +135,6 @@ def test_a_timeout_that_is_not_reached(run: Run) -> None:
     assert "timed_out" not in result
 
 
-OUTRUN = """
-import os
-print("begun", flush=True)
-while True:
-    if os.fork():
-        os._exit(0)
-"""
-
-
 @pytest.mark.parametrize("wanted", [["mnt"], ["pid"], ["mnt", "pid", "time"]])
 @pytest.mark.parametrize(
     "script",
@@ -152,21 +143,21 @@ while True:
         "setsid {marker} & trap '' TERM HUP INT; echo begun; {marker}",
         "(setsid sh -c '{marker} & {marker} & echo begun' &) ; {marker}",
         "echo begun; kill -STOP $$; {marker}",
-        "setsid /usr/bin/python3 -c '{outrun}' {marker} & {marker}",
+        "setsid /usr/bin/python3 -c '{line}' {marker} & {marker}",
     ],
     ids=["children", "sessions", "daemons", "stopped", "outrunning"],
 )
 def test_a_timeout_kills_everything_that_was_started(
     failure: Run, script: str, wanted: list[str]
 ) -> None:
-    marker = f"sleep 96{os.getpid()}"
-    text = script.format(marker=marker, outrun=OUTRUN)
+    mark = f"96{os.getpid()}"
+    text = script.format(marker=f"sleep {mark}", line=fork_bombs.LINE)
     result = timed_out(failure, "sh", "-c", text, kinds=wanted)
     try:
         assert result["timed_out"] is True, result
         assert result["stdout"] == "begun"
     finally:
-        assert fork_bombs.ended(marker.split()[1]) == []
+        assert fork_bombs.ended(mark) == []
 
 
 @pytest.mark.parametrize("form", fork_bombs.FORMS)

@@ -47,8 +47,9 @@ def spawn(
     # unshare(2) and setns(2) leave the caller outside of a pid or time namespace: a second
     # birth is needed there.
     twice = bool(kinds.FOR_CHILDREN & {*creates, *(joins.kinds if joins else ())})
-    if twice:
-        # Without clone3(2) the second child is an orphan that must come back to us.
+    # Without clone3(2) the second child is an orphan that must come back to us; later ones may be init's.
+    adopts = twice and not processes.is_subreaper()
+    if adopts:
         processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     told, tell = os.pipe()
     gate, open_gate = os.pipe()
@@ -63,6 +64,8 @@ def spawn(
         message = read_all(told)
         if twice:
             os.waitpid(first, 0)
+        if adopts:
+            processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 0)
         if not message:
             if not twice:
                 os.waitpid(first, 0)

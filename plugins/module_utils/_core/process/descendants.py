@@ -27,8 +27,6 @@ from . import proc
 
 _PAUSE = 0.005
 _PATIENCE = 10.0
-# Of parents of parents: more than anybody nests.
-_MOST_CLIMBED = 4096
 
 
 def adopt_orphans() -> None:
@@ -96,86 +94,75 @@ def kill_all(child: int, *, is_warden: bool) -> int:
             os.kill(child, signal.SIGSTOP)
             spared.add(child)
         _kill_descendants(spared, child)
-        if is_warden:
-            # Its children are not ours to be waited for: see below.
-            killing.all_of(lambda pid: _is_below(pid, child), timeout=_PATIENCE)
         os.kill(child, signal.SIGKILL)  # nothing new where it has ended: its pid is kept for us
         _pid, status = os.waitpid(child, 0)
-        # The lists of children miss some while others end (proc(5)), and so all of a line in which each
-        # ends as the next is born. What nobody misses is that there are none to be waited for.
-        _kill_descendants(set(), -1, until=_has_no_children)
+        _kill_descendants(set(), -1)
     return status
 
 
-def _has_no_children() -> bool:
-    """Whether this process has none, living or dead. Each orphan below it is one."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return False
-
-
-def _is_below(pid: int, ancestor: int) -> bool:
-    """Whether the process is a descendant of the other one, which it becomes a child of when its parent ends."""
-    each, climbed = pid, 0
-    while each > 1 and climbed < _MOST_CLIMBED:
-        facts = proc.process_facts(each)
-        if facts is None and each == pid:
-            return False
-        # A parent that has ended meanwhile is no one's any more: who was its child has another one.
-        each = facts.parent if facts is not None else pid
-        climbed += 1
-        if each == ancestor:
-            return True
-    return False
-
-
-def _kill_descendants(
-    spared: t.Collection[int], child: int, *, until: t.Callable[[], bool] = lambda: True
-) -> None:
-    """Kill them until none is seen, and what ``until`` asks is true as well."""
+def _kill_descendants(spared: t.Collection[int], child: int) -> None:
+    """Kill all of them but ``spared``, who reap nobody, as this process meanwhile does only here."""
     deadline = time.monotonic() + _PATIENCE
+    dead: set[int] = set()
     while True:
-        living = _living_descendants(spared)
-        if not living and until():
-            return
-        for pid, parent in living:
-            _kill(pid, parent)
+        seen, living = _pass(spared, dead)
+        if not living:
+            # Of a line of processes, each of which ends as the next is born, one pass may miss all that live. But
+            # each that ends leaves an orphan to us, or to who is spared, and a dead child stays until it is
+            # reaped: where the next pass sees the same, none was born in between.
+            again, living = _pass(spared, dead)
+            if not living and again == seen:
+                return
         if time.monotonic() > deadline:
-            shown = ", ".join(str(pid) for pid, _parent in living) or "new ones"
+            shown = ", ".join(map(str, living)) or "new ones"
             raise Refused(
                 f"processes that the program started cannot be killed: {shown}",
                 "They belong to another user, or wait for a device.",
-                processes=[pid for pid, _parent in living],
+                processes=living,
             )
         _reap_all_but(child)
 
 
-def _kill(pid: int, parent: int) -> None:
-    with contextlib.suppress(KernelError):
+def _pass(spared: t.Collection[int], dead: set[int]) -> tuple[set[int], list[int]]:
+    """Kill each descendant that is found to live; all that were seen, and those that lived.
+
+    ``dead`` are children of who is spared that need no second look; more are added.
+    """
+    seen: set[int] = set()
+    living: list[int] = []
+    left = [(pid, os.getpid()) for pid in _children(os.getpid())]
+    while left:
+        # The youngest first, and at once: who is reached late has been replaced by a child.
+        pid, parent = left.pop()
+        seen.add(pid)
+        if pid not in spared:
+            if pid in dead:
+                continue
+            if _kill(pid, parent):
+                living.append(pid)
+            elif parent in spared:
+                dead.add(pid)
+        left += [(each, pid) for each in _children(pid)]
+    return seen, living
+
+
+def _kill(pid: int, parent: int) -> bool:
+    """Kill it, where the caller may; whether it lived."""
+    try:
         pidfd = processes.pidfd_open(pid)
-        try:
-            facts = proc.process_facts(pid)
-            # Its parent tells it from a later process that got the same pid.
-            if facts is not None and facts.parent in (parent, os.getpid()):
+    except KernelError as error:
+        return error.errno != errno.ESRCH
+    try:
+        facts = proc.process_facts(pid)
+        if facts is None or facts.state in "ZX":
+            return False
+        # Its parent tells it from a later process that got the same pid.
+        if facts.parent in (parent, os.getpid()):
+            with contextlib.suppress(KernelError):
                 processes.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
-
-
-def _living_descendants(spared: t.Collection[int]) -> list[tuple[int, int]]:
-    """The (pid, parent) of all living descendants of this process but ``spared``."""
-    found = []
-    parents = [os.getpid()]
-    while parents:
-        parent = parents.pop()
-        for pid in _children(parent):
-            parents.append(pid)
-            facts = proc.process_facts(pid)
-            if pid not in spared and facts is not None and facts.state not in "ZX":
-                found.append((pid, parent))
-    return found
+        return True
+    finally:
+        os.close(pidfd)
 
 
 def _children(parent: int) -> list[int]:

@@ -29,6 +29,7 @@ PR_SET_KEEPCAPS = 8
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
+PR_GET_CHILD_SUBREAPER = 37
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
@@ -140,6 +141,14 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def prctl(option: int, value: int = 0, third: int = 0) -> int:
     """prctl(2). Raises KernelError."""
     return invoke("prctl", option, value, third, 0, 0, shown={"option": option, "value": value})
+
+
+def is_subreaper() -> bool:
+    """Whether the orphans among the descendants of the caller become its children (prctl(2))."""
+    answer = ctypes.c_int()
+    option = PR_GET_CHILD_SUBREAPER
+    invoke("prctl", option, ctypes.byref(answer), 0, 0, 0, shown={"option": option})
+    return bool(answer.value)
 
 
 def set_capabilities(*, effective: int, permitted: int, inheritable: int) -> None:
