@@ -71,6 +71,269 @@ options:
           - See O(linux.namespaces.ns_namespace#module:loopback).
         type: bool
         default: true
+      links:
+        description:
+          - The interfaces of its network namespace, which needs the kind V(net).
+          - See O(linux.namespaces.ns_namespace#module:links).
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - The name of the interface, of up to 15 characters.
+              - See O(linux.namespaces.ns_link#module:name).
+            type: str
+            required: true
+          kind:
+            description:
+              - What it is, by the words of ip-link(8).
+              - See O(linux.namespaces.ns_link#module:kind).
+            type: str
+            required: true
+            choices: [veth, macvlan, ipvlan, vlan, bridge, dummy, vrf, wireguard, moved]
+          up:
+            description:
+              - Whether it is up.
+              - See O(linux.namespaces.ns_link#module:up).
+            type: bool
+            default: true
+          mac:
+            description:
+              - Its hardware address, where it can have one of its own.
+              - See O(linux.namespaces.ns_link#module:mac).
+            type: str
+          mtu:
+            description:
+              - The size of its packets, and of those of its peer, in bytes.
+              - See O(linux.namespaces.ns_link#module:mtu).
+            type: int
+            default: 0
+          master:
+            description:
+              - The bridge or the vrf of the same namespace that it is a port of.
+              - See O(linux.namespaces.ns_link#module:master).
+            type: str
+          addresses:
+            description:
+              - Its addresses with their prefixes, as V(10.9.0.2/30), V(fd00:9::2/64) or V(10.9.0.2 peer 10.9.0.1/32).
+              - See O(linux.namespaces.ns_link#module:addresses).
+            type: list
+            elements: str
+            default: []
+          routes:
+            description:
+              - The routes by it, and blackholes.
+              - See O(linux.namespaces.ns_link#module:routes).
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              to:
+                description:
+                  - The network that it leads to, or V(default).
+                  - See O(linux.namespaces.ns_link#module:routes[].to).
+                type: str
+                required: true
+              via:
+                description:
+                  - The gateway.
+                  - See O(linux.namespaces.ns_link#module:routes[].via).
+                type: str
+              dev:
+                description:
+                  - Another interface of the namespace by which it leads.
+                  - See O(linux.namespaces.ns_link#module:routes[].dev).
+                type: str
+              metric:
+                description:
+                  - Its metric.
+                  - See O(linux.namespaces.ns_link#module:routes[].metric).
+                type: int
+                default: 0
+              table:
+                description:
+                  - The number of its table.
+                  - See O(linux.namespaces.ns_link#module:routes[].table).
+                type: int
+                default: 0
+              blackhole:
+                description:
+                  - Whether what it leads to is thrown away.
+                  - See O(linux.namespaces.ns_link#module:routes[].blackhole).
+                type: bool
+                default: false
+          rules:
+            description:
+              - Rules of ip-rule(8), which belong to the namespace as a whole.
+              - See O(linux.namespaces.ns_link#module:rules).
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              priority:
+                description:
+                  - Its priority, from 1 to 32765.
+                  - See O(linux.namespaces.ns_link#module:rules[].priority).
+                type: int
+                required: true
+              table:
+                description:
+                  - The number of the table that it sends to.
+                  - See O(linux.namespaces.ns_link#module:rules[].table).
+                type: int
+                required: true
+              from:
+                description:
+                  - Where packets come from, as a network.
+                  - See O(linux.namespaces.ns_link#module:rules[].from).
+                type: str
+              to:
+                description:
+                  - Where they go to.
+                  - See O(linux.namespaces.ns_link#module:rules[].to).
+                type: str
+              iif:
+                description:
+                  - The interface by which they come in.
+                  - See O(linux.namespaces.ns_link#module:rules[].iif).
+                type: str
+              oif:
+                description:
+                  - The interface by which they go out.
+                  - See O(linux.namespaces.ns_link#module:rules[].oif).
+                type: str
+              fwmark:
+                description:
+                  - Their mark.
+                  - See O(linux.namespaces.ns_link#module:rules[].fwmark).
+                type: int
+                default: 0
+          peer:
+            description:
+              - The other end of a C(veth).
+              - See O(linux.namespaces.ns_link#module:peer).
+            type: dict
+            suboptions:
+              name:
+                description:
+                  - Its name, by default C(ve-) and the name of the namespace.
+                  - See O(linux.namespaces.ns_link#module:peer.name).
+                type: str
+              namespace:
+                description:
+                  - The named namespace that it is in, by default the host.
+                  - See O(linux.namespaces.ns_link#module:peer.namespace).
+                type: str
+              bridge:
+                description:
+                  - The bridge there that it is a port of.
+                  - See O(linux.namespaces.ns_link#module:peer.bridge).
+                type: str
+              addresses:
+                description:
+                  - Its addresses.
+                  - See O(linux.namespaces.ns_link#module:peer.addresses).
+                type: list
+                elements: str
+                default: []
+          parent:
+            description:
+              - What a C(macvlan), an C(ipvlan) or a C(vlan) is made of.
+              - See O(linux.namespaces.ns_link#module:parent).
+            type: str
+          parent_in:
+            description:
+              - Where the parent is, on the host or in the namespace itself.
+              - See O(linux.namespaces.ns_link#module:parent_in).
+            type: str
+            choices: [host, namespace]
+            default: host
+          mode:
+            description:
+              - That of a C(macvlan), V(bridge), V(private), V(vepa) or V(passthru), by default the first.
+              - See O(linux.namespaces.ns_link#module:mode).
+            type: str
+          id:
+            description:
+              - The number of a C(vlan).
+              - See O(linux.namespaces.ns_link#module:id).
+            type: int
+            default: 0
+          table:
+            description:
+              - The number of the table of a C(vrf).
+              - See O(linux.namespaces.ns_link#module:table).
+            type: int
+            default: 0
+          wireguard:
+            description:
+              - The tunnel of a C(wireguard).
+              - See O(linux.namespaces.ns_link#module:wireguard).
+            type: dict
+            suboptions:
+              private_key_file:
+                description:
+                  - The file on the host with its private key, as C(wg genkey) writes it, which only its owner can
+                    read.
+                  - See O(linux.namespaces.ns_link#module:wireguard.private_key_file).
+                type: path
+                required: true
+              listen_port:
+                description:
+                  - The port on the host.
+                  - See O(linux.namespaces.ns_link#module:wireguard.listen_port).
+                type: int
+                default: 0
+              fwmark:
+                description:
+                  - The mark of what it sends.
+                  - See O(linux.namespaces.ns_link#module:wireguard.fwmark).
+                type: int
+                default: 0
+              peers:
+                description:
+                  - Those at the other ends.
+                  - See O(linux.namespaces.ns_link#module:wireguard.peers).
+                type: list
+                elements: dict
+                default: []
+                suboptions:
+                  public_key:
+                    description:
+                      - Its public key.
+                      - See O(linux.namespaces.ns_link#module:wireguard.peers[].public_key).
+                    type: str
+                    required: true
+                  preshared_key_file:
+                    description:
+                      - The file on the host with a key that both share.
+                      - See O(linux.namespaces.ns_link#module:wireguard.peers[].preshared_key_file).
+                    type: path
+                  endpoint:
+                    description:
+                      - Where it is, as C(192.0.2.1:51820).
+                      - See O(linux.namespaces.ns_link#module:wireguard.peers[].endpoint).
+                    type: str
+                  allowed_ips:
+                    description:
+                      - The networks that are reached by it.
+                      - See O(linux.namespaces.ns_link#module:wireguard.peers[].allowed_ips).
+                    type: list
+                    elements: str
+                    default: []
+                  persistent_keepalive:
+                    description:
+                      - How often something is sent to it, in seconds.
+                      - See O(linux.namespaces.ns_link#module:wireguard.peers[].persistent_keepalive).
+                    type: int
+                    default: 0
+          force:
+            description:
+              - Whether an interface is moved by which the host itself is reached, which is that of a default route, or
+                of the ssh connection that the play runs on.
+              - See O(linux.namespaces.ns_link#module:force).
+            type: bool
+            default: false
       sysctl:
         description:
           - Kernel parameters of the network, ipc and user namespaces.

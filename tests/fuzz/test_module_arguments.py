@@ -21,6 +21,7 @@ LIVES = "fuzz"
 GOOD: dict[str, dict[str, t.Any]] = {
     "ns_definition": {"namespaces": [{"name": LIVES, "kinds": ["mnt", "uts"]}]},
     "ns_info": {"namespace": LIVES},
+    "ns_link": {"namespace": LIVES, "name": "eth0", "kind": "veth", "peer": {"name": "fuzz0"}},
     "ns_mount": {"path": "/mnt", "src": "x", "fstype": "tmpfs", "namespace": LIVES},
     "ns_mount_info": {"namespace": LIVES},
     "ns_namespace": {"name": LIVES, "kinds": ["mnt", "uts"]},
@@ -61,6 +62,7 @@ ODD_TEXTS = [text for text in TEXTS if text.encode("utf-8", "replace") != b"?"] 
     "mnt", "tmpfs", "overlay", "proc", "bind", "X-mount.mkdir=x", "X-mount.idmap=", "X-mount.idmap=u:0:0:x",
     "X-mount.owner=\0", "X-mount.subdir=/..", "size=-1", "lowerdir=/\0", "lowerdir=", "uid=x", "remount",
     "kernel.hostname", "net.ipv4.ip_forward", "../kernel.hostname", "nofile", "cap_sys_admin", "SIGHUP",
+    "10.0.0.1/8", "::1/64", "default", "eth0", "lo", "-x", "a b", "a;b", "@.@", "02:00:00:00:00:01", "veth", "moved",
     "oci:/none-such", "oci:/dev/zero:x", "docker-archive:/dev/zero", "docker://127.0.0.1:1/\0", "linux/amd64",
 ]  # fmt: skip
 RANGE = st.dictionaries(

@@ -172,7 +172,7 @@ def test_all_options_are_in_it() -> None:
     for options, given in tables:
         for name in options:
             assert any(each.get(name) is not None for each in given), name
-    assert len(by_nsctl(written()).requests) == len(by_module(written()).requests) == 8
+    assert len(by_nsctl(written()).requests) == len(by_module(written()).requests) == 9
 
 
 @fuzz(1_000, case=mutated())

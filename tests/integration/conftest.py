@@ -13,11 +13,12 @@ import typing as t
 
 import pytest
 from command import Nsctl
+from convergence import converging
 from fixtures import host, host_unchanged, new_name, run_module, server
-from host_state import host_state, names_below
+from host_state import names_below
 from module_server import CHECKOUT
 from nsctl_at_hand import nsctl_at_hand, nsctl_compiled
-from results import Converge, Result, RunModule, has_diff
+from results import Converge, RunModule
 from tasks import RunTasks, Tasks
 from unshared_process import Unshared, UnsharedProcess, start_unshared
 
@@ -80,24 +81,7 @@ def converge(run_module: RunModule) -> Converge:
     Check mode must predict it without changing the host, and a second run change nothing.
     """
 
-    def run(name: str, args: dict[str, t.Any], *, env: dict[str, str] | None = None) -> Result:
-        before = host_state()
-        predicted = run_module(name, args, check=True, env=env)
-        assert not predicted.get("failed"), predicted["msg"]
-        assert host_state() == before
-        done = run_module(name, args, env=env)
-        assert not done.get("failed"), done["msg"]
-        assert predicted["changed"] == done["changed"], (predicted, done)
-        assert predicted["actions"] == done["actions"]
-        for result in (predicted, done):
-            assert has_diff(result) == result["changed"], result
-        again = run_module(name, args, env=env)
-        assert not again.get("failed"), again
-        assert again["actions"] == []
-        assert again["changed"] is False
-        return done
-
-    return run
+    return converging(run_module)
 
 
 @pytest.fixture(scope="session")

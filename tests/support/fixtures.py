@@ -40,12 +40,8 @@ def host_unchanged() -> t.Iterator[None]:
         assert there == before[what], f"the test changed the host's {what}"
 
 
-@pytest.fixture(scope="session")
-def run_module(server: Server) -> RunModule:
-    """Run a module as Ansible does: ``run_module("ns_mount", {...}, check=True)`` is its result.
-
-    A failure is a result too ("failed": True). With ``user``, a uid, it runs as that user.
-    """
+def module_runner(server: Server) -> RunModule:
+    """What the fixture run_module is, by this server."""
 
     def run(
         name: str,
@@ -61,9 +57,24 @@ def run_module(server: Server) -> RunModule:
     return run
 
 
+@pytest.fixture(scope="session")
+def run_module(server: Server) -> RunModule:
+    """Run a module as Ansible does: ``run_module("ns_mount", {...}, check=True)`` is its result.
+
+    A failure is a result too ("failed": True). With ``user``, a uid, it runs as that user.
+    """
+
+    return module_runner(server)
+
+
 @pytest.fixture
 def new_name(run_module: RunModule) -> t.Iterator[t.Callable[[], str]]:
     """Names for named namespaces that no other test has; they are removed with the test."""
+    yield from names_removed(run_module)
+
+
+def names_removed(run_module: RunModule) -> t.Iterator[t.Callable[[], str]]:
+    """See new_name."""
     names: list[str] = []
 
     def new() -> str:

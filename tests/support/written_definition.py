@@ -149,9 +149,48 @@ _STEPPED: dict[str, t.Any] = {
         {"do": "pivot", "new_root": "/mnt", "put_old": "/mnt/old", "persistent": False},
     ],
 }  # fmt: skip
+_LINKED: dict[str, t.Any] = {
+    "name": "fuzz-linked",
+    "kinds": ["net"],
+    "links": [
+        {
+            "name": "eth0", "kind": "veth", "up": True, "mac": "02:00:00:00:00:01", "mtu": 1450, "master": "br0",
+            "addresses": ["10.9.0.2/30", "fd00:9::2/64"],
+            "routes": [
+                {"to": "default", "via": "10.9.0.1", "dev": "eth0", "metric": 5, "table": 7},
+                {"to": "10.0.0.0/8", "blackhole": True},
+            ],
+            "rules": [
+                {
+                    "priority": 9, "table": 7, "from": "10.0.0.0/8", "to": "10.2.0.0/16", "iif": "eth0",
+                    "oif": "br0", "fwmark": 3,
+                },
+            ],
+            "peer": {"name": "ve0", "namespace": "fuzz-front", "bridge": "br1", "addresses": []},
+        },
+        {"name": "br0", "kind": "bridge"},
+        {"name": "vlan7", "kind": "vlan", "parent": "br0", "parent_in": "namespace", "id": 7},
+        {"name": "mac0", "kind": "macvlan", "parent": "eth0", "mode": "vepa"},
+        {"name": "vrf0", "kind": "vrf", "table": 9},
+        {"name": "wan", "kind": "moved", "parent": "eth9", "force": True},
+        {
+            "name": "wg0", "kind": "wireguard",
+            "wireguard": {
+                "private_key_file": "/run/none-such.key", "listen_port": 51820, "fwmark": 9,
+                "peers": [
+                    {
+                        "public_key": "A" * 43 + "=", "preshared_key_file": "/run/none-such.psk",
+                        "endpoint": "[2001:db8::1]:51820", "allowed_ips": ["0.0.0.0/0"],
+                        "persistent_keepalive": 25,
+                    },
+                ],
+            },
+        },
+    ],
+}  # fmt: skip
 
 
 def written() -> dict[str, t.Any]:
     """What is in the file."""
-    every = [FRONT, BOXED, _SERVED, _ARCHIVED, _IMAGED, _BOOTED, _COPIED, _STEPPED]
+    every = [FRONT, BOXED, _SERVED, _ARCHIVED, _IMAGED, _BOOTED, _COPIED, _STEPPED, _LINKED]
     return copy.deepcopy({"namespaces": every, "exclusive": False})

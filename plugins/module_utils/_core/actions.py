@@ -109,15 +109,23 @@ def undo(failed: BaseException, parts: t.Iterable[t.Callable[[], t.Any]]) -> Non
 
 
 class Action:
-    """A change that is planned: its name, and what makes it."""
+    """A change that is planned: its name, and what makes it.
 
-    __slots__ = ("apply", "explain", "name")
+    What is done at once has ``parts``, which are the names that people know it by.
+    """
+
+    __slots__ = ("apply", "explain", "name", "parts")
 
     def __init__(
-        self, name: str, apply: t.Callable[[], t.Any], explain: Explain | None = None
+        self,
+        name: str,
+        apply: t.Callable[[], t.Any],
+        explain: Explain | None = None,
+        parts: t.Sequence[str] = (),
     ) -> None:
         self.name = name
         self.apply = apply
+        self.parts = parts or (name,)
         # See run().
         self.explain = explain
 
@@ -127,11 +135,11 @@ def run_all(planned: t.Iterable[Action], *, check: bool) -> list[str]:
 
     Raises StepFailed with the name of the one that failed.
     """
-    names = []
+    names: list[str] = []
     for action in planned:
         if not check:
             run(action.name, action.apply, explain=action.explain)
-        names.append(action.name)
+        names += action.parts
     return names
 
 

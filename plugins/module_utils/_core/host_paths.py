@@ -41,6 +41,7 @@ BASE_LOCK = f"{LOCKS}/linux-namespaces.lock"
 MEANINGS = f"{LOCKS}/linux-namespaces.meanings"
 LOOP_LOCK = f"{LOCKS}/linux-namespaces.loop.lock"
 COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
+HOST_LINKS_LOCK = f"{LOCKS}/linux-namespaces.links.lock"
 COMMAND = "/usr/local/sbin/nsctl"
 # In the environment of what the unit of a namespace runs: its name.
 BY_UNIT = "NSCTL_UNIT"

@@ -384,7 +384,7 @@ def test_a_killed_first_write_is_cleaned_up(here: pathlib.Path) -> None:
         (b"", "is damaged"),
         (b"{", "is damaged"),
         (b"\xff\xfe", "is damaged"),
-        (b'{"version": 3}', "has version 3, this collection reads version 2"),
+        (b'{"version": 4}', "has version 4, this collection reads version 3"),
         (b"{}", "does not say of which version it is"),
         (b'{"version": [1]}', "does not say of which version it is"),
         (b"[]", "is damaged"),

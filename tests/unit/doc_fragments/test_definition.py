@@ -17,6 +17,7 @@ Options = dict[str, t.Any]
 # Where in the fragment the options of a module are.
 MODULES = {
     "ns_namespace": (),
+    "ns_link": ("links",),
     "ns_rootfs": ("rootfs",),
     "ns_mount": ("mounts",),
     "ns_service": ("services",),
@@ -24,7 +25,12 @@ MODULES = {
 # What the module says by an option that is none here, and by what it returns.
 OTHER_WORDS = {"services.kinds", "services.image_config"}
 # What single tasks may be without, or have more of.
-OTHER_VALUES = {"mounts.path": ["required"], "services.state": ["choices"]}
+OTHER_VALUES = {
+    "mounts.path": ["required"],
+    "links.name": ["required"],
+    "links.kind": ["required"],
+    "services.state": ["choices"],
+}
 
 
 def documented(text: str) -> Options:
@@ -64,6 +70,8 @@ def all_pairs() -> list[t.Any]:
         theirs = options_of(module)
         if module == "ns_service":
             del theirs["namespace"]
+        if module == "ns_namespace":
+            del theirs["links"]["suboptions"]
         for here, there, *both in pairs(ours, theirs, ".".join(place), ""):
             found.append(pytest.param(module, here, there, *both, id=here))
     return found
@@ -73,7 +81,9 @@ def first_sentence(option: Options) -> str:
     text = option["description"]
     text = text if isinstance(text, str) else text[0]
     # An option is named by its place in the list here, and by its own name there.
-    text = re.sub(r"O\((?:namespaces\[\]\.)?(?:rootfs\.|mounts\[\]\.|services\[\]\.)?", "O(", text)
+    text = re.sub(
+        r"O\((?:namespaces\[\]\.)?(?:rootfs\.|mounts\[\]\.|services\[\]\.|links\[\]\.)?", "O(", text
+    )
     return re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
 
 

@@ -52,10 +52,11 @@ def drop_in(definition: Definition) -> str:
     lines = [f"{key}={unit}" for unit in needed for key in ("Wants", "After")]
     # What need not be there is not waited for, unless somebody else wants it (systemd.mount(5), nofail).
     lines += [f"After={unit}" for unit in _units(steps) if unit not in needed]
-    for other in sorted({*definition.properties.share.values()}):
+    for other in sorted(definition.needed):
         unit = host_paths.boot_unit_name(other)
         lines += [f"Wants={unit}", f"After={unit}"]
-    if any(_is_of_network(step) for step in steps):
+    of_host = any(link.is_of_host for link in definition.links)
+    if of_host or any(_is_of_network(step) for step in steps):
         # As for a mount of the host's (systemd.mount(5), DEFAULT DEPENDENCIES).
         lines += ["Wants=network-online.target", "After=network-online.target remote-fs-pre.target"]
     if not lines:

@@ -25,14 +25,17 @@ from . import boot, steps
 from .data import Fields, check_version, shortened, unreadable
 from .host_files import HostFile
 from .layout import PivotNote
-from .model import Definition
+from .model import LINKS, Definition
 from .properties import Properties
 from .root import OwnRoot
 
+if t.TYPE_CHECKING:
+    from .link import Link
+
 DIRECTORY = host_paths.DEFINITIONS
-VERSION = 2
-# Of a definition that an earlier version reads as well.
-_OLDEST = 1
+VERSION = 3
+# Of definitions that earlier versions read as well: of the first, and of those that knew a root of its own.
+_OLDEST, _WITH_ROOT = 1, 2
 
 
 def path_of(name: str) -> str:
@@ -74,6 +77,7 @@ class _Content(t.NamedTuple):
     missing: tuple[str, ...]
     own_root: OwnRoot | None
     files: tuple[HostFile, ...]
+    links: tuple[Link, ...]
 
 
 def load(name: str) -> Definition | None:
@@ -92,11 +96,11 @@ def load(name: str) -> Definition | None:
     missing = state.missing if state is not None else ()
     if missing:
         # Somebody may have taken a step out of the record that could not be taken.
-        titles = {step.title for step in every}
+        titles = {step.title for step in every} | ({LINKS} if own.links else set())
         missing = tuple(title for title in missing if title in titles)
     if state is None and host_paths.is_directory(host_paths.closed_directory(name)):
         # Somebody has removed it: which are missing nobody knows, so none of them counts as taken.
-        missing = tuple(step.title for step in lasting)
+        missing = (*(step.title for step in lasting), *((LINKS,) if own.links else ()))
     return Definition(
         name=name,
         properties=own.properties,
@@ -107,6 +111,7 @@ def load(name: str) -> Definition | None:
         missing=missing,
         own_root=own.own_root,
         files=own.files,
+        links=own.links,
     )
 
 
@@ -127,6 +132,7 @@ def load_state(name: str) -> Definition | None:
         missing=state.missing,
         own_root=state.own_root,
         files=state.files,
+        links=state.links,
     )
 
 
@@ -197,13 +203,15 @@ class Saving:
 def _own(definition: Definition) -> dict[str, t.Any]:
     """What both of the files say."""
     is_new = definition.own_root or definition.properties.share or definition.files
-    version = VERSION if is_new else _OLDEST
+    version = VERSION if definition.links else _WITH_ROOT if is_new else _OLDEST
     own = {"version": version, "name": definition.name}
     own["properties"] = definition.properties.to_data()
     if definition.own_root is not None:
         own["own_root"] = definition.own_root.to_data()
     if definition.files:
         own["files"] = [each.to_data() for each in definition.files]
+    if definition.links:
+        own["links"] = [each.to_data() for each in definition.links]
     return own
 
 
@@ -242,6 +250,7 @@ def from_data(data: dict[str, t.Any], name: str) -> Definition:
         passing.steps,
         own_root=lasting.own_root,
         files=lasting.files,
+        links=lasting.links,
     )
 
 
@@ -306,7 +315,17 @@ def _content_of(found: dict[str, t.Any], name: str) -> _Content:
     missing = fields.texts("missing", [])
     own_root = fields.maybe("own_root", dict)
     files = tuple(HostFile.from_data(each) for each in fields.take("files", list, []))
+    linked = fields.take("links", list, [])
     fields.done()
     begun = [PivotNote.from_data(Fields(each, "a pivot that was begun")) for each in noted]
     root = None if own_root is None else OwnRoot.from_data(own_root)
-    return _Content(properties, every, tuple(begun), missing, root, files)
+    return _Content(properties, every, tuple(begun), missing, root, files, _links_of(linked))
+
+
+def _links_of(listed: list[t.Any]) -> tuple[Link, ...]:
+    if not listed:
+        return ()
+    # 20 ms to compile, with what it loads, for a namespace that has none.
+    from . import link_file
+
+    return link_file.of_data(listed)

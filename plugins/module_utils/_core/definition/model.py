@@ -21,8 +21,14 @@ from .properties import Properties
 from .root import OwnRoot
 from .steps import MountStep, PivotStep, Step
 
+if t.TYPE_CHECKING:
+    from .link import Link
+
 # What becomes of the step at a place: another one, or with None nothing.
 Change = tuple[str, str, t.Optional[Step]]
+
+# What is missing of a namespace whose interfaces are not there yet; beside the titles of its steps.
+LINKS = "the interfaces"
 
 
 class Definition(Value):
@@ -30,6 +36,7 @@ class Definition(Value):
 
     __slots__ = (
         "files",
+        "links",
         "missing",
         "name",
         "own_root",
@@ -51,6 +58,7 @@ class Definition(Value):
         missing: tuple[str, ...] = (),
         own_root: OwnRoot | None = None,
         files: tuple[HostFile, ...] = (),
+        links: tuple[Link, ...] = (),
     ) -> None:
         self.name = name
         self.properties = properties or Properties()
@@ -61,12 +69,20 @@ class Definition(Value):
         self.volatile = volatile
         # The pivots that were begun in the namespace that lives now.
         self.pivoted = pivoted
-        # The titles of the steps that were not taken yet in it.
+        # The titles of the steps that were not taken yet in it, and LINKS.
         self.missing = missing
         # How ns_definition gave it a root: the steps follow from that.
         self.own_root = own_root
         # What ns_definition has written on the host for it.
         self.files = files
+        # The interfaces of its network namespace.
+        self.links = links
+
+    @property
+    def needed(self) -> set[str]:
+        """The names of those that it has kinds of, or that have an end of its interfaces."""
+        owners = {link.owner for link in self.links} - {"", self.name}
+        return {*self.properties.share.values()} | owners
 
     @property
     def all_steps(self) -> tuple[Step, ...]:

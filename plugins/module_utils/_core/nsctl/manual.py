@@ -77,6 +77,8 @@ FILES
            namespace require that, and start with it.
     /etc/systemd/system/linux-namespaces@NAME.service.d/definition.conf
            The mounts, devices and network that it waits for.
+    /etc/linux-namespaces/host/links.json
+           The interfaces of the host that ns_link has made.
     /etc/systemd/system/linux-namespaces.target
            All of them: `systemctl start linux-namespaces.target`.
 
@@ -130,9 +132,10 @@ SYNOPSIS
 DESCRIPTION
     Prints its kinds with their ids (as in lsns(8)) and pins, its root, its
     properties, who shares a kind of it, the processes inside, its services, and
-    its mounts, wanted and observed side by side. Of a service of systemd it
-    says how often systemd has started it again, and how it ended last. Paths
-    are named as they are inside now. A mount's state is
+    its interfaces and mounts, wanted and observed side by side. Of a service of
+    systemd it says how often systemd has started it again, and how it ended
+    last. Paths are named as they are inside now. A mount's state, and likewise
+    that of an interface, is
 
     ok         It is as wanted.
     missing    Nothing is mounted there.
@@ -317,10 +320,11 @@ SYNOPSIS
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
 
 DESCRIPTION
-    Creates what is missing and takes the recorded steps in their order:
-    mounts, root file systems unpacked again from their archives, pivots. What
-    is there already stays; what differs is mended. Those come first of which it
-    shares kinds. A mount with noauto is left out, and one with nofail whose
+    Creates what is missing, with its interfaces, and takes the recorded steps in
+    their order: mounts, root file systems unpacked again from their archives,
+    pivots. What is there already stays; what differs is mended. Those come first
+    of which it shares kinds, or that have the other end of an interface; and the
+    interfaces of the host that ns_link has made. A mount with noauto is left out, and one with nofail whose
     source does not exist. A namespace that fails does not keep the others from
     coming up. Why it failed is printed, and kept for `nsctl list` and `nsctl
     show`. With --all or --timeout several are brought up at the same time.

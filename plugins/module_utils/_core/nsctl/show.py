@@ -32,6 +32,7 @@ _NOTHING: dict[str, t.Any] = {
     "services": [],
     "changes": [],
     "mounts": [],
+    "links": [],
 }
 
 _SERVICE = ("STATE", "NAME", "PID", "RESTARTS", "LAST END")
@@ -79,6 +80,11 @@ def _found(name: str) -> dict[str, t.Any]:
     properties = definition.properties.shown()
     del properties["kinds"]
     found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
+    if definition.links:
+        # 30 ms to compile, with what it loads, for what most do not have.
+        from ..operations import link_drift
+
+        found["links"] = link_drift.of(definition)
     return found
 
 
@@ -131,6 +137,12 @@ def _shown(found: dict[str, t.Any]) -> list[str]:
     if found["services"]:
         services = [_SERVICE, *map(_service_shown, found["services"])]
         lines += _section("services", columns(services))
+    if found["links"]:
+        links = [
+            (each["state"], each["name"], each["wanted"], each["observed"] or "-")
+            for each in found["links"]
+        ]
+        lines += _section("links", columns([("STATE", "NAME", "WANTED", "OBSERVED"), *links]))
     if found["mounts"]:
         header = ("STATE", "PATH", "WANTED", "OBSERVED")
         rows = [

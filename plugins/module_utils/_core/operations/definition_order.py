@@ -36,9 +36,10 @@ def before(requests: t.Sequence[DefinitionRequest], state: str) -> Before:
     found: dict[str, set[str]] = {}
     for request in requests:
         name, wanted = request.name, {*request.namespace.properties.share.values()}
+        owners = {link.owner for link in request.namespace.links or ()} - {"", name}
         needs = found.setdefault(name, set())
         if state == "present":
-            needs |= wanted
+            needs |= wanted | owners
             # Who shares something of it no more is to let go of it first.
             others = {other for other, _id in pins.shared(name).values()} - wanted
             later = others

@@ -34,6 +34,9 @@ from . import (
 )
 from .namespace_state import NamespaceResult
 
+if t.TYPE_CHECKING:
+    from ..definition.link import Link
+
 
 class NamespaceRequest(t.NamedTuple):
     """A named namespace as it should be: see the documentation of ns_namespace."""
@@ -41,6 +44,8 @@ class NamespaceRequest(t.NamedTuple):
     name: str
     properties: Properties
     persistent: bool = True
+    # The interfaces that it has; None leaves those that are recorded.
+    links: tuple[Link, ...] | None = None
     # Whether one that cannot be changed into it may be removed first.
     recreate: bool = False
     # Whether the processes in it may be ended for that.
@@ -73,6 +78,8 @@ class NamespaceRequest(t.NamedTuple):
         for option, text in (("hostname", wanted.hostname), ("domainname", wanted.domainname)):
             if text is not None and not 0 < len(os.fsencode(text)) <= 64:
                 raise Refused(f"{option} must have 1 to 64 bytes (sethostname(2)): {text!r}")
+        if self.links and "net" not in wanted.kinds:
+            raise Refused("links need the kind net", "Add net to kinds.")
         sysctl.check(wanted.sysctl, wanted.kinds)
         namespace_share.check(self.name, wanted)
         return self
@@ -124,7 +131,7 @@ def brought(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         is_new = not namespace_state.is_there(name)
         removal = _removal_before(request, definition)
         kept = None if removal else definition
-        changes = removal + _building(request, kept, anew=bool(removal))
+        changes = removal + _building(request, kept, anew=bool(removal), check=check)
         with _undone_on_failure(name, is_new=is_new, was=kept):
             done = run_all(changes, check=check)
             if not check:
@@ -209,7 +216,8 @@ def changes(
 ) -> list[Action]:
     """What is left to do of one that is there; without a look at its settings. Raises Refused."""
     removal = _removal_before(request, definition)
-    return removal + _building(request, definition, anew=False, but_settings=but_settings)
+    building = _building(request, definition, anew=False, but_settings=but_settings, check=True)
+    return removal + building
 
 
 def _building(
@@ -217,6 +225,7 @@ def _building(
     definition: Definition | None,
     *,
     anew: bool,
+    check: bool,
     but_settings: bool = False,
 ) -> list[Action]:
     """The changes of what is there, or ``anew`` of nothing. Raises Refused."""
@@ -255,6 +264,14 @@ def _building(
     if "net" in wanted.kinds and (anew or not network.is_published(name)):
         network.check_publishable(name)
         planned.append(Action(f"show {name} to ip netns", lambda: network.publish(name)))
+    old = definition.links if definition is not None else ()
+    links = old if request.links is None else request.links
+    if (links or old) and "net" in wanted.kinds:
+        # 30 ms to compile, with what it loads, for what most do not have.
+        from . import namespace_links
+
+        is_to_come = "net" in missing
+        planned += namespace_links.planned(name, links, old, is_to_come=is_to_come, check=check)
     return planned
 
 
@@ -262,7 +279,13 @@ def _definition_after(request: NamespaceRequest, old: Definition | None) -> Defi
     if old is None:
         old = Definition(request.name)
     lasts = request.persistent
+    links = old.links
+    if request.links is not None and request.links != links:
+        from . import namespace_links  # see above
+
+        links = namespace_links.before(request.links, links)
     return old.replace(
+        links=links if "net" in request.properties.kinds else (),
         properties=request.properties,
         persistent=lasts,
         steps=old.steps if lasts else (),
@@ -279,6 +302,7 @@ def _record(request: NamespaceRequest) -> None:
 def _drop(name: str, kind: str) -> None:
     gate.close(name)  # nobody is to find the file without its namespace
     if kind == "net":
+        namespace_state.end_links(name)
         network.unpublish(name)
     if kind == "pid":
         pid_holder.end(name)

@@ -14,6 +14,7 @@ import typing as t
 
 from ..actions import Action
 from ..definition import file as definitions
+from ..definition.model import LINKS
 from ..definition.properties import Properties
 from ..install import instance
 from ..namespace import create, gate, pins
@@ -65,8 +66,13 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
     if definition is not None and "mnt" in making.kinds:
         # With a mount namespace end its pivots, and the steps that are not recorded; the others
         # are to be taken anew.
-        missing = tuple(step.title for step in definition.steps if not step.only_if_asked)
-        instance.keep(definition.replace(pivoted=(), volatile=(), missing=missing))
+        steps = tuple(step.title for step in definition.steps if not step.only_if_asked)
+        missing = (*steps, *(each for each in definition.missing if each == LINKS))
+        definition = definition.replace(pivoted=(), volatile=(), missing=missing)
+        instance.keep(definition)
+    if definition is not None and definition.links and "net" in making.kinds:
+        left = tuple(each for each in definition.missing if each != LINKS)
+        instance.keep(definition.replace(missing=(*left, LINKS)))
     create.create(name, making, pinned=pinned)
 
 

@@ -192,6 +192,10 @@ def removal(
         changes.append(
             Action(f"kill {len(living)} processes", lambda: namespace_members.kill_all(name))
         )
+    if namespace_state.has_links(name):
+        changes.append(
+            Action(f"remove the interfaces of {name}", lambda: namespace_state.end_links(name))
+        )
     if keep_definition:
         changes.append(
             Action(f"take down namespace {name}", lambda: namespace_state.take_down(name))

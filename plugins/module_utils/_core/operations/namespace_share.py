@@ -260,7 +260,7 @@ def shared_by(name: str) -> set[str]:
     with contextlib.suppress(Refused):  # that is no name, or damaged
         found |= {other for other, _id in pins.shared(name).values()}
         definition = definitions.load(name)
-        found |= {*definition.properties.share.values()} if definition is not None else set()
+        found |= definition.needed if definition is not None else set()
     return found
 
 

@@ -141,6 +141,24 @@ def _taking_down() -> tuple[t.Callable[[str], None], ...]:
     )
 
 
+def has_links(name: str) -> bool:
+    """Whether interfaces of it live, or may: nobody knows which, where its definition is damaged."""
+    definition, damage = loaded_or_not(name)
+    is_known = definition is not None and bool(definition.links)
+    return (is_known or bool(damage)) and "net" in pins.pinned(name)
+
+
+def end_links(name: str) -> None:
+    """End the interfaces that it has on record, or might have. Raises StepFailed, OSError."""
+    if not has_links(name):
+        return
+    # For what most do not have.
+    from ..link import end
+
+    definition, _damage = loaded_or_not(name)
+    end.of_namespace(name, definition.links if definition is not None else ())
+
+
 def _discard_sockets(name: str) -> None:
     """Remove those of its services that are files, of which the host has the directory."""
     if os.path.lexists(host_paths.SOCKETS):
@@ -167,6 +185,7 @@ def discard(name: str) -> None:
 def discarding(name: str) -> list[t.Callable[[], None]]:
     """What removes all that is kept for the name, part by part. Each raises OSError."""
     parts = (
+        end_links,  # while it is known which are its own
         definitions.forget,  # also what a killed run was writing
         definitions.forget_state,
         generations.forget,

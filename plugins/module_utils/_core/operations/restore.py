@@ -99,6 +99,7 @@ def up(name: str, *, timeout: float, warn: Progress = silent) -> list[str]:
     loaded(name)  # of one that is damaged, or of a later version, nothing is written
     actions = []
     try:
+        actions += _bring_up_host(loaded(name), timeout=timeout)
         for other in _owners(name):
             if _up_for(name, other, timeout=timeout, warn=warn):
                 actions.append(_bring(other))
@@ -120,8 +121,20 @@ def planned(name: str, *, others: t.Container[str] = (), warn: Progress = silent
 
 def _owners(name: str) -> list[str]:
     """Those of which it shares kinds and that can be brought up, in their order."""
-    found = namespace_share.owners(name, loaded(name).properties)
+    definition = loaded(name)
+    found = namespace_share.owners(name, definition.properties)
+    found += sorted(definition.needed - {*found})
     return [other for other in found if definitions.has_record(other)]
+
+
+def _bring_up_host(definition: Definition, *, timeout: float) -> list[str]:
+    """The interfaces of the host that we have made, which its own may be made of, or ports of."""
+    if not any(link.is_of_host for link in definition.links):
+        return []
+    # For what most do not have.
+    from . import link
+
+    return link.bring_up_host(check=False, timeout=timeout)
 
 
 def _bring(other: str) -> str:
@@ -186,6 +199,7 @@ def _request_of(definition: Definition, timeout: float) -> namespace.NamespaceRe
         name=definition.name,
         properties=definition.properties,
         persistent=definition.persistent,
+        links=definition.links,
         lock_timeout=timeout,
     )
 

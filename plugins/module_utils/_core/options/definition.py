@@ -188,7 +188,8 @@ def _request_of(
 ) -> DefinitionRequest:
     host_paths.checked_name(params["name"])
     own = namespace.request_of(
-        {**params, "recreate": False, "force": False}, lock_timeout=lock_timeout
+        {**params, "recreate": False, "force": False, "links": params["links"] or []},
+        lock_timeout=lock_timeout,
     ).checked()
     mounts = []
     for number, each in enumerate(params["mounts"]):

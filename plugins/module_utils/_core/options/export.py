@@ -40,6 +40,7 @@ def namespace(
     """
     said = {"name": definition.name, **definition.properties.to_data()}
     said["persistent"] = definition.persistent
+    said["links"] = [link.to_data() for link in definition.links]
     files = {
         reader: [
             _of_file(each, contents.get(each.dest))

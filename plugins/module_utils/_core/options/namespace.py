@@ -16,7 +16,10 @@ from ..definition.properties import CLOCKS, PROPAGATIONS, Properties
 from ..errors import Refused
 from ..kinds import NAMES
 from ..operations.namespace import NamespaceRequest
-from . import unusable
+from . import link, unusable
+
+if t.TYPE_CHECKING:
+    from ..definition.link import Link
 
 _CLOCKS = {"monotonic": time.CLOCK_MONOTONIC, "boottime": time.CLOCK_BOOTTIME}
 # In seconds: half of what a ktime_t holds (proc_timens_set_offset() in the kernel's time/namespace.c).
@@ -31,6 +34,7 @@ OPTIONS: dict[str, t.Any] = {
     "id_map": {"type": "raw"},
     "share": {"type": "dict", "default": {}},
     "loopback": {"type": "bool", "default": True},
+    "links": link.OF_NAMESPACE,
     "sysctl": {"type": "dict", "default": {}},
     "time_offsets": {
         "type": "dict",
@@ -53,6 +57,18 @@ def _id_map_of(params: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
     from ..namespace import id_map
 
     return id_map.parse(value, id_map.Caller.of_this_process()).as_data()
+
+
+def _links_of(params: t.Mapping[str, t.Any]) -> tuple[Link, ...] | None:
+    """The interfaces, None where nothing is said of them. Raises Refused."""
+    if not params["links"]:
+        return None if params["links"] is None else ()
+    # Only who has any pays for this.
+    from ..operations import link_actions
+
+    links = link_actions.named(link.all_wanted(params["links"], "links"), params["name"])
+    link_actions.check_of(links, namespace=params["name"])
+    return links
 
 
 def _texts_of(params: t.Mapping[str, t.Any], option: str) -> dict[str, str]:
@@ -88,6 +104,7 @@ def request_of(params: t.Mapping[str, t.Any], *, lock_timeout: float) -> Namespa
             time_offsets={clock: value for clock, value in offsets.items() if value},
         ),
         persistent=params["persistent"],
+        links=_links_of(params),
         recreate=params["recreate"],
         force=params["force"],
         lock_timeout=lock_timeout,

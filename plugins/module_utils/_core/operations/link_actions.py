@@ -1,0 +1,165 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Bringing the interfaces of a network namespace to what is wanted: what ns_link and ns_namespace share.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..actions import Action
+from ..definition.link import Link, Peer
+from ..definition.link_checks import LONGEST_NAME, check_together, parted
+from ..errors import Refused, StepFailed
+from ..link import check, observe, plan, tool, ways_in, wireguard
+from ..link.plan import View, Wanted
+from ..link.site import HOST, INSIDE, Site
+from ..namespace.target import Target
+
+
+class Planned(t.NamedTuple):
+    """What is to be done, and what there was."""
+
+    actions: list[Action]
+    view: View
+
+
+def named(links: t.Iterable[Link], namespace: str) -> tuple[Link, ...]:
+    """The interfaces with the names of their peers, those that were given none as well. Raises Refused."""
+    found = []
+    for link in links:
+        if link.kind == "veth" and (link.peer is None or not link.peer.name):
+            name = f"ve-{namespace}"
+            if not namespace or len(name) > LONGEST_NAME:
+                raise Refused(
+                    f"the peer of {link.name} has no name",
+                    f"Give peer: name, of up to {LONGEST_NAME} characters.",
+                )
+            link = link.replace(peer=(link.peer or Peer()).replace(name=name))
+        found.append(link)
+    check_together(found)
+    return tuple(found)
+
+
+def check_of(links: t.Iterable[Link], *, namespace: str) -> None:
+    """Raises Refused for what makes no sense in the named namespace."""
+    for link in links:
+        if namespace and link.owner == namespace:
+            raise Refused(
+                f"{link.name} is to have its peer in its own namespace",
+                "Name another, or the host.",
+            )
+
+
+def planned(
+    target: Target, wanted: Wanted, *, is_to_come: bool = False, check_mode: bool = False
+) -> Planned:
+    """How its interfaces become what is wanted. ``is_to_come`` it is made just before.
+
+    Raises Refused where they cannot, KernelError, OSError.
+    """
+    with Site(target) as site:
+        try:
+            view = _look(site, wanted, is_to_come=is_to_come, check_mode=check_mode)
+            is_host = not is_to_come and site.is_host
+            check.check(
+                wanted,
+                view,
+                is_host=is_host,
+                ways_in=lambda: ways_in.of_host(site.net(HOST)),
+                holders={} if is_host else _holders(site, wanted, view),
+            )
+            changes = plan.changes(wanted, view)
+            _check_kinds(wanted, view)
+            tunnels = _tunnels(target, wanted, view, site)
+        except tool.Failed as error:
+            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+    actions = []
+    if changes:
+        names = [*dict.fromkeys(change.name for change in changes)]
+
+        def apply() -> None:
+            with Site(target) as place:
+                place.carry_out(changes)
+
+        actions.append(Action(names[0], apply, parts=names))
+    return Planned(actions + tunnels, view)
+
+
+def look(target: Target) -> observe.Seen:
+    """What there is in the network namespace. Raises Refused, KernelError, OSError."""
+    with Site(target) as site:
+        try:
+            return observe.everything(site.net(INSIDE), rules=True)
+        except tool.Failed as error:
+            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+
+
+def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> View:
+    inside = observe.NOTHING
+    if not is_to_come:
+        inside = observe.everything(site.net(INSIDE), rules=wanted.needs_rules)
+    outside = {}
+    coming = set()
+    for place, names in plan.outer_names([*wanted.links, *wanted.old]).items():
+        if place == HOST:
+            there = not is_to_come and site.is_host
+            outside[place] = inside if there else observe.named(site.net(HOST), names)
+        elif not check_mode or Target(namespace=place).exists():
+            outside[place] = observe.named(site.net(place), names)
+        else:
+            coming.add(place)  # an earlier task would have made it
+    return View(inside, outside, frozenset(coming))
+
+
+def _holders(site: Site, wanted: Wanted, view: View) -> dict[str, str]:
+    """The interfaces of the host that have addresses which are new inside."""
+    new = [
+        address
+        for link in wanted.links
+        for address in (parted(text)[0] for text in link.addresses)
+        if not view.inside.holder_of(address)
+    ]
+    return observe.holders(site.net(HOST), new)
+
+
+def _check_kinds(wanted: Wanted, view: View) -> None:
+    missing = check.missing_kinds(wanted.links, view.inside)
+    if missing:
+        raise Refused(
+            f"this kernel has no interfaces of the kind {missing[0]}",
+            f"Load its module (`modprobe {missing[0]}`), or take a kernel that has it.",
+        )
+
+
+def _tunnels(target: Target, wanted: Wanted, view: View, site: Site) -> list[Action]:
+    actions = []
+    for link in wanted.links:
+        if link.wireguard is None:
+            continue
+        tool.path_of("wg")
+        keys = wireguard.keys_of(link.wireguard)
+        found = view.inside.interfaces.get(link.name)
+        is_there = found is not None and plan.is_same(link, found, view)
+        if is_there and wireguard.is_set(link.name, link.wireguard, keys, net=site.net(INSIDE)):
+            continue
+        name = f"set keys and peers of {link.name}"
+        actions.append(Action(name, _setting(target, link, keys, name)))
+    return actions
+
+
+def _setting(target: Target, link: Link, keys: wireguard.Keys, name: str) -> t.Callable[[], None]:
+    def apply() -> None:
+        assert link.wireguard is not None
+        with Site(target) as site:
+            try:
+                wireguard.set_up(link.name, link.wireguard, keys, net=site.net(INSIDE))
+            except tool.Failed as error:
+                reason = f"wg says: {error.complaints}"
+                raise StepFailed(name, Refused(reason), reason) from error
+
+    return apply

@@ -1,0 +1,53 @@
+# Copyright: linux.namespaces contributors
+# BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""How the interfaces of a named namespace differ from its definition.
+
+PRIVATE to the collection linux.namespaces.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..definition.model import Definition
+from ..errors import Refused
+from ..link.plan import Wanted
+from ..namespace import pins
+from ..namespace.target import Target
+from . import link_actions, link_lines
+
+AS_WANTED, MISSING, DIFFERS, SURPLUS = "ok", "missing", "differs", "surplus"
+
+
+def of(definition: Definition) -> list[dict[str, t.Any]]:
+    """Each interface: its name, how it is, what it is to be, and what there is in its place.
+
+    Raises Refused, KernelError, OSError.
+    """
+    target = Target(namespace=definition.name)
+    is_there = "net" in pins.pinned(definition.name)
+    there = dict(link_actions.look(target).interfaces) if is_there else {}
+    found = []
+    for link in definition.links:
+        seen = there.pop(link.name, None)
+        state = MISSING if seen is None else AS_WANTED
+        if seen is not None and _would_change(target, Wanted((link,), old=definition.links)):
+            state = DIFFERS
+        observed = link_lines.of_found(seen) if seen is not None else ""
+        wanted = link_lines.of_wanted(link)
+        found.append({"name": link.name, "state": state, "wanted": wanted, "observed": observed})
+    found += [
+        {"name": name, "state": SURPLUS, "wanted": "-", "observed": link_lines.of_found(seen)}
+        for name, seen in there.items()
+        if name != "lo"
+    ]
+    return found
+
+
+def _would_change(target: Target, wanted: Wanted) -> bool:
+    try:
+        return bool(link_actions.planned(target, wanted, check_mode=True).actions)
+    except Refused:  # it cannot be made what it is to be
+        return True
