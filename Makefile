@@ -48,7 +48,7 @@ demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
 PARTS := integration lint sanity unit molecule
 .PHONY: test
 test: setup ## every check and test: lint sanity unit integration molecule
-	@tests/setup-os-packages headers programs rootfs molecule
+	@tests/setup-os-packages headers programs networks rootfs molecule
 	@$(MAKE) --jobs=2 --keep-going --output-sync=recurse $(PARTS:%=part-%) && echo "== all passed"
 
 # Two at a time, each with its output in one piece at its end.
@@ -89,21 +89,21 @@ PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder 
 
 .PHONY: integration
 integration: setup
-	@tests/setup-os-packages programs rootfs
+	@tests/setup-os-packages programs networks rootfs
 	$(PYTEST_BY_TWO) tests/integration
 	$(PYTEST_BY_TWO) --older-kernel tests/integration/mount/test_named.py tests/integration/whole/test_plain_user.py
 	$(PYTEST_BY_TWO) tests/fuzz
 
 .PHONY: integration-older
 integration-older: setup
-	@tests/setup-os-packages programs rootfs
+	@tests/setup-os-packages programs networks rootfs
 	$(PYTEST_BY_TWO) --older-kernel tests/integration
 
 # How many times as many cases as the part of `make test`; FUZZ_SEED=... tries those of another run again.
 FUZZ_TIMES ?= 30
 .PHONY: fuzz
 fuzz: setup ## odd input wherever it may come from, FUZZ_TIMES=30 times as much as in test: some minutes
-	@tests/setup-os-packages programs rootfs
+	@tests/setup-os-packages programs networks rootfs
 	@export FUZZ_TIMES=$(FUZZ_TIMES) FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; \
 	echo "FUZZ_SEED=$$FUZZ_SEED FUZZ_TIMES=$$FUZZ_TIMES"; \
 	$(PYTEST_BY_TWO) tests/fuzz
@@ -112,7 +112,7 @@ fuzz: setup ## odd input wherever it may come from, FUZZ_TIMES=30 times as much 
 SOAK_MINUTES ?= 15
 .PHONY: soak
 soak: setup ## everything on five names in any order, against a model of what is promised, for SOAK_MINUTES=15
-	@tests/setup-os-packages programs rootfs
+	@tests/setup-os-packages programs networks rootfs
 	@export SOAK_MINUTES=$(SOAK_MINUTES) SOAK_SEED=$${SOAK_SEED:-$$(date +%s)}; \
 	pytest --quiet -s tests/integration/whole/test_soak.py
 

@@ -320,16 +320,16 @@ SYNOPSIS
     nsctl up [--check] [--json] [--timeout SECONDS] NAME... | --all
 
 DESCRIPTION
-    Creates what is missing, with its interfaces, and takes the recorded steps in
-    their order: mounts, root file systems unpacked again from their archives,
-    pivots. What is there already stays; what differs is mended. Those come first
-    of which it shares kinds, or that have the other end of an interface; and the
-    interfaces of the host that ns_link has made. A mount with noauto is left out, and one with nofail whose
-    source does not exist. A namespace that fails does not keep the others from
-    coming up. Why it failed is printed, and kept for `nsctl list` and `nsctl
-    show`. With --all or --timeout several are brought up at the same time.
-    Where another run changes a namespace, nsctl waits for up to a minute, and
-    says for whom.
+    Creates what is missing, with its interfaces, and takes the recorded steps
+    in their order: mounts, root file systems unpacked again from their
+    archives, pivots. What is there already stays; what differs is mended. Those
+    come first of which it shares kinds, or that have the other end of an
+    interface; and the interfaces of the host that ns_link has made. A mount
+    with noauto is left out, and one with nofail whose source does not exist. A
+    namespace that fails does not keep the others from coming up. Why it failed
+    is printed, and kept for `nsctl list` and `nsctl show`. With --all or
+    --timeout several are brought up at the same time. Where another run changes
+    a namespace, nsctl waits for up to a minute, and says for whom.
 
 OPTIONS
     --all      All that have a definition.
