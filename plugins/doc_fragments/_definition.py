@@ -273,8 +273,7 @@ options:
             suboptions:
               private_key_file:
                 description:
-                  - The file on the host with its private key, as C(wg genkey) writes it, which only its owner can
-                    read.
+                  - The file on the host with its private key, as C(wg genkey) writes it, which only its owner can read.
                   - See O(linux.namespaces.ns_link#module:wireguard.private_key_file).
                 type: path
                 required: true
@@ -334,6 +333,19 @@ options:
               - See O(linux.namespaces.ns_link#module:force).
             type: bool
             default: false
+          masquerade:
+            description:
+              - Whether what it sends beyond the host goes on with the address of the host.
+              - See O(linux.namespaces.ns_link#module:masquerade).
+            type: bool
+            default: false
+          publish:
+            description:
+              - Ports of the host that lead here, as V(8080:80), V(127.0.0.1:5432:5432) or V([::1]:53:53/udp).
+              - See O(linux.namespaces.ns_link#module:publish).
+            type: list
+            elements: str
+            default: []
       sysctl:
         description:
           - Kernel parameters of the network, ipc and user namespaces.

@@ -213,6 +213,30 @@ options:
         ssh connection that the play runs on.
     type: bool
     default: false
+  masquerade:
+    description:
+      - Whether what it sends beyond the host goes on with the address of the host. It is for a C(veth) whose peer is on
+        the host, and takes nft(8), of the Debian package nftables.
+      - Packets are passed on by those interfaces of the host alone that it takes, which are the one that leads here,
+        those of default routes, and those by which others may ask or answer. One that passed nothing on before lets
+        through only what is meant here, and answers. What was set is among the RV(actions), and set back with the last
+        namespace that needs it.
+      - A firewall of the host that drops what is passed on has to let it through.
+    type: bool
+    default: false
+  publish:
+    description:
+      - Ports of the host that lead here, as V(8080:80), V(127.0.0.1:5432:5432) or V([::1]:53:53/udp). The address of
+        the host is any that it has where none is given, and the protocol TCP. The host itself gets there by them as
+        well. It is for a C(veth) whose peer is on the host, and takes nft(8).
+      - They lead to the first address of each family. To answer others than the host and its networks it takes a route,
+        as to V(default) by way of the host.
+      - A port at which a program of the host listens is refused, and one of another namespace.
+      - The rules are in a table of nftables of its own, C(inet linux-namespaces-NAME), which goes with the namespace.
+        No other is touched.
+    type: list
+    elements: str
+    default: []
   links:
     description:
       - Many interfaces at once.
@@ -412,6 +436,30 @@ options:
             the ssh connection that the play runs on.
         type: bool
         default: false
+      masquerade:
+        description:
+          - Whether what it sends beyond the host goes on with the address of the host. It is for a C(veth) whose peer
+            is on the host, and takes nft(8), of the Debian package nftables.
+          - Packets are passed on by those interfaces of the host alone that it takes, which are the one that leads
+            here, those of default routes, and those by which others may ask or answer. One that passed nothing on
+            before lets through only what is meant here, and answers. What was set is among the RV(actions), and set
+            back with the last namespace that needs it.
+          - A firewall of the host that drops what is passed on has to let it through.
+        type: bool
+        default: false
+      publish:
+        description:
+          - Ports of the host that lead here, as V(8080:80), V(127.0.0.1:5432:5432) or V([::1]:53:53/udp). The address
+            of the host is any that it has where none is given, and the protocol TCP. The host itself gets there by them
+            as well. It is for a C(veth) whose peer is on the host, and takes nft(8).
+          - They lead to the first address of each family. To answer others than the host and its networks it takes a
+            route, as to V(default) by way of the host.
+          - A port at which a program of the host listens is refused, and one of another namespace.
+          - The rules are in a table of nftables of its own, C(inet linux-namespaces-NAME), which goes with the
+            namespace. No other is touched.
+        type: list
+        elements: str
+        default: []
   exclusive:
     description:
       - Whether all other interfaces of the namespace go, but for lo. One of hardware goes back to the host.

@@ -353,6 +353,19 @@ options:
           - See O(linux.namespaces.ns_link#module:force).
         type: bool
         default: false
+      masquerade:
+        description:
+          - Whether what it sends beyond the host goes on with the address of the host.
+          - See O(linux.namespaces.ns_link#module:masquerade).
+        type: bool
+        default: false
+      publish:
+        description:
+          - Ports of the host that lead here, as V(8080:80), V(127.0.0.1:5432:5432) or V([::1]:53:53/udp).
+          - See O(linux.namespaces.ns_link#module:publish).
+        type: list
+        elements: str
+        default: []
   sysctl:
     description:
       - Kernel parameters of the network, ipc and user namespaces. One that belongs to no namespace is refused, since it

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import typing as t
@@ -41,8 +42,47 @@ def shown(command: str, *, inside: str = "") -> list[dict[str, t.Any]]:
     return [each for each in found if each]
 
 
+def ip_in(where: str, command: str) -> None:
+    """Have ip(8) change something in the network of the file."""
+    subprocess.run(["nsenter", f"--net={where}", "ip", *command.split()], check=True)
+
+
+def kept_net(name: str) -> str:
+    """The file of the network of the named namespace."""
+    return f"{host_paths.kept_in(name)}/net"
+
+
+def nft(command: str) -> None:
+    """Have nft(8) change something on the host."""
+    subprocess.run(["nft", command], check=True)
+
+
+def ruleset() -> str:
+    """All rules of nftables."""
+    return subprocess.run(
+        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def tables() -> list[str]:
+    """The names of the tables of nftables."""
+    return [line.split()[2] for line in ruleset().splitlines() if line.startswith("table ")]
+
+
+def forwarding() -> dict[str, str]:
+    """The kernel parameters of the host that say what it passes on, by their paths."""
+    words = ("forwarding", "force_forwarding", "route_localnet", "accept_ra")
+    root = pathlib.Path("/proc/sys/net")
+    return {
+        str(path.relative_to(root)): path.read_text().strip()
+        for version in ("ipv4", "ipv6")
+        for word in words
+        for path in root.glob(f"{version}/conf/*/{word}")
+    }
+
+
 def _run(argv: list[str], command: str, inside: str) -> str:
-    where = ["nsenter", f"--net={host_paths.kept_in(inside)}/net"] if inside else []
+    where = ["nsenter", f"--net={kept_net(inside)}"] if inside else []
     done = subprocess.run(
         [*where, *argv, *command.split()], check=False, capture_output=True, text=True
     )
@@ -59,7 +99,7 @@ def reaches(address: str, *, inside: str = "") -> bool:
         "    client.settimeout(5)\n"
         "    print(client.connect_ex((sys.argv[1], 9)))\n"
     )
-    where = ["nsenter", f"--net={host_paths.kept_in(inside)}/net"] if inside else []
+    where = ["nsenter", f"--net={kept_net(inside)}"] if inside else []
     argv = [*where, sys.executable, "-c", program, address]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     return int(done.stdout) == errno.ECONNREFUSED
@@ -96,8 +136,9 @@ def routes(inside: str = "") -> list[str]:
 def state() -> dict[str, t.Any]:
     """What the network of the host is: what a test has to leave as it was."""
     words = {"link show", "addr show", "route show table all", "rule show"}
-    return {
+    seen = {
         f"{family} {command}": _run(["ip", family, "-o"], command, "")
         for command in sorted(words)
         for family in ("-4", "-6")
     }
+    return {**seen, "nft": ruleset(), "forwarding": forwarding()}

@@ -168,6 +168,11 @@ _LINKED: dict[str, t.Any] = {
             ],
             "peer": {"name": "ve0", "namespace": "fuzz-front", "bridge": "br1", "addresses": []},
         },
+        {
+            "name": "eth1", "kind": "veth", "addresses": ["10.8.0.2/24", "fd00:8::2/64"], "masquerade": True,
+            "publish": ["8080:80", "[2001:db8::1]:53:53/udp"],
+            "peer": {"name": "ve1", "addresses": ["10.8.0.1/24", "fd00:8::1/64"]},
+        },
         {"name": "br0", "kind": "bridge"},
         {"name": "vlan7", "kind": "vlan", "parent": "br0", "parent_in": "namespace", "id": 7},
         {"name": "mac0", "kind": "macvlan", "parent": "eth0", "mode": "vepa"},

@@ -42,6 +42,9 @@ MEANINGS = f"{LOCKS}/linux-namespaces.meanings"
 LOOP_LOCK = f"{LOCKS}/linux-namespaces.loop.lock"
 COMMAND_LOCK = f"{LOCKS}/linux-namespaces.nsctl.lock"
 HOST_LINKS_LOCK = f"{LOCKS}/linux-namespaces.links.lock"
+# What was changed of how the host passes packets on: see link/forward_ledger.py.
+FORWARDING = f"{LOCKS}/linux-namespaces.forwarding.json"
+FORWARDING_LOCK = f"{LOCKS}/linux-namespaces.forwarding.lock"
 COMMAND = "/usr/local/sbin/nsctl"
 # In the environment of what the unit of a namespace runs: its name.
 BY_UNIT = "NSCTL_UNIT"

@@ -34,6 +34,7 @@ def interface(name: str, kind: str = "veth", **fields: t.Any) -> Interface:
         below="",
         below_number=0,
         is_elsewhere=False,
+        alias="",
         data={},
     )
     return found._replace(**fields)

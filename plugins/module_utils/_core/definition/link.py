@@ -100,11 +100,22 @@ class Link(Part):
     table: int = 0
     wireguard: Wireguard | None = dataclasses.field(default=None, metadata={"of": Wireguard})
     force: bool = False
+    # Whether what comes of it goes on from the host with the address of the host.
+    masquerade: bool = False
+    # Ports of the host that lead to it, as publish.py has them.
+    publish: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """What it is, for people."""
         return f"the interface {self.name}"
+
+    @property
+    def end(self) -> Peer:
+        """The other end of a veth. Raises ValueError where it has none."""
+        if self.peer is None:
+            raise ValueError(f"{self.name} has no peer")
+        return self.peer
 
     @property
     def owner(self) -> str:
@@ -117,6 +128,11 @@ class Link(Part):
         if self.peer is not None:
             return bool(self.peer.bridge) and not self.peer.namespace
         return self.kind == MOVED or (bool(self.parent) and self.parent_in == HOST)
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether the host passes packets on, to it or of it."""
+        return self.masquerade or bool(self.publish)
 
     @property
     def original(self) -> str:

@@ -18,6 +18,7 @@ import typing as t
 from .. import host_paths
 from ..errors import Refused
 from ..printable import printable
+from . import publish
 from .link import Link, Peer, Route, Rule, Wireguard, WireguardPeer
 from .link_words import KINDS, MODES
 
@@ -33,7 +34,9 @@ _LEAST_MTU, _LEAST_MTU_6, _MOST_MTU = 68, 1280, 65535
 _MOST_TABLE = (1 << 32) - 1
 # RT_TABLE_LOCAL of linux/rtnetlink.h, which is the kernel's; and the first and last of the rules that are.
 _LOCAL, _MOST_PRIORITY = 255, 32765
-_OPTIONS_OF_KINDS = ("peer", "parent", "mode", "id", "table", "wireguard", "force")
+_OPTIONS_OF_KINDS = (
+    "peer", "parent", "mode", "id", "table", "wireguard", "force", "masquerade", "publish",
+)  # fmt: skip
 
 Address = tuple[str, str, int]
 
@@ -80,9 +83,11 @@ def checked(link: Link) -> Link:
         rules=tuple(_rule(each) for each in link.rules),
         peer=_peer(link.peer) if link.peer is not None else None,
         wireguard=_wireguard(link.wireguard) if link.wireguard is not None else None,
+        publish=tuple(publish.parsed(text).text for text in link.publish),
     )
     _check_mtu(found)
     _check_ways(found)
+    _check_forwarded(found)
     return found
 
 
@@ -108,6 +113,7 @@ def check_together(links: t.Sequence[Link]) -> None:
                     "Give each its own.",
                 )
             used[address] = link.name
+    publish.check_apart((link.name, text) for link in links for text in link.publish)
     rules = [rule for link in links for rule in link.rules]
     if len({*rules}) < len(rules):
         raise Refused("a rule is listed twice", "List each once.")
@@ -138,6 +144,18 @@ def parted(text: str) -> Address:
     if local.version != other.version:
         raise ValueError("of two families")
     return str(local), str(other.ip), other.network.prefixlen
+
+
+def network_of(text: str) -> str:
+    """The network that an address, as parted() takes it, is in, or that of its other end."""
+    own, other, length = parted(text)
+    return str(ipaddress.ip_network(f"{other or own}/{length}", strict=False))
+
+
+def is_within(text: str, network: str) -> bool:
+    """Whether an address, or that of its other end, is in the network."""
+    own, other, _length = parted(text)
+    return ipaddress.ip_address(other or own) in ipaddress.ip_network(network)
 
 
 def is_v6(text: str) -> bool:
@@ -181,6 +199,27 @@ def _check_ways(link: Link) -> None:
         raise Refused(
             "up is false, and it is to have routes", "An interface that is down has none."
         )
+
+
+def _check_forwarded(link: Link) -> None:
+    if not link.is_forwarded:
+        return
+    what = "publish" if link.publish else "masquerade"
+    if not link.addresses:
+        raise Refused(f"{what} needs an address of {link.name}", "Give it addresses.")
+    if link.owner:
+        raise Refused(
+            f"{what} is for one whose peer is on the host, not in namespace {link.owner}",
+            "Leave out peer: namespace.",
+        )
+    for text in link.publish:
+        one = publish.parsed(text)
+        versions = {6 if is_v6(each) else 4 for each in link.addresses}
+        if not any(one.is_for(version) for version in versions):
+            raise Refused(
+                f"publish has {text}, and {link.name} has no address of that family",
+                f"Give {link.name} one, or publish at an address of the other.",
+            )
 
 
 def _addresses(texts: t.Iterable[str], option: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Kind(t.NamedTuple):
 
 # By the words of ip-link(8).
 KINDS: dict[str, Kind] = {
-    "veth": Kind(("peer",)),
+    "veth": Kind(("peer", "masquerade", "publish")),
     "macvlan": Kind(("parent", "parent_in", "mode"), ("parent",)),
     "ipvlan": Kind(("parent", "parent_in", "mode"), ("parent",), has_mac=False),
     "vlan": Kind(("parent", "parent_in", "id"), ("parent", "id")),

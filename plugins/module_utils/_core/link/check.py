@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ..definition import publish
 from ..definition.link import Link
 from ..definition.link_checks import parted
 from ..definition.link_words import HOST as ON_HOST
 from ..definition.link_words import MOVED
 from ..errors import Refused
 from ..namespace import enter
-from . import explain, plan, tool
+from . import explain, firewall, plan, tool
 from .observe import Interface, Seen
 from .plan import View, Wanted
 from .site import HOST, INSIDE
@@ -45,6 +46,8 @@ def check(
             _check_moved(link, found, view, is_host=is_host, ways_in=ways_in)
         if link.peer is not None:
             _check_peer(link, found, view)
+        if link.is_forwarded:
+            _check_forwarded(link, view)
         _check_addresses(link, wanted, view, holders)
     _check_returns(wanted, view, is_host=is_host)
 
@@ -113,8 +116,7 @@ def _check_moved(
 
 
 def _check_peer(link: Link, found: Interface | None, view: View) -> None:
-    peer = link.peer
-    assert peer is not None
+    peer = link.end
     place = peer.namespace or HOST
     if place in view.coming:
         return
@@ -135,6 +137,26 @@ def _check_peer(link: Link, found: Interface | None, view: View) -> None:
                 f"{peer.name} is to be a port of the bridge {peer.bridge} of {where}, which {what}",
                 "Make it first, with linux.namespaces.ns_link or what manages the network of the host.",
             )
+
+
+def _check_forwarded(link: Link, view: View) -> None:
+    """Raises Refused where the host has no address by which it reaches those inside."""
+    peer = link.end
+    bridge = view.at(HOST).interfaces.get(peer.bridge)
+    way = firewall.way_of(link, bridge.addresses if bridge is not None else ())
+    led = [text for version in (4, 6) for text in map(_text, way.published_for(version))]
+    if (way.addresses or not link.masquerade) and {*led} == {*link.publish}:
+        return
+    what = f"the bridge {peer.bridge}" if peer.bridge else f"the peer {peer.name}"
+    raise Refused(
+        f"{what} has no address in the network of {link.name}, so that the host cannot pass on what is meant"
+        " for it",
+        f"Give {what} an address beside {link.addresses[0]}.",
+    )
+
+
+def _text(one: publish.Publication) -> str:
+    return one.text
 
 
 def _end(peer: Interface, own: Interface) -> tuple[int, str]:

@@ -32,8 +32,7 @@ def making(link: Link) -> Change:
     mtu = f" mtu {link.mtu}" if link.mtu else ""
     title = f"make {link.kind} {name}"
     if link.kind == "veth":
-        peer = link.peer
-        assert peer is not None
+        peer = link.end
         outer = net_of(peer.namespace or HOST)
         line = f"link add name {name}{mac}{mtu} type veth peer name {peer.name}{mtu} netns {outer}"
         return Change(title, INSIDE, line)
@@ -53,6 +52,12 @@ def making(link: Link) -> Change:
         return Change(title, below, line)
     special = f" table {link.table}" if link.kind == "vrf" else ""
     return Change(title, INSIDE, f"link add name {name}{mac}{mtu} type {link.kind}{special}")
+
+
+def calling(link: Link, alias: str) -> Change:
+    """What gives the end on the host a name for people; only after it was made it can have one."""
+    line = f"link set dev {link.end.name} alias {alias}"
+    return Change(f"make veth {link.name}", HOST, line)
 
 
 def removing(name: str, found: Interface, original: str) -> list[Change]:

@@ -36,6 +36,8 @@ class Interface(t.NamedTuple):
     below_number: int
     # Whether that is in another namespace.
     is_elsewhere: bool
+    # What it is called for people, beside its name (ip-link(8), alias).
+    alias: str
     # What is special about its kind, by the names of ip-link(8).
     data: dict[str, t.Any]
 
@@ -84,6 +86,11 @@ def everything(net: int, *, rules: bool = False) -> Seen:
     return Seen({each.name: each for each in listed}, tuple(found[1]), tuple(every))
 
 
+def interfaces(net: int) -> dict[str, Interface]:
+    """All interfaces with their addresses, by name. Raises as everything()."""
+    return {each.name: each for each in map(_interface, tool.answers(["addr show"], net=net)[0])}
+
+
 def named(net: int, names: t.Iterable[str]) -> Seen:
     """The interfaces of these names, as far as they are there. Raises as everything()."""
     lines = [f"addr show dev {name}" for name in dict.fromkeys(names)]
@@ -126,6 +133,7 @@ def _interface(data: dict[str, t.Any]) -> Interface:
         below=str(data.get("link") or ""),
         below_number=int(data.get("link_index", 0)),
         is_elsewhere="link_netnsid" in data,
+        alias=str(data.get("ifalias", "")),
         data=dict(info.get("info_data", {})),
     )
 

@@ -37,6 +37,8 @@ class Wanted(t.NamedTuple):
     exclusive: bool = False
     # Those that were recorded.
     old: tuple[Link, ...] = ()
+    # What the ends on the host are called for people, beside their names.
+    alias: str = ""
 
     @property
     def needs_rules(self) -> bool:
@@ -144,7 +146,7 @@ def changes(wanted: Wanted, view: View) -> list[Change]:
         goes_up = found is None or not found.up
         if link.up:
             routed += lines.route_changes(link, inside, others, anew=loses or goes_up)
-        outside += _of_peer(link, found, view)
+        outside += _of_peer(link, found, view, wanted.alias)
     routed += _not_of_links(wanted, inside)
     # What is made of interfaces of the host first, so that what is made inside can be of those.
     made.sort(key=lambda change: change.place != HOST)
@@ -164,7 +166,7 @@ def _by_parents(links: tuple[Link, ...]) -> list[Link]:
     return sorted(links, key=depth)
 
 
-def _of_peer(link: Link, found: Interface | None, view: View) -> list[Change]:
+def _of_peer(link: Link, found: Interface | None, view: View, alias: str) -> list[Change]:
     if link.peer is None:
         return []
     place = link.peer.namespace or HOST
@@ -176,7 +178,8 @@ def _of_peer(link: Link, found: Interface | None, view: View) -> list[Change]:
         master=link.peer.bridge,
         addresses=link.peer.addresses,
     )
-    done = lines.settings(own, there, place)
+    named = [lines.calling(link, alias)] if alias and there is None and place == HOST else []
+    done = [*named, *lines.settings(own, there, place)]
     loses = any(" del " in change.line for change in done)
     return [*done, *(lines.kept_addresses(own, place) if loses else ())]
 

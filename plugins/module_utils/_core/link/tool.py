@@ -22,7 +22,13 @@ from ..errors import Refused
 from ..printable import in_sentence, printable_lines
 from ..syscalls import namespaces
 
-_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables", "wg": "wireguard-tools"}
+_PACKAGES = {
+    "ip": "iproute2",
+    "ss": "iproute2",
+    "tc": "iproute2",
+    "nft": "nftables",
+    "wg": "wireguard-tools",
+}
 # They take ip for a name of their own.
 _OTHERS = ("busybox", "toybox")
 _LONGEST = 500

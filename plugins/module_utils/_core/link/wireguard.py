@@ -11,6 +11,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import os
+import socket
 import typing as t
 
 from ..definition.link import Wireguard
@@ -95,6 +96,17 @@ def _peer(row: t.Sequence[str]) -> tuple[str, frozenset[str], str]:
     return row[1], allowed, row[7]
 
 
+def _looked_up(endpoint: str) -> str:
+    """The address of the endpoint. Who lives inside may have no names, nor a way to who knows them."""
+    host, _colon, port = endpoint.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise tool.Failed(f"the name {host} cannot be looked up: {error.strerror}") from error
+    address = found[0][4][0]
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
 def set_up(name: str, tunnel: Wireguard, keys: Keys, *, net: int) -> None:
     """Give the interface these keys and peers; connections of those that stay go on. Raises as is_set()."""
     lines = ["[Interface]", f"PrivateKey = {keys.private}"]
@@ -107,6 +119,6 @@ def set_up(name: str, tunnel: Wireguard, keys: Keys, *, net: int) -> None:
         if each.allowed_ips:
             lines.append(f"AllowedIPs = {', '.join(each.allowed_ips)}")
         if each.endpoint:
-            lines.append(f"Endpoint = {each.endpoint}")
+            lines.append(f"Endpoint = {_looked_up(each.endpoint)}")
         lines.append(f"PersistentKeepalive = {each.persistent_keepalive or 'off'}")
     tool.change(["wg", "syncconf", name, "/dev/stdin"], net=net, given="\n".join([*lines, ""]))

@@ -20,6 +20,7 @@ from ..definition import file as definitions
 from ..definition import link_file
 from ..definition.link import Link
 from ..errors import Refused
+from ..link import forward_needs
 from ..link.observe import Interface
 from ..link.plan import Wanted
 from ..namespace import lock, pins
@@ -86,7 +87,14 @@ def _of_named(request: LinkRequest, name: str, *, check: bool) -> LinkResult:
             record = _Record(
                 name, functools.partial(namespace_links.record, name), request.links, old, after
             )
-        result = _done(request, _wanted(request, old), record, check=check, is_to_come=is_to_come)
+        result = _done(
+            request,
+            _wanted(request, old),
+            record,
+            check=check,
+            is_to_come=is_to_come,
+            forwarded=(name, after),
+        )
         if not check:
             whole.open_if_whole(name)
         return result
@@ -165,7 +173,9 @@ def _after(request: LinkRequest, old: tuple[Link, ...]) -> tuple[Link, ...]:
 
 
 def _wanted(request: LinkRequest, old: tuple[Link, ...]) -> Wanted:
-    return Wanted(request.links, request.gone, request.exclusive, old)
+    name = request.target.namespace
+    alias = forward_needs.alias_of(name) if name else ""
+    return Wanted(request.links, request.gone, request.exclusive, old, alias)
 
 
 def _done(
@@ -175,10 +185,12 @@ def _done(
     *,
     check: bool,
     is_to_come: bool = False,
+    forwarded: tuple[str, tuple[Link, ...]] | None = None,
 ) -> LinkResult:
     planned = link_actions.planned(request.target, wanted, is_to_come=is_to_come, check_mode=check)
     begin, end = record.actions if record is not None else ([], [])
-    done = run_all([*begin, *planned.actions, *end], check=check)
+    passing = link_actions.passing_on(*forwarded) if forwarded is not None else []
+    done = run_all([*begin, *planned.actions, *passing, *end], check=check)
     before = planned.view.inside.interfaces
     seen = before if check or not done else link_actions.look(request.target).interfaces
     named = {*request.gone, *(link.name for link in request.links)}

@@ -9,13 +9,14 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..actions import Action
-from ..definition.link import Link, Peer
+from ..definition.link import Link, Peer, Wireguard
 from ..definition.link_checks import LONGEST_NAME, check_together, parted
 from ..errors import Refused, StepFailed
-from ..link import check, observe, plan, tool, ways_in, wireguard
+from ..link import check, forward, observe, plan, tool, ways_in, wireguard
 from ..link.plan import View, Wanted
 from ..link.site import HOST, INSIDE, Site
 from ..namespace.target import Target
@@ -53,6 +54,27 @@ def check_of(links: t.Iterable[Link], *, namespace: str) -> None:
                 f"{link.name} is to have its peer in its own namespace",
                 "Name another, or the host.",
             )
+        if link.is_forwarded and not namespace:
+            what = "publish" if link.publish else "masquerade"
+            raise Refused(f"{what} is for an interface of a named namespace", "Name it: namespace.")
+
+
+def passing_on(name: str, links: t.Iterable[Link]) -> list[Action]:
+    """How the host comes to pass on what all the interfaces of the named namespace say.
+
+    Raises Refused where it cannot, OSError.
+    """
+    with Site(Target()) as site:
+        try:
+            names = forward.planned(name, links, site.net(HOST))
+        except tool.Failed as error:
+            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+
+    def apply() -> None:
+        with Site(Target()) as place:
+            forward.carry_out(name, links, place.net(HOST))
+
+    return [Action(names[0], apply, parts=names)] if names else []
 
 
 def planned(
@@ -147,19 +169,19 @@ def _tunnels(target: Target, wanted: Wanted, view: View, site: Site) -> list[Act
         is_there = found is not None and plan.is_same(link, found, view)
         if is_there and wireguard.is_set(link.name, link.wireguard, keys, net=site.net(INSIDE)):
             continue
-        name = f"set keys and peers of {link.name}"
-        actions.append(Action(name, _setting(target, link, keys, name)))
+        setting = functools.partial(_set_up, target, link.name, link.wireguard, keys)
+        actions.append(Action(_setting_up(link.name), setting))
     return actions
 
 
-def _setting(target: Target, link: Link, keys: wireguard.Keys, name: str) -> t.Callable[[], None]:
-    def apply() -> None:
-        assert link.wireguard is not None
-        with Site(target) as site:
-            try:
-                wireguard.set_up(link.name, link.wireguard, keys, net=site.net(INSIDE))
-            except tool.Failed as error:
-                reason = f"wg says: {error.complaints}"
-                raise StepFailed(name, Refused(reason), reason) from error
+def _setting_up(name: str) -> str:
+    return f"set keys and peers of {name}"
 
-    return apply
+
+def _set_up(target: Target, name: str, tunnel: Wireguard, keys: wireguard.Keys) -> None:
+    with Site(target) as site:
+        try:
+            wireguard.set_up(name, tunnel, keys, net=site.net(INSIDE))
+        except tool.Failed as error:
+            reason = f"wg says: {error.complaints}"
+            raise StepFailed(_setting_up(name), Refused(reason), reason) from error

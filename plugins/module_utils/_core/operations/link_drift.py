@@ -29,11 +29,14 @@ def of(definition: Definition) -> list[dict[str, t.Any]]:
     target = Target(namespace=definition.name)
     is_there = "net" in pins.pinned(definition.name)
     there = dict(link_actions.look(target).interfaces) if is_there else {}
+    is_passed_on = not is_there or not _would_pass_on(definition)
     found = []
     for link in definition.links:
         seen = there.pop(link.name, None)
         state = MISSING if seen is None else AS_WANTED
         if seen is not None and _would_change(target, Wanted((link,), old=definition.links)):
+            state = DIFFERS
+        if seen is not None and link.is_forwarded and not is_passed_on:
             state = DIFFERS
         observed = link_lines.of_found(seen) if seen is not None else ""
         wanted = link_lines.of_wanted(link)
@@ -44,6 +47,13 @@ def of(definition: Definition) -> list[dict[str, t.Any]]:
         if name != "lo"
     ]
     return found
+
+
+def _would_pass_on(definition: Definition) -> bool:
+    try:
+        return bool(link_actions.passing_on(definition.name, definition.links))
+    except Refused:
+        return True
 
 
 def _would_change(target: Target, wanted: Wanted) -> bool:

@@ -303,6 +303,7 @@ def _drop(name: str, kind: str) -> None:
     gate.close(name)  # nobody is to find the file without its namespace
     if kind == "net":
         namespace_state.end_links(name)
+        namespace_state.end_forwarding(name)
         network.unpublish(name)
     if kind == "pid":
         pid_holder.end(name)

@@ -16,6 +16,7 @@ from ..definition import file as definitions
 from ..definition.link import Link
 from ..definition.model import LINKS
 from ..install import instance
+from ..link import forward_needs
 from ..link.plan import Wanted
 from ..namespace.target import Target
 from . import link_actions
@@ -29,11 +30,11 @@ def planned(
     ``is_to_come`` its network namespace is made just before. Raises Refused, KernelError, OSError.
     """
     gone = tuple(sorted({link.name for link in old} - {link.name for link in links}))
-    wanted = Wanted(links, gone, old=old)
+    wanted = Wanted(links, gone, old=old, alias=forward_needs.alias_of(name))
     done = link_actions.planned(
         Target(namespace=name), wanted, is_to_come=is_to_come, check_mode=check
     )
-    actions = done.actions
+    actions = [*done.actions, *link_actions.passing_on(name, links)]
     if is_to_come or before(links, old) != links or _is_missing(name):
         actions = [*actions, Action(recording(name), functools.partial(record, name, links))]
     return actions

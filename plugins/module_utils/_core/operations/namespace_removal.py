@@ -196,6 +196,11 @@ def removal(
         changes.append(
             Action(f"remove the interfaces of {name}", lambda: namespace_state.end_links(name))
         )
+    if namespace_state.has_forwarding():
+        # For who has any.
+        from . import link_actions
+
+        changes += link_actions.passing_on(name, ())
     if keep_definition:
         changes.append(
             Action(f"take down namespace {name}", lambda: namespace_state.take_down(name))

@@ -159,6 +159,21 @@ def end_links(name: str) -> None:
     end.of_namespace(name, definition.links if definition is not None else ())
 
 
+def has_forwarding() -> bool:
+    """Whether the host passes packets on for any namespace."""
+    return os.path.lexists(host_paths.FORWARDING)
+
+
+def end_forwarding(name: str) -> None:
+    """Have the host pass on nothing more for it, nor of it. Raises Refused, StepFailed, OSError."""
+    if has_forwarding():
+        # For what most do not have.
+        from . import link_actions
+
+        for action in link_actions.passing_on(name, ()):
+            action.apply()
+
+
 def _discard_sockets(name: str) -> None:
     """Remove those of its services that are files, of which the host has the directory."""
     if os.path.lexists(host_paths.SOCKETS):
@@ -186,6 +201,7 @@ def discarding(name: str) -> list[t.Callable[[], None]]:
     """What removes all that is kept for the name, part by part. Each raises OSError."""
     parts = (
         end_links,  # while it is known which are its own
+        end_forwarding,
         definitions.forget,  # also what a killed run was writing
         definitions.forget_state,
         generations.forget,

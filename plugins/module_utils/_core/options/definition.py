@@ -117,7 +117,23 @@ def requests_of(
                 with _standing(f"{where}: rootfs"):
                     _check_homes(request, homes)
         found.append(request)
+    _check_published(found)
     return found
+
+
+def _check_published(requests: t.Iterable[DefinitionRequest]) -> None:
+    """Raises Refused where two of them have one port of the host."""
+    listed = [
+        (f"namespace {each.name}", text)
+        for each in requests
+        for link in each.namespace.links or ()
+        for text in link.publish
+    ]
+    if listed:
+        # For what most do not have.
+        from ..definition import publish
+
+        publish.check_apart(listed)
 
 
 def named(

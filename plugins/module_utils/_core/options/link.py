@@ -73,6 +73,8 @@ OPTIONS: dict[str, t.Any] = {
     "table": {"type": "int", "default": 0},
     "wireguard": {"type": "dict", "options": _WIREGUARD},
     "force": {"type": "bool", "default": False},
+    "masquerade": {"type": "bool", "default": False},
+    "publish": _TEXTS,
 }
 LIST: dict[str, t.Any] = {
     "type": "list",
