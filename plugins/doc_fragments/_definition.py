@@ -346,6 +346,54 @@ options:
             type: list
             elements: str
             default: []
+          dns:
+            description:
+              - Who is asked for names inside, and what is known without asking.
+              - See O(linux.namespaces.ns_link#module:dns).
+            type: dict
+            suboptions:
+              servers:
+                description:
+                  - The addresses of those that are asked, which are up to three.
+                  - See O(linux.namespaces.ns_link#module:dns.servers).
+                type: list
+                elements: str
+                default: []
+              search:
+                description:
+                  - The domains in which short names are looked up.
+                  - See O(linux.namespaces.ns_link#module:dns.search).
+                type: list
+                elements: str
+                default: []
+              options:
+                description:
+                  - Options of resolv.conf(5), as V(ndots:2).
+                  - See O(linux.namespaces.ns_link#module:dns.options).
+                type: list
+                elements: str
+                default: []
+              hosts:
+                description:
+                  - What is known without asking, beside C(localhost).
+                  - See O(linux.namespaces.ns_link#module:dns.hosts).
+                type: list
+                elements: dict
+                default: []
+                suboptions:
+                  address:
+                    description:
+                      - An address.
+                      - See O(linux.namespaces.ns_link#module:dns.hosts[].address).
+                    type: str
+                    required: true
+                  names:
+                    description:
+                      - Its names.
+                      - See O(linux.namespaces.ns_link#module:dns.hosts[].names).
+                    type: list
+                    required: true
+                    elements: str
       sysctl:
         description:
           - Kernel parameters of the network, ipc and user namespaces.

@@ -237,6 +237,46 @@ options:
     type: list
     elements: str
     default: []
+  dns:
+    description:
+      - Who is asked for names inside, and what is known without asking. It is for an interface of a named namespace,
+        and what several interfaces say is put together.
+      - It is written to C(/etc/netns/NAME), where ip-netns(8) has it. Programs in a namespace with a mount namespace of
+        its own find the files mounted in C(/etc), also after a pivot; those in others get them when they are started,
+        as with C(ip netns exec).
+      - Files there that somebody else has written are used, and not touched.
+    type: dict
+    suboptions:
+      servers:
+        description: The addresses of those that are asked, which are up to three.
+        type: list
+        elements: str
+        default: []
+      search:
+        description: The domains in which short names are looked up.
+        type: list
+        elements: str
+        default: []
+      options:
+        description: Options of resolv.conf(5), as V(ndots:2).
+        type: list
+        elements: str
+        default: []
+      hosts:
+        description: What is known without asking, beside C(localhost).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          address:
+            description: An address.
+            type: str
+            required: true
+          names:
+            description: Its names.
+            type: list
+            required: true
+            elements: str
   links:
     description:
       - Many interfaces at once.
@@ -460,6 +500,46 @@ options:
         type: list
         elements: str
         default: []
+      dns:
+        description:
+          - Who is asked for names inside, and what is known without asking. It is for an interface of a named
+            namespace, and what several interfaces say is put together.
+          - It is written to C(/etc/netns/NAME), where ip-netns(8) has it. Programs in a namespace with a mount
+            namespace of its own find the files mounted in C(/etc), also after a pivot; those in others get them when
+            they are started, as with C(ip netns exec).
+          - Files there that somebody else has written are used, and not touched.
+        type: dict
+        suboptions:
+          servers:
+            description: The addresses of those that are asked, which are up to three.
+            type: list
+            elements: str
+            default: []
+          search:
+            description: The domains in which short names are looked up.
+            type: list
+            elements: str
+            default: []
+          options:
+            description: Options of resolv.conf(5), as V(ndots:2).
+            type: list
+            elements: str
+            default: []
+          hosts:
+            description: What is known without asking, beside C(localhost).
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              address:
+                description: An address.
+                type: str
+                required: true
+              names:
+                description: Its names.
+                type: list
+                required: true
+                elements: str
   exclusive:
     description:
       - Whether all other interfaces of the namespace go, but for lo. One of hardware goes back to the host.
@@ -530,6 +610,24 @@ EXAMPLES = r"""
           name: ve-shop1
           addresses: [10.9.1.1/30]
         addresses: [10.9.1.2/30]
+
+- name: Have a port of the host lead there, a way out, and names
+  linux.namespaces.ns_link:
+    namespace: shop
+    name: eth0
+    kind: veth
+    peer:
+      name: ve-shop
+      bridge: br-apps
+    addresses: [10.9.0.2/24]
+    routes:
+      - to: default
+        via: 10.9.0.1
+    masquerade: true
+    publish: ["8080:80", "127.0.0.1:5432:5432"]
+    dns:
+      servers: [10.9.0.1]
+      search: [example.internal]
 
 - name: Remove it
   linux.namespaces.ns_link:

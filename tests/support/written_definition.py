@@ -171,6 +171,10 @@ _LINKED: dict[str, t.Any] = {
         {
             "name": "eth1", "kind": "veth", "addresses": ["10.8.0.2/24", "fd00:8::2/64"], "masquerade": True,
             "publish": ["8080:80", "[2001:db8::1]:53:53/udp"],
+            "dns": {
+                "servers": ["10.8.0.1"], "search": ["example.internal"], "options": ["ndots:2"],
+                "hosts": [{"address": "10.8.0.7", "names": ["db", "db.example.internal"]}],
+            },
             "peer": {"name": "ve1", "addresses": ["10.8.0.1/24", "fd00:8::1/64"]},
         },
         {"name": "br0", "kind": "bridge"},

@@ -45,6 +45,8 @@ HOST_LINKS_LOCK = f"{LOCKS}/linux-namespaces.links.lock"
 # What was changed of how the host passes packets on: see link/forward_ledger.py.
 FORWARDING = f"{LOCKS}/linux-namespaces.forwarding.json"
 FORWARDING_LOCK = f"{LOCKS}/linux-namespaces.forwarding.lock"
+# Where ip-netns(8) has files for programs in a network: see namespace/netns_files.py.
+NETNS_FILES = "/etc/netns"
 COMMAND = "/usr/local/sbin/nsctl"
 # In the environment of what the unit of a namespace runs: its name.
 BY_UNIT = "NSCTL_UNIT"

@@ -110,7 +110,7 @@ def test_a_damaged_definition_is_named(
     try:
         for damaged, reason in (
             ("{", "is damaged"),
-            (text.replace('"version": 1', '"version": 3'), "has version 3"),
+            (text.replace('"version": 1', '"version": 4'), "has version 4"),
         ):
             record.write_text(damaged)
             failure = refused(run_module, name)

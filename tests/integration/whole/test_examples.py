@@ -145,6 +145,8 @@ FAILURES: list[Task] = [
     ("ns_setns_run", {"namespace": "web", "argv": ["/none"]}),
     ("ns_unshare_run", {"argv": ["/bin/false"]}),
     ("ns_info", {"namespace": "none"}),
+    ("ns_link", {"namespace": "web", "name": "eth0", "kind": "vlan"}),
+    ("ns_link", {"namespace": "none", "name": "br0", "kind": "bridge"}),
     ("ns_mount_info", {"pid": 2**22}),
 ]
 

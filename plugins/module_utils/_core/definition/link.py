@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from .dns import Dns
 from .link_words import HOST, MOVED
 from .part import Part
 
@@ -104,6 +105,7 @@ class Link(Part):
     masquerade: bool = False
     # Ports of the host that lead to it, as publish.py has them.
     publish: tuple[str, ...] = ()
+    dns: Dns | None = dataclasses.field(default=None, metadata={"of": Dns})
 
     @property
     def title(self) -> str:

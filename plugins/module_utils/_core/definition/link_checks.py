@@ -18,7 +18,7 @@ import typing as t
 from .. import host_paths
 from ..errors import Refused
 from ..printable import printable
-from . import publish
+from . import dns, publish
 from .link import Link, Peer, Route, Rule, Wireguard, WireguardPeer
 from .link_words import KINDS, MODES
 
@@ -83,6 +83,7 @@ def checked(link: Link) -> Link:
         rules=tuple(_rule(each) for each in link.rules),
         peer=_peer(link.peer) if link.peer is not None else None,
         wireguard=_wireguard(link.wireguard) if link.wireguard is not None else None,
+        dns=dns.checked(link.dns) if link.dns is not None else None,
         publish=tuple(publish.parsed(text).text for text in link.publish),
     )
     _check_mtu(found)
@@ -113,6 +114,7 @@ def check_together(links: t.Sequence[Link]) -> None:
                     "Give each its own.",
                 )
             used[address] = link.name
+    dns.files_of([link.dns for link in links if link.dns is not None])
     publish.check_apart((link.name, text) for link in links for text in link.publish)
     rules = [rule for link in links for rule in link.rules]
     if len({*rules}) < len(rules):

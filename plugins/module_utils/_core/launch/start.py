@@ -26,7 +26,7 @@ from ..definition import service_socket
 from ..definition.service import ServiceSpec
 from ..errors import StepFailed
 from ..mount.view import open_host_proc
-from ..namespace import enter, explain
+from ..namespace import enter, explain, netns_files
 from ..namespace.target import Handles
 from ..process import accounts, descendants, proc
 from ..process.become_root import become_root
@@ -111,6 +111,11 @@ def start(
             if "user" in creates:
                 become_root()
             joined = set(joins.kinds if joins is not None else ())
+            if joins is not None and joins.etc and not surroundings.root:
+                etc, anew = joins.etc, "mnt" not in creates
+                actions.run(
+                    f"lay the files in {etc} over /etc", lambda: netns_files.lay(etc, anew=anew)
+                )
             done = arrange(
                 surroundings,
                 host_proc,

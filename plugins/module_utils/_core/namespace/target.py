@@ -35,6 +35,8 @@ class Handles:
     def __init__(self, fds: t.Mapping[str, int], pidfd: int = -1) -> None:
         self._fds = dict(fds)
         self._pidfd = pidfd
+        # Where files lie for programs in it that have the mounts of the caller: see netns_files.py.
+        self.etc = ""
 
     @property
     def kinds(self) -> t.Collection[str]:
@@ -310,6 +312,9 @@ def _open_as_seen(name: str, names: t.Collection[str] | None, *, closed_too: boo
         raise changing from None
     # What is built is closed for as long: these are all that it has, and of one that is whole.
     is_same = pins.files(name) == found and pins.shared(name) == shared
+    if "net" in handles.kinds and "mnt" not in handles.kinds:
+        etc = f"{host_paths.NETNS_FILES}/{of_others.get('net', name)}"
+        handles.etc = etc if os.path.isdir(etc) else ""
     if closed_too or (is_same and not gate.is_closed(name)):
         return handles
     handles.close()

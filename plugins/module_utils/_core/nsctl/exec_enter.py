@@ -94,6 +94,8 @@ def start(
     create = _creation(new)
     host_proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     terminals = streams.terminals()
+    if handles.etc:
+        create = _with_names(handles.etc, create, has_mounts="mnt" in new)
     if not terminals and "pid" not in handles.kinds:
         return _become(verb, program, passed, handles, create, inside, host_proc)
 
@@ -190,6 +192,22 @@ def _creation(new: t.Collection[str]) -> t.Callable[[], None] | None:
             network.set_loopback(up=True)
 
     return lambda: actions.run(f"create {', '.join(sorted(new))}", create)
+
+
+def _with_names(
+    etc: str, create: t.Callable[[], None] | None, *, has_mounts: bool
+) -> t.Callable[[], None]:
+    """What creates that, and then lays the files for programs in the network over those of the host."""
+    from ..namespace import netns_files
+
+    def done() -> None:
+        if create is not None:
+            create()
+        actions.run(
+            f"lay the files in {etc} over /etc", lambda: netns_files.lay(etc, anew=not has_mounts)
+        )
+
+    return done
 
 
 def _become(

@@ -54,8 +54,8 @@ def check_of(links: t.Iterable[Link], *, namespace: str) -> None:
                 f"{link.name} is to have its peer in its own namespace",
                 "Name another, or the host.",
             )
-        if link.is_forwarded and not namespace:
-            what = "publish" if link.publish else "masquerade"
+        if (link.is_forwarded or link.dns is not None) and not namespace:
+            what = "publish" if link.publish else "masquerade" if link.masquerade else "dns"
             raise Refused(f"{what} is for an interface of a named namespace", "Name it: namespace.")
 
 

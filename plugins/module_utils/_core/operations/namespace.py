@@ -270,8 +270,14 @@ def _building(
         # 30 ms to compile, with what it loads, for what most do not have.
         from . import namespace_links
 
-        is_to_come = "net" in missing
-        planned += namespace_links.planned(name, links, old, is_to_come=is_to_come, check=check)
+        planned += namespace_links.planned(
+            name, links, old, kinds=wanted.kinds, missing=missing, check=check
+        )
+    if "mnt" in wanted.kinds and "net" in wanted.share and os.path.isdir(host_paths.NETNS_FILES):
+        from . import link_names  # see above
+
+        owner = wanted.share["net"]
+        planned += link_names.of_shared(name, owner, is_to_come="mnt" in missing)
     return planned
 
 
@@ -304,6 +310,7 @@ def _drop(name: str, kind: str) -> None:
     if kind == "net":
         namespace_state.end_links(name)
         namespace_state.end_forwarding(name)
+        namespace_state.end_names(name)
         network.unpublish(name)
     if kind == "pid":
         pid_holder.end(name)

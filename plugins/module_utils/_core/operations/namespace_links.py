@@ -10,6 +10,7 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import functools
+import typing as t
 
 from ..actions import Action
 from ..definition import file as definitions
@@ -19,22 +20,31 @@ from ..install import instance
 from ..link import forward_needs
 from ..link.plan import Wanted
 from ..namespace.target import Target
-from . import link_actions
+from . import link_actions, link_names
 
 
 def planned(
-    name: str, links: tuple[Link, ...], old: tuple[Link, ...], *, is_to_come: bool, check: bool
+    name: str,
+    links: tuple[Link, ...],
+    old: tuple[Link, ...],
+    *,
+    kinds: t.Collection[str],
+    missing: t.Collection[str],
+    check: bool,
 ) -> list[Action]:
     """What makes its interfaces these, and records them; ``old`` are those that are recorded.
 
-    ``is_to_come`` its network namespace is made just before. Raises Refused, KernelError, OSError.
+    It has these ``kinds``, of which the ``missing`` ones are made just before. Raises Refused, KernelError,
+    OSError.
     """
+    is_to_come = "net" in missing
     gone = tuple(sorted({link.name for link in old} - {link.name for link in links}))
     wanted = Wanted(links, gone, old=old, alias=forward_needs.alias_of(name))
     done = link_actions.planned(
         Target(namespace=name), wanted, is_to_come=is_to_come, check_mode=check
     )
-    actions = [*done.actions, *link_actions.passing_on(name, links)]
+    names = link_names.planned(name, links, has_mounts="mnt" in kinds, is_to_come="mnt" in missing)
+    actions = [*done.actions, *link_actions.passing_on(name, links), *names]
     if is_to_come or before(links, old) != links or _is_missing(name):
         actions = [*actions, Action(recording(name), functools.partial(record, name, links))]
     return actions

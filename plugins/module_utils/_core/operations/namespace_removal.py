@@ -201,6 +201,10 @@ def removal(
         from . import link_actions
 
         changes += link_actions.passing_on(name, ())
+    if not keep_definition and namespace_state.has_names(name):
+        changes.append(
+            Action(f"remove the names of {name}", lambda: namespace_state.end_names(name))
+        )
     if keep_definition:
         changes.append(
             Action(f"take down namespace {name}", lambda: namespace_state.take_down(name))

@@ -174,6 +174,23 @@ def end_forwarding(name: str) -> None:
             action.apply()
 
 
+def has_names(name: str) -> bool:
+    """Whether it has files below /etc/netns that are ours."""
+    if not os.path.isdir(f"{host_paths.NETNS_FILES}/{name}"):
+        return False
+    from . import link_names  # for what most do not have
+
+    return link_names.has_any(name)
+
+
+def end_names(name: str) -> None:
+    """Remove those files. Raises OSError."""
+    if has_names(name):
+        from . import link_names  # see above
+
+        link_names.remove_all(name)
+
+
 def _discard_sockets(name: str) -> None:
     """Remove those of its services that are files, of which the host has the directory."""
     if os.path.lexists(host_paths.SOCKETS):
@@ -202,6 +219,7 @@ def discarding(name: str) -> list[t.Callable[[], None]]:
     parts = (
         end_links,  # while it is known which are its own
         end_forwarding,
+        end_names,
         definitions.forget,  # also what a killed run was writing
         definitions.forget_state,
         generations.forget,

@@ -15,7 +15,7 @@ import functools
 import os
 import typing as t
 
-from .. import actions
+from .. import actions, host_paths
 from ..definition.layout import Layout, PivotNote, is_below
 from ..definition.steps import PivotStep
 from ..errors import KernelError, Refused
@@ -145,6 +145,11 @@ def _run(request: PivotRequest, opened: Session, *, check: bool) -> PivotResult:
                 finish = functools.partial(opened.finish, saving)
             if change:
                 opened.call(lambda view: _apply(view, request, seen, change))
+                if definition is not None and os.path.isdir(host_paths.NETNS_FILES):
+                    from . import link_names  # for what most do not have
+
+                    with actions.Step(change):
+                        link_names.lay_all(opened)
             if finish is not None:
                 actions.run(record, finish)
     before = {"root": seen.root, "old root": seen.old_root_at or "not there"}

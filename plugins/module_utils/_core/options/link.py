@@ -54,6 +54,16 @@ _WIREGUARD: dict[str, t.Any] = {
     "fwmark": {"type": "int", "default": 0},
     "peers": {"type": "list", "elements": "dict", "options": _WIREGUARD_PEER, "default": []},
 }
+_DNS_HOST: dict[str, t.Any] = {
+    "address": {"type": "str", "required": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+}
+_DNS: dict[str, t.Any] = {
+    "servers": _TEXTS,
+    "search": _TEXTS,
+    "options": _TEXTS,
+    "hosts": {"type": "list", "elements": "dict", "options": _DNS_HOST, "default": []},
+}
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str"},
     "kind": {"type": "str", "choices": list(KINDS)},
@@ -75,6 +85,7 @@ OPTIONS: dict[str, t.Any] = {
     "force": {"type": "bool", "default": False},
     "masquerade": {"type": "bool", "default": False},
     "publish": _TEXTS,
+    "dns": {"type": "dict", "options": _DNS},
 }
 LIST: dict[str, t.Any] = {
     "type": "list",
