@@ -148,6 +148,7 @@ FAILURES: list[Task] = [
     ("ns_link", {"namespace": "web", "name": "eth0", "kind": "vlan"}),
     ("ns_link", {"namespace": "none", "name": "br0", "kind": "bridge"}),
     ("ns_mount_info", {"pid": 2**22}),
+    ("ns_net_info", {"namespace": "none"}),
 ]
 
 

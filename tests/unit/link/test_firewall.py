@@ -35,7 +35,7 @@ def chains(text: str) -> dict[str, list[str]]:
 
 
 def interface(name: str, kind: str = "", **fields: t.Any) -> Interface:
-    own = Interface(name, 1, kind, True, "", 1500, "", (), "", 0, False, "", {})
+    own = Interface(name, 1, kind, True, "", 1500, "", (), "", 0, None, "", {})
     return own._replace(**fields)
 
 

@@ -33,7 +33,7 @@ def interface(name: str, kind: str = "veth", **fields: t.Any) -> Interface:
         addresses=(),
         below="",
         below_number=0,
-        is_elsewhere=False,
+        netnsid=None,
         alias="",
         data={},
     )
@@ -46,8 +46,8 @@ def there(
     routes: tuple[dict[str, t.Any], ...] = (),
     rules: tuple[dict[str, t.Any], ...] = (),
 ) -> View:
-    own = interface("eth0", addresses=addresses, below_number=7, is_elsewhere=True)
-    peer = interface("ve0", number=7, below_number=5, is_elsewhere=True)
+    own = interface("eth0", addresses=addresses, below_number=7, netnsid=0)
+    peer = interface("ve0", number=7, below_number=5, netnsid=0)
     return View(Seen({"eth0": own}, routes, rules), {".": Seen({"ve0": peer})})
 
 
@@ -139,7 +139,7 @@ def test_those_that_others_are_made_of_first() -> None:
 
 def test_what_is_made_of_it_goes_with_it() -> None:
     inside = {
-        "eth0": interface("eth0", below_number=7, is_elsewhere=True),
+        "eth0": interface("eth0", below_number=7, netnsid=0),
         "mac0": interface("mac0", "macvlan", below="eth0"),
         "wan": interface("wan", ""),
         "sit0": interface("sit0", "sit"),
@@ -163,3 +163,15 @@ def test_why() -> None:
     assert "no interfaces of the kind vrf" in reason
     assert "modprobe vrf" in hint
     assert explain.failure("odd", "link set x up") == ("ip says: odd", "")
+
+
+def test_what_goes_with_another_is_not_removed_by_itself() -> None:
+    chain = {
+        "eth0": interface("eth0"),
+        "mac0": interface("mac0", "macvlan", below="eth0"),
+        "vlan0": interface("vlan0", "vlan", below="mac0"),
+        "br0": interface("br0", "bridge"),
+    }
+    assert plan.to_remove(chain, chain) == ["eth0", "br0"]
+    assert plan.to_remove(["mac0", "vlan0"], chain) == ["mac0"]
+    assert plan.to_remove(["vlan0", "mac0"], chain) == ["vlan0", "mac0"]

@@ -46,7 +46,7 @@ def _changes(site: Site, links: t.Sequence[Link]) -> list[Change]:
     originals = {name: plan.original_of(wanted, seen, name) for name in gone}
     there = observe.named(site.net(HOST), [name for name in originals.values() if name]).interfaces
     changes: list[Change] = []
-    for name in gone:
+    for name in plan.to_remove(gone, seen.interfaces):
         original = originals[name]
         if original in there:
             original = _free(original, site)

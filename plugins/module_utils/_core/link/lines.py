@@ -226,7 +226,7 @@ def _is_like(data: t.Mapping[str, t.Any], route: Route, dev: str) -> bool:
 
 def rule_changes(old: t.Iterable[Rule], wanted: t.Iterable[Rule], seen: Seen) -> list[Change]:
     """What adds the rules that are wanted, and takes away those of the ``old`` that are not."""
-    there = [_rule_of(each) for each in seen.rules]
+    there = [rule_of(each) for each in seen.rules]
     changes = []
     kept = {each for rule in wanted for each in _by_family(rule)}
     for rule in wanted:
@@ -262,7 +262,22 @@ def _rule(verb: str, family: int, rule: Rule) -> Change:
     return Change(title, INSIDE, line, ("-6",) if family == 6 else ())
 
 
-def _rule_of(data: t.Mapping[str, t.Any]) -> tuple[int, Rule]:
+# RTN_* of linux/rtnetlink.h, as `ip -N` has them; 1 is left out.
+_TYPES = {
+    "1": "unicast", "2": "local", "3": "broadcast", "4": "anycast", "5": "multicast", "6": "blackhole",
+    "7": "unreachable", "8": "prohibit", "9": "throw",
+}  # fmt: skip
+
+
+def type_of(data: t.Mapping[str, t.Any]) -> str:
+    """The type of a route that is there, by its word (ip-route(8))."""
+    number = str(data.get("type", "1"))
+    return _TYPES.get(number, number)
+
+
+def rule_of(data: t.Mapping[str, t.Any]) -> tuple[int, Rule]:
+    """A rule that is there, with the version of IP that it is for."""
+
     def prefix(key: str) -> str:
         text = str(data.get(key, "all"))
         if text == "all":

@@ -34,12 +34,17 @@ class Interface(t.NamedTuple):
     # What it is made of, or its peer: the name where that is here, else the number that it has elsewhere.
     below: str
     below_number: int
-    # Whether that is in another namespace.
-    is_elsewhere: bool
+    # The number that this namespace has for the one where that is; None for this one (ip-netns(8)).
+    netnsid: int | None
     # What it is called for people, beside its name (ip-link(8), alias).
     alias: str
     # What is special about its kind, by the names of ip-link(8).
     data: dict[str, t.Any]
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what it is made of, or its peer, is in another namespace."""
+        return self.netnsid is not None
 
     @property
     def is_physical(self) -> bool:
@@ -132,7 +137,7 @@ def _interface(data: dict[str, t.Any]) -> Interface:
         addresses=tuple(_addresses(data.get("addr_info", ()))),
         below=str(data.get("link") or ""),
         below_number=int(data.get("link_index", 0)),
-        is_elsewhere="link_netnsid" in data,
+        netnsid=int(data["link_netnsid"]) if "link_netnsid" in data else None,
         alias=str(data.get("ifalias", "")),
         data=dict(info.get("info_data", {})),
     )

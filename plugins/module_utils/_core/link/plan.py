@@ -205,13 +205,21 @@ def _surplus(wanted: Wanted, view: View) -> list[str]:
     gone = [name for name in wanted.gone if name in there]
     if wanted.exclusive:
         gone += [name for name in there if name not in names and name not in _BY_ITSELF]
-    # The other end goes with the first, and with an interface what is made of it.
-    found: dict[str, None] = {}
-    for name in gone:
-        if there[name].below in found:
-            continue
-        found[name] = None
-    return [*found]
+    return to_remove(gone, there)
+
+
+def to_remove(names: t.Iterable[str], there: t.Mapping[str, Interface]) -> list[str]:
+    """Those of the interfaces that have to be removed for all of them to be gone.
+
+    The other end goes with the first, and with an interface what is made of it.
+    """
+    found: list[str] = []
+    going: set[str] = set()
+    for name in names:
+        if there[name].below not in going:
+            found.append(name)
+        going.add(name)
+    return found
 
 
 def original_of(wanted: Wanted, inside: Seen, name: str) -> str:

@@ -32,6 +32,7 @@ _PACKAGES = {
 # They take ip for a name of their own.
 _OTHERS = ("busybox", "toybox")
 _LONGEST = 500
+_NET = kinds.KINDS["net"].flag
 _FAILED = re.compile(r"^Command failed .*:(\d+)$", re.MULTILINE)
 _DECODER = json.JSONDecoder()
 
@@ -65,17 +66,27 @@ def run(
     ``given`` is its input, ``fds`` are open files that it has as well. Raises Refused where there is no
     such program, OSError.
     """
-    done = subprocess.run(
-        [path_of(argv[0]), *argv[1:]],
-        input=given.encode("utf-8", "surrogateescape"),
-        capture_output=True,
-        check=False,
-        pass_fds=tuple(fds),
-        preexec_fn=lambda: namespaces.setns(net, kinds.KINDS["net"].flag),
-        env={"PATH": host_paths.DEFAULT_PATH, "LC_ALL": "C.UTF-8"},
-    )
+    try:
+        done = subprocess.run(
+            [path_of(argv[0]), *argv[1:]],
+            input=given.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            check=False,
+            pass_fds=tuple(fds),
+            preexec_fn=None if _is_own(net) else lambda: namespaces.setns(net, _NET),
+            env={"PATH": host_paths.DEFAULT_PATH, "LC_ALL": "C.UTF-8"},
+        )
+    except subprocess.SubprocessError as error:
+        raise Refused(
+            "the caller may not enter the network namespace", "Run the task as root (become: true)."
+        ) from error
     said, complaints = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
     return done.returncode, said, complaints
+
+
+def _is_own(net: int) -> bool:
+    """Whether it is that of the caller, who needs no right to stay in it."""
+    return os.path.samestat(os.fstat(net), os.stat("/proc/self/ns/net"))
 
 
 def change(argv: t.Sequence[str], *, net: int, given: str = "", fds: t.Collection[int] = ()) -> str:

@@ -131,7 +131,7 @@ def _add_relatives(found: dict[int, Namespace]) -> None:
     """Set owners and parents, and find those that live on only as such."""
     with netnsid.Resolver() as net:
         for namespace in list(found.values()):
-            fd = _open(namespace)
+            fd = opened(namespace)
             if fd is None:
                 continue
             try:
@@ -142,7 +142,8 @@ def _add_relatives(found: dict[int, Namespace]) -> None:
                 os.close(fd)
 
 
-def _open(namespace: Namespace) -> int | None:
+def opened(namespace: Namespace) -> int | None:
+    """The open file of the namespace; None where none leads to it any more."""
     candidates = list(namespace.pins)
     if namespace.pid is not None:
         candidates.insert(0, f"/proc/{namespace.pid}/ns/{namespace.kind}")
