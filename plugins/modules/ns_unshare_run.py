@@ -89,6 +89,16 @@ options:
     description:
       - Brings the interface lo up in the new net namespace. By default it is, if the kind V(net) is new.
     type: bool
+  network:
+    description:
+      - The program on the target that gives the new net namespace a way out, for as long as the program runs. It takes
+        no rights on the host, so that plain users can have it as well. Needs the kind V(net).
+      - V(pasta) gives the addresses and routes of the host, and needs the kind V(user) where the task runs as root.
+        V(slirp4netns) gives an interface C(tap0) with an address of its own, and knows names at C(10.0.2.3).
+      - A host that has it not is told so before anything is done.
+    type: str
+    choices: [pasta, slirp4netns]
+    version_added: 0.2.0
   hostname:
     description:
       - The host name that the program sees. Needs the kind V(uts).
@@ -304,6 +314,7 @@ def request_of(params: t.Mapping[str, t.Any]) -> run.RunRequest:
         surroundings=surroundings_of(params),
         id_map=params["id_map"],
         time_offsets=tuple(offsets.items()) if offsets is not None else None,
+        network=params["network"] or "",
         stdin=_command.stdin_of(params),
         unless_exists=params["creates"],
         only_if_exists=params["removes"],
@@ -331,6 +342,7 @@ def main() -> None:
             },
             "mount_proc": {"type": "bool"},
             "loopback": {"type": "bool"},
+            "network": {"type": "str", "choices": ["pasta", "slirp4netns"]},
             "hostname": {"type": "str"},
             "id_map": {"type": "raw"},
             "time_offsets": {

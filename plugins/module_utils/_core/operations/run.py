@@ -52,6 +52,8 @@ class RunRequest:
     surroundings: Surroundings = start.NOTHING_AROUND
     id_map: t.Any = None
     time_offsets: tuple[tuple[str, int], ...] | None = None
+    # The program that gives it a network; empty for none.
+    network: str = ""
     stdin: bytes = b""
     # The options creates and removes.
     unless_exists: str | None = None
@@ -75,6 +77,11 @@ class RunRequest:
         ):
             if value is not None and kind not in self.creates:
                 raise Refused(f"{option} needs the kind {kind}", f"Add {kind} to kinds.")
+        if self.network:
+            # For what most do not have.
+            from ..launch import user_network
+
+            user_network.check(self.network, self.creates)
         if self.timeout is not None and self.timeout <= 0:
             raise Refused(f"timeout must be a number of seconds above zero, not {self.timeout}")
         return self
@@ -156,6 +163,7 @@ def _run(
     *,
     check: bool,
 ) -> RunResult:
+    done: list[str] = []
     warden = request.timeout is not None and "pid" in handles.kinds
     if request.timeout is not None:
         descendants.adopt_orphans()
@@ -170,7 +178,7 @@ def _run(
             creates=request.creates,
             surroundings=request.surroundings,
             time_offsets=_offsets(request.time_offsets or ()),
-            prepare=None if maps is None else functools.partial(_map_ids, maps),
+            prepare=functools.partial(_prepare, request, maps, done),
             reason_not_to=functools.partial(_reason_not_to, request, check=check),
             may_make_paths=not check,
             warden=warden,
@@ -194,9 +202,20 @@ def _run(
         start=begun_at,
         end=datetime.datetime.now(),
         namespaces=started.namespaces,
-        actions=[*started.actions, _name(request)],
+        actions=[*done, *started.actions, _name(request)],
         timed_out=not ended,
     )
+
+
+def _prepare(request: RunRequest, maps: id_map.IdMaps | None, done: list[str], pid: int) -> None:
+    """What is done for the process from outside, before it goes on."""
+    if maps is not None:
+        _map_ids(maps, pid)
+    if request.network:
+        from ..launch import user_network  # see above
+
+        done.append(f"give it a network by {request.network}")
+        actions.run(done[-1], lambda: user_network.begin(request.network, pid))
 
 
 def _map_ids(maps: id_map.IdMaps, pid: int) -> None:
