@@ -13,13 +13,16 @@ from traffic import answering, other_host
 from waiting import wait_until
 
 NOBODY = 65534
-ASK = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.99/99 && cat <&3"]
+ASK = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.100/99 && cat <&3"]
 
 
 @pytest.fixture
 def elsewhere() -> t.Iterator[None]:
-    """Another host, which answers, and to which the default route of this one leads."""
-    with other_host("wan9", ["192.0.2.99/25"]) as where:
+    """Another host, which answers, and to which the default route of this one leads.
+
+    It has two addresses: what is for that of a gateway pasta gives to the host.
+    """
+    with other_host("wan9", ["192.0.2.99/25", "192.0.2.100/25"]) as where:
         for line in (
             "addr add 192.0.2.98/25 dev wan9",
             "link set wan9 up",

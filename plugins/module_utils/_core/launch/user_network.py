@@ -25,6 +25,8 @@ _PACKAGES = {PASTA: "passt", SLIRP: "slirp4netns"}
 PROGRAMS = tuple(_PACKAGES)
 _TUN = "/dev/net/tun"
 _LONGEST = 400
+# In seconds; it takes a tenth of one.
+_PATIENCE = 20
 
 
 def check(program: str, creates: t.Collection[str]) -> None:
@@ -90,12 +92,13 @@ def _watch(program: str, pid: int, tell: int) -> None:
         pass_fds=[is_ready],
     ) as started:
         os.close(is_ready)
-        # Whichever comes first: it is ready, it has ended, or the process has.
-        events, _writable, _failed = select.select([ready, lives], [], [])
+        # Whichever comes first: it is ready, it has ended, the process has, or nobody waits any longer.
+        events, _writable, _failed = select.select([ready, lives], [], [], _PATIENCE)
         if ready not in events or not os.read(ready, 64):
             started.kill()
             complaints = started.stderr.read() if started.stderr is not None else b""
-            os.write(tell, complaints[-_LONGEST:])
+            late = b"" if events else f"it was not ready within {_PATIENCE} s. ".encode()
+            os.write(tell, late + complaints[-_LONGEST:])
             return
         os.write(tell, program.encode("ascii"))
         os.close(tell)
