@@ -35,11 +35,12 @@ help: ## this list
 .PHONY: setup
 setup: .venv/ready-for-test $(TREE) ## the virtual environment with everything the tests need
 
+OF_DEMO := $(if $(NETWORK),-e @playbooks/vars/network.yml)
 .PHONY: demo
-demo: .venv/ready-for-demo $(TREE) ## nginx on this host in its own mount namespace and root file system
-	@tests/setup-os-packages demo
-	$(PLAY) linux.namespaces.nginx
-	$(PLAY) linux.namespaces.show
+demo: .venv/ready-for-demo $(TREE) ## nginx on this host in its own mount namespace and root; NETWORK=1: and network
+	@tests/setup-os-packages demo $(if $(NETWORK),networks)
+	$(PLAY) linux.namespaces.nginx $(OF_DEMO)
+	$(PLAY) linux.namespaces.show $(OF_DEMO)
 
 .PHONY: demo-clean
 demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
