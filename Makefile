@@ -151,7 +151,7 @@ test-cores: setup ## the inventory and the connections with each supported ansib
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping
-	@tests/setup-os-packages molecule load
+	@tests/setup-os-packages molecule networks load
 	pytest -s tests/bench
 
 .PHONY: clean

@@ -96,10 +96,15 @@ def interfaces(net: int) -> dict[str, Interface]:
     return {each.name: each for each in map(_interface, tool.answers(["addr show"], net=net)[0])}
 
 
-def named(net: int, names: t.Iterable[str]) -> Seen:
-    """The interfaces of these names, as far as they are there. Raises as everything()."""
-    lines = [f"addr show dev {name}" for name in dict.fromkeys(names)]
+def named(net: int, names: t.Iterable[str], addresses: t.Iterable[str] = ()) -> Seen:
+    """The interfaces of these names, as far as they are there; and those that have one of these addresses.
+
+    Of the latter only such addresses are known. Raises as everything().
+    """
+    lines = [f"addr show to {each}" for each in dict.fromkeys(addresses)]
+    lines += [f"addr show dev {name}" for name in dict.fromkeys(names)]
     found = tool.answers(lines, net=net) if lines else []
+    # Whoever is named comes last, and with all that it has.
     listed = [_interface(each) for answer in found for each in answer]
     return Seen({each.name: each for each in listed})
 
@@ -110,18 +115,6 @@ def defaults(net: int) -> set[str]:
     found += tool.answers(["route show table main default"], net=net, words=["-6"])
     hops = [hop for answer in found for each in answer for hop in (each, *each.get("nexthops", ()))]
     return {str(hop["dev"]) for hop in hops if hop.get("dev")}
-
-
-def holders(net: int, addresses: t.Iterable[str]) -> dict[str, str]:
-    """Which interfaces have these addresses, by address. Raises as everything()."""
-    wanted = [*dict.fromkeys(addresses)]
-    found = tool.answers([f"addr show to {each}" for each in wanted], net=net) if wanted else []
-    holding = {}
-    for address, answer in zip(wanted, found):
-        for each in map(_interface, answer):
-            if any(text.partition("/")[0].partition(" ")[0] == address for text in each.addresses):
-                holding[address] = each.name
-    return holding
 
 
 def _interface(data: dict[str, t.Any]) -> Interface:

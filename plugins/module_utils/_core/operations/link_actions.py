@@ -93,7 +93,7 @@ def planned(
                 view,
                 is_host=is_host,
                 ways_in=lambda: ways_in.of_host(site.net(HOST)),
-                holders={} if is_host else _holders(site, wanted, view),
+                holders={} if is_host else _holders(wanted, view),
             )
             changes = plan.changes(wanted, view)
             _check_kinds(wanted, view)
@@ -127,10 +127,12 @@ def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> 
         inside = observe.everything(site.net(INSIDE), rules=wanted.needs_rules)
     outside = {}
     coming = set()
-    for place, names in plan.outer_names([*wanted.links, *wanted.old]).items():
+    new = [address for address in _addresses(wanted) if not inside.holder_of(address)]
+    places = plan.outer_names([*wanted.links, *wanted.old])
+    for place, names in {**({HOST: []} if new else {}), **places}.items():
         if place == HOST:
             there = not is_to_come and site.is_host
-            outside[place] = inside if there else observe.named(site.net(HOST), names)
+            outside[place] = inside if there else observe.named(site.net(HOST), names, new)
         elif not check_mode or Target(namespace=place).exists():
             outside[place] = observe.named(site.net(place), names)
         else:
@@ -138,15 +140,15 @@ def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> 
     return View(inside, outside, frozenset(coming))
 
 
-def _holders(site: Site, wanted: Wanted, view: View) -> dict[str, str]:
+def _addresses(wanted: Wanted) -> list[str]:
+    return [parted(text)[0] for link in wanted.links for text in link.addresses]
+
+
+def _holders(wanted: Wanted, view: View) -> dict[str, str]:
     """The interfaces of the host that have addresses which are new inside."""
-    new = [
-        address
-        for link in wanted.links
-        for address in (parted(text)[0] for text in link.addresses)
-        if not view.inside.holder_of(address)
-    ]
-    return observe.holders(site.net(HOST), new)
+    new = [address for address in _addresses(wanted) if not view.inside.holder_of(address)]
+    found = {address: view.at(HOST).holder_of(address) for address in new}
+    return {address: name for address, name in found.items() if name}
 
 
 def _check_kinds(wanted: Wanted, view: View) -> None:
