@@ -131,7 +131,7 @@ def test_a_damaged_note(converge: Converge, run_module: RunModule, new_name: New
     converge("ns_namespace", {"name": name, "state": "absent"})
 
 
-@pytest.mark.parametrize(("how", "stride"), [(KILL_BEFORE, 2), (KILL_AT, 89)])
+@pytest.mark.parametrize(("how", "stride"), [(KILL_BEFORE, 3), (KILL_AT, 89)])
 def test_killed_wherever(
     run_module: RunModule,
     converge: Converge,
