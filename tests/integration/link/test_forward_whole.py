@@ -131,14 +131,16 @@ def test_a_damaged_note(converge: Converge, run_module: RunModule, new_name: New
     converge("ns_namespace", {"name": name, "state": "absent"})
 
 
-@pytest.mark.parametrize(("how", "stride"), [(KILL_BEFORE, 3), (KILL_AT, 89)])
+# The first one, and how many times as far the next one is.
+@pytest.mark.parametrize(("how", "first", "times"), [(KILL_BEFORE, 3, 1), (KILL_AT, 19, 2)])
 def test_killed_wherever(
     run_module: RunModule,
     converge: Converge,
     new_name: NewName,
     client: str,
     how: str,
-    stride: int,
+    first: int,
+    times: int,
 ) -> None:
     name = new_name()
     options, gone = published(name), {"name": name, "state": "absent"}
@@ -147,7 +149,7 @@ def test_killed_wherever(
     for wanted, last in ((options, gone), (other, options), (gone, options)):
         number = 0
         while True:
-            number += stride
+            number = number * times + first
             run_module("ns_namespace", last)
             try:
                 run_module("ns_namespace", wanted, env={how: str(number)})
@@ -158,7 +160,7 @@ def test_killed_wherever(
                     assert not is_left(name)
                 continue
             break
-        assert number > stride
+        assert number > first
         assert wanted is not options or is_whole(name, client)
     converge("ns_namespace", gone)
     assert host_state() == before
