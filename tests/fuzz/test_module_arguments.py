@@ -21,6 +21,7 @@ LIVES = "fuzz"
 GOOD: dict[str, dict[str, t.Any]] = {
     "ns_definition": {"namespaces": [{"name": LIVES, "kinds": ["mnt", "uts"]}]},
     "ns_info": {"namespace": LIVES},
+    "ns_net_info": {"namespace": LIVES},
     "ns_link": {"namespace": LIVES, "name": "eth0", "kind": "veth", "peer": {"name": "fuzz0"}},
     "ns_mount": {"path": "/mnt", "src": "x", "fstype": "tmpfs", "namespace": LIVES},
     "ns_mount_info": {"namespace": LIVES},
