@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.link import (
     Link,
     Peer,
@@ -140,3 +142,13 @@ def test_for_as_few_interfaces_as_will_do() -> None:
     assert forward_needs.opened({"net.ipv4.conf.eth0/7.forwarding": "0"}, host)[0] == Opened(
         4, ("eth0.7",)
     )
+
+
+def test_a_route_from_a_router_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one switch for all interfaces, each keeps taking routes before that is turned."""
+    monkeypatch.setattr(forward_needs, "_FORCED", "/nonexistent")
+    host = {"eth0": interface("eth0", addresses=("2001:db8::1/64",))}
+    accepting = "net.ipv6.conf.eth0.accept_ra"
+    way = Way("ve0", ("fd00:9::2/64",), masquerade=True)
+    needs = forward_needs.of([way], host, {"eth0"}, {accepting})
+    assert [*needs.settings.items()] == [(accepting, "2"), ("net.ipv6.conf.all.forwarding", "1")]

@@ -61,12 +61,12 @@ def of(
             word = "forwarding" if version == 4 else "force_forwarding"
             settings.update({_key(version, dev, word): "1" for dev in devices})
         elif passing:
-            settings[_ALL_6] = "1"
             for dev in host:
                 key = _key(6, dev, "accept_ra")
-                # Who passes packets on takes no route from a router, unless told to (ip-sysctl of the kernel).
+                # Who passes packets on takes no route from a router, unless told to before (ip-sysctl of the kernel).
                 if dev in defaults and (key in before or value_of(key) == "1"):
                     settings[key] = "2"
+            settings[_ALL_6] = "1"
         for way in ways:
             if not any(one.is_at_all or one.is_of_host_alone for one in way.published_for(version)):
                 continue
