@@ -12,6 +12,8 @@ import subprocess
 import sys
 import typing as t
 
+from waiting import wait_until
+
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import namespaces
 
@@ -134,7 +136,11 @@ def routes(inside: str = "") -> list[str]:
 
 
 def state() -> dict[str, t.Any]:
-    """What the network of the host is: what a test has to leave as it was."""
+    """What the network of the host is: what a test has to leave as it was.
+
+    An address that the kernel has just made is one only after it has looked whether others have it.
+    """
+    wait_until(lambda: "tentative" not in _run(["ip", "-6"], "addr show", ""), seconds=5)
     words = {"link show", "addr show", "route show table all", "rule show"}
     seen = {
         f"{family} {command}": _run(["ip", family, "-o"], command, "")
