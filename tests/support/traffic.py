@@ -8,6 +8,7 @@ import subprocess
 import sys
 import typing as t
 
+import network
 import waiting
 
 _SERVER = """
@@ -89,30 +90,15 @@ def other_host(name: str, addresses: t.Sequence[str]) -> t.Iterator[str]:
         assert holder.stdout is not None
         try:
             holder.stdout.readline()
-            _ip(f"link add {name} type veth peer name {name} netns {holder.pid}")
+            network.ip(f"link add {name} type veth peer name {name} netns {holder.pid}")
             where = f"/proc/{holder.pid}/ns/net"
             for each in addresses:
-                _ip(
-                    f"addr add {each} dev {name} nodad"
-                    if ":" in each
-                    else f"addr add {each} dev {name}",
-                    where,
-                )
+                nodad = " nodad" if ":" in each else ""
+                network.ip_in(where, f"addr add {each} dev {name}{nodad}")
             for each in ("lo", name):
-                _ip(f"link set {each} up", where)
+                network.ip_in(where, f"link set {each} up")
             yield where
         finally:
             holder.kill()
             holder.wait()
-            waiting.wait_until(lambda: not _is_there(name))
-
-
-def _ip(command: str, where: str = "") -> None:
-    subprocess.run([*_within(where), "ip", *command.split()], check=True)
-
-
-def _is_there(name: str) -> bool:
-    return (
-        subprocess.run(["ip", "link", "show", name], check=False, capture_output=True).returncode
-        == 0
-    )
+            waiting.wait_until(lambda: name not in network.interfaces())

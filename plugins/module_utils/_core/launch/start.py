@@ -112,10 +112,7 @@ def start(
                 become_root()
             joined = set(joins.kinds if joins is not None else ())
             if joins is not None and joins.etc and not surroundings.root:
-                etc, anew = joins.etc, "mnt" not in creates
-                actions.run(
-                    f"lay the files in {etc} over /etc", lambda: netns_files.lay(etc, anew=anew)
-                )
+                netns_files.lay(joins.etc, anew="mnt" not in creates)
             done = arrange(
                 surroundings,
                 host_proc,

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import subprocess
 import typing as t
 
-from .. import host_paths
 from ..errors import Refused
 from ..printable import in_sentence, printable_lines
+from ..process import installed
 from ..syscalls import processes
 
 PASTA, SLIRP = "pasta", "slirp4netns"
-_PACKAGES = {PASTA: "passt", SLIRP: "slirp4netns"}
-PROGRAMS = tuple(_PACKAGES)
 _TUN = "/dev/net/tun"
 _LONGEST = 400
 # In seconds; it takes a tenth of one.
@@ -48,8 +45,8 @@ def check(program: str, creates: t.Collection[str]) -> None:
         ) from error
 
 
-def begin(program: str, pid: int) -> int:
-    """Give the process a network, which lasts as long as it lives; the pid of the child that sees to that.
+def begin(program: str, pid: int) -> None:
+    """Give the process a network, which lasts as long as it lives.
 
     It returns when the network is there. Raises Refused where the program fails, OSError.
     """
@@ -57,7 +54,7 @@ def begin(program: str, pid: int) -> int:
     watch = os.fork()
     if watch == 0:
         try:
-            os.close(told)
+            _keep_only(tell)
             _watch(program, pid, tell)
         finally:
             os._exit(1)
@@ -65,20 +62,20 @@ def begin(program: str, pid: int) -> int:
     with open(told, "rb") as pipe:
         answer = pipe.read().decode("utf-8", "replace")
     if answer == program:
-        return watch
+        return
     os.waitpid(watch, 0)
     reason = in_sentence(printable_lines(answer[-_LONGEST:])) or "it says nothing"
     raise Refused(f"{program} has failed: {reason}")
 
 
 def _path_of(program: str) -> str:
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{host_paths.DEFAULT_PATH}")
-    if found is None:
-        raise Refused(
-            f"network is {program}, which this host does not have",
-            f"Install the Debian package {_PACKAGES[program]}.",
-        )
-    return found
+    return installed.path_of(program, f"network is {program}")
+
+
+def _keep_only(fd: int) -> None:
+    """Close all others: who waits for an end of the caller must not wait for that of this child."""
+    os.closerange(3, fd)
+    os.closerange(fd + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _watch(program: str, pid: int, tell: int) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..definition import publish
 from ..definition.link import Link
 from ..definition.link_checks import parted
 from ..definition.link_words import HOST as ON_HOST
@@ -144,8 +143,8 @@ def _check_forwarded(link: Link, view: View) -> None:
     peer = link.end
     bridge = view.at(HOST).interfaces.get(peer.bridge)
     way = firewall.way_of(link, bridge.addresses if bridge is not None else ())
-    led = [text for version in (4, 6) for text in map(_text, way.published_for(version))]
-    if (way.addresses or not link.masquerade) and {*led} == {*link.publish}:
+    led = {one.text for version in firewall.VERSIONS for one in way.published_for(version)}
+    if (way.addresses or not link.masquerade) and led == {*link.publish}:
         return
     what = f"the bridge {peer.bridge}" if peer.bridge else f"the peer {peer.name}"
     raise Refused(
@@ -153,10 +152,6 @@ def _check_forwarded(link: Link, view: View) -> None:
         " for it",
         f"Give {what} an address beside {link.addresses[0]}.",
     )
-
-
-def _text(one: publish.Publication) -> str:
-    return one.text
 
 
 def _end(peer: Interface, own: Interface) -> tuple[int, str]:

@@ -32,17 +32,14 @@ _PATIENCE = 60.0
 class _Work:
     """What is to be done for one namespace, and the record of it that is kept meanwhile."""
 
-    def __init__(self, name: str, links: t.Sequence[Link], net: int) -> None:
+    def __init__(self, name: str, links: t.Sequence[Link], was: Ledger, net: int) -> None:
         self.name = name
         self._net = net
-        self.ledger = forward_ledger.read()
+        self.ledger = was._replace(entries={**was.entries}, before={**was.before})
         self._host = observe.interfaces(net)
-        defaults: set[str] = set()
-        if links:
-            defaults = observe.defaults(net)
+        defaults = observe.defaults(net) if links else set()
         ways = tuple(firewall.way_of(link, self._bridge_of(link)) for link in links)
         needs = forward_needs.of(ways, self._host, defaults, self.ledger.before)
-        self._settings = needs.settings
         old = self.ledger.entries.pop(name, None)
         self._old = old or Entry()
         self._ports = dict(needs.ports)
@@ -51,14 +48,14 @@ class _Work:
         )
         if ways:
             self.ledger.entries[name] = self._entry
-        self._missing = {
-            key: value
-            for key, value in self._settings.items()
-            if forward_needs.value_of(key) != value
-        }
-        for key in self._missing:
-            self.ledger.before.setdefault(key, forward_needs.value_of(key))
-        self._is_known = old == self._entry if ways else old is None
+        self._missing: dict[str, str] = {}
+        for key, value in needs.settings.items():
+            there = forward_needs.value_of(key)
+            if there != value:
+                self._missing[key] = value
+                self.ledger.before.setdefault(key, there)
+        # Whether the record is not as it is to be.
+        self.is_due = old != (self._entry if ways else None)
 
     def _bridge_of(self, link: Link) -> tuple[str, ...]:
         found = self._host.get(link.peer.bridge) if link.peer is not None else None
@@ -93,11 +90,6 @@ class _Work:
     def ways(self) -> tuple[Way, ...]:
         """How the host is to get to the namespace."""
         return self._entry.ways
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the record is not as it is to be."""
-        return not self._is_known
 
     def _tables(self) -> list[Action]:
         found = []
@@ -188,12 +180,13 @@ def planned(name: str, links: t.Iterable[Link], net: int) -> list[str]:
     ``net`` is the open file of the host's network namespace. Raises Refused, tool.Failed, OSError.
     """
     forwarded = _forwarded(links)
-    if not _is_concerned(name, forwarded):
+    was = forward_ledger.read()
+    if not forwarded and name not in was.entries:
         return []
     if forwarded:
         tool.path_of("nft")
-    work = _Work(name, forwarded, net)
-    listeners.check(name, work.ways, forward_ledger.read(), net=net)
+    work = _Work(name, forwarded, was, net)
+    listeners.check(name, work.ways, was, net=net)
     return [action.name for action in work.actions()] or (
         [f"record how the host gets to {name}"] if work.is_due else []
     )
@@ -201,13 +194,10 @@ def planned(name: str, links: t.Iterable[Link], net: int) -> list[str]:
 
 def carry_out(name: str, links: t.Iterable[Link], net: int) -> None:
     """Do it, as the host is by then. Raises Refused, StepFailed, OSError."""
-    forwarded = _forwarded(links)
-    if not _is_concerned(name, forwarded):
-        return
     deadline = time.monotonic() + _PATIENCE
     with lock.file(host_paths.FORWARDING_LOCK, deadline=deadline):
         was = forward_ledger.read()
-        work = _Work(name, forwarded, net)
+        work = _Work(name, _forwarded(links), was, net)
         actions = work.actions()
         # First what was before, and what it is for: whoever comes after a killed run has it from here.
         forward_ledger.write(
@@ -228,8 +218,3 @@ def carry_out(name: str, links: t.Iterable[Link], net: int) -> None:
 
 def _forwarded(links: t.Iterable[Link]) -> list[Link]:
     return [link for link in links if link.is_forwarded]
-
-
-def _is_concerned(name: str, forwarded: t.Sequence[Link]) -> bool:
-    """Whether there is anything to look at for the namespace."""
-    return bool(forwarded) or (forward_ledger.is_there() and name in forward_ledger.read().entries)

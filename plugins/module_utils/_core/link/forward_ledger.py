@@ -11,7 +11,6 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing as t
 
 from .. import host_paths
@@ -58,11 +57,6 @@ class Ledger(t.NamedTuple):
     def ways(self) -> list[Way]:
         """Those of all namespaces."""
         return [way for name in sorted(self.entries) for way in self.entries[name].ways]
-
-
-def is_there() -> bool:
-    """Whether anything is kept."""
-    return os.path.lexists(host_paths.FORWARDING)
 
 
 def read() -> Ledger:

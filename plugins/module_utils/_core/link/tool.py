@@ -15,22 +15,15 @@ import errno
 import json
 import os
 import re
-import shutil
 import subprocess
 import typing as t
 
 from .. import host_paths, kinds
 from ..errors import KernelError, Refused
 from ..printable import in_sentence, printable_lines
+from ..process import installed
 from ..syscalls import namespaces
 
-_PACKAGES = {
-    "ip": "iproute2",
-    "ss": "iproute2",
-    "tc": "iproute2",
-    "nft": "nftables",
-    "wg": "wireguard-tools",
-}
 # They take ip for a name of their own.
 _OTHERS = ("busybox", "toybox")
 _LONGEST = 500
@@ -51,13 +44,11 @@ class Failed(Exception):
 
 def path_of(program: str) -> str:
     """The path of a program, which is the one that is meant. Raises Refused."""
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{host_paths.DEFAULT_PATH}")
-    hint = f"Install the Debian package {_PACKAGES[program]}."
-    if found is None:
-        raise Refused(f"it takes {program}, which this host does not have", hint)
+    found = installed.path_of(program, f"it takes {program}")
     other = os.path.basename(os.path.realpath(found))
     if other in _OTHERS:
-        raise Refused(f"{found} is that of {other}, which cannot do what is needed here", hint)
+        reason = f"{found} is that of {other}, which cannot do what is needed here"
+        raise Refused(reason, installed.hint(program))
     return found
 
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import os
 
-from .. import host_paths
+from .. import actions, host_paths, kinds
 from ..syscalls import mounts, namespaces
 
 _ETC = "/etc"
-_CLONE_NEWNS = 0x00020000
 
 
 def directory(name: str) -> str:
@@ -29,10 +28,14 @@ def lay(path: str, *, anew: bool) -> None:
     """Lay the files in the directory over those of the host, for the caller alone, and what it starts.
 
     ``anew`` gives it a mount namespace of its own for that; else it has one. Those that the host lacks are
-    left out, as ip-netns(8) does. Raises KernelError, OSError.
+    left out, as ip-netns(8) does. Raises StepFailed.
     """
+    actions.run(f"lay the files in {path} over {_ETC}", lambda: _lay(path, anew=anew))
+
+
+def _lay(path: str, *, anew: bool) -> None:
     if anew:
-        namespaces.unshare(_CLONE_NEWNS)
+        namespaces.unshare(kinds.KINDS["mnt"].flag)
         # What the host mounts later is seen, but nothing of this by the host.
         mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)
     for each in sorted(os.listdir(path)):

@@ -203,9 +203,7 @@ def _with_names(
     def done() -> None:
         if create is not None:
             create()
-        actions.run(
-            f"lay the files in {etc} over /etc", lambda: netns_files.lay(etc, anew=not has_mounts)
-        )
+        netns_files.lay(etc, anew=not has_mounts)
 
     return done
 

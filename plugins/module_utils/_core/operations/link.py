@@ -26,7 +26,7 @@ from ..link.plan import Wanted
 from ..namespace import lock, pins
 from ..namespace.target import Target
 from ..storage import lock as locks
-from . import link_actions, link_lines, link_names, namespace_links, whole
+from . import link_actions, link_lines, namespace_links, whole
 
 
 class LinkRequest(t.NamedTuple):
@@ -93,7 +93,9 @@ def _of_named(request: LinkRequest, name: str, *, check: bool) -> LinkResult:
             record,
             check=check,
             is_to_come=is_to_come,
-            of_whole=(name, after),
+            together=lambda: namespace_links.of_whole(
+                name, after, has_mounts="mnt" in pins.pinned(name)
+            ),
         )
         if not check:
             whole.open_if_whole(name)
@@ -185,12 +187,11 @@ def _done(
     *,
     check: bool,
     is_to_come: bool = False,
-    of_whole: tuple[str, tuple[Link, ...]] | None = None,
+    together: t.Callable[[], list[Action]] = list,
 ) -> LinkResult:
     planned = link_actions.planned(request.target, wanted, is_to_come=is_to_come, check_mode=check)
     begin, end = record.actions if record is not None else ([], [])
-    whole_of = _of_whole(*of_whole) if of_whole is not None else []
-    done = run_all([*begin, *planned.actions, *whole_of, *end], check=check)
+    done = run_all([*begin, *planned.actions, *together(), *end], check=check)
     before = planned.view.inside.interfaces
     seen = before if check or not done else link_actions.look(request.target).interfaces
     named = {*request.gone, *(link.name for link in request.links)}
@@ -207,15 +208,6 @@ def _done(
         shown_after,
         [_facts(seen[link.name]) for link in request.links if link.name in seen],
     )
-
-
-def _of_whole(name: str, links: tuple[Link, ...]) -> list[Action]:
-    """What follows from all the interfaces of the named namespace together."""
-    has_mounts = "mnt" in pins.pinned(name)
-    return [
-        *link_actions.passing_on(name, links),
-        *link_names.planned(name, links, has_mounts=has_mounts, is_to_come=False),
-    ]
 
 
 def _facts(found: Interface) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import typing as t
 
@@ -18,7 +19,7 @@ from ..definition.link_checks import LONGEST_NAME, check_together, parted
 from ..errors import Refused, StepFailed
 from ..link import check, forward, observe, plan, tool, ways_in, wireguard
 from ..link.plan import View, Wanted
-from ..link.site import HOST, INSIDE, Site
+from ..link.site import HOST, INSIDE, Change, Site
 from ..namespace.target import Target
 
 
@@ -64,11 +65,8 @@ def passing_on(name: str, links: t.Iterable[Link]) -> list[Action]:
 
     Raises Refused where it cannot, OSError.
     """
-    with Site(Target()) as site:
-        try:
-            names = forward.planned(name, links, site.net(HOST))
-        except tool.Failed as error:
-            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+    with Site(Target()) as site, looking():
+        names = forward.planned(name, links, site.net(HOST))
 
     def apply() -> None:
         with Site(Target()) as place:
@@ -84,22 +82,10 @@ def planned(
 
     Raises Refused where they cannot, KernelError, OSError.
     """
-    with Site(target) as site:
-        try:
-            view = _look(site, wanted, is_to_come=is_to_come, check_mode=check_mode)
-            is_host = not is_to_come and site.is_host
-            check.check(
-                wanted,
-                view,
-                is_host=is_host,
-                ways_in=lambda: ways_in.of_host(site.net(HOST)),
-                holders={} if is_host else _holders(wanted, view),
-            )
-            changes = plan.changes(wanted, view)
-            _check_kinds(wanted, view)
-            tunnels = _tunnels(target, wanted, view, site)
-        except tool.Failed as error:
-            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+    with Site(target) as site, looking():
+        view = _look(site, wanted, is_to_come=is_to_come, check_mode=check_mode)
+        is_host = not is_to_come and site.is_host
+        changes, tunnels = _steps(site, wanted, view, is_host=is_host)
     actions = []
     if changes:
         names = [*dict.fromkeys(change.name for change in changes)]
@@ -112,13 +98,59 @@ def planned(
     return Planned(actions + tunnels, view)
 
 
+def compared(target: Target, links: tuple[Link, ...]) -> tuple[observe.Seen, set[str]]:
+    """What there is, and the names of those of the interfaces that are there and would be changed.
+
+    One that cannot be made what it is to be is among them. Raises Refused, KernelError, OSError.
+    """
+    wanted = Wanted(links, old=links)
+    found = set()
+    with Site(target) as site, looking():
+        view = _look(site, wanted, is_to_come=False, check_mode=True)
+        for link in links:
+            if link.name not in view.inside.interfaces:
+                continue
+            try:
+                changes, tunnels = _steps(
+                    site, wanted._replace(links=(link,)), view, is_host=site.is_host
+                )
+                is_same = not changes and not tunnels
+            except Refused:
+                is_same = False
+            if not is_same:
+                found.add(link.name)
+        return view.inside, found
+
+
+@contextlib.contextmanager
+def looking() -> t.Iterator[None]:
+    """A with statement in which networks are looked at. Raises Refused where that fails."""
+    try:
+        yield
+    except tool.Failed as error:
+        raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+
+
+def _steps(
+    site: Site, wanted: Wanted, view: View, *, is_host: bool
+) -> tuple[list[Change], list[Action]]:
+    """The changes of interfaces, and then of tunnels. Raises Refused where they cannot be, tool.Failed."""
+    check.check(
+        wanted,
+        view,
+        is_host=is_host,
+        ways_in=lambda: ways_in.of_host(site.net(HOST)),
+        holders={} if is_host else _holders(wanted, view),
+    )
+    changes = plan.changes(wanted, view)
+    _check_kinds(wanted, view)
+    return changes, _tunnels(wanted, view, site)
+
+
 def look(target: Target) -> observe.Seen:
     """What there is in the network namespace. Raises Refused, KernelError, OSError."""
-    with Site(target) as site:
-        try:
-            return observe.everything(site.net(INSIDE), rules=True)
-        except tool.Failed as error:
-            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+    with Site(target) as site, looking():
+        return observe.everything(site.net(INSIDE), rules=True)
 
 
 def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> View:
@@ -160,7 +192,7 @@ def _check_kinds(wanted: Wanted, view: View) -> None:
         )
 
 
-def _tunnels(target: Target, wanted: Wanted, view: View, site: Site) -> list[Action]:
+def _tunnels(wanted: Wanted, view: View, site: Site) -> list[Action]:
     actions = []
     for link in wanted.links:
         if link.wireguard is None:
@@ -171,7 +203,7 @@ def _tunnels(target: Target, wanted: Wanted, view: View, site: Site) -> list[Act
         is_there = found is not None and plan.is_same(link, found, view)
         if is_there and wireguard.is_set(link.name, link.wireguard, keys, net=site.net(INSIDE)):
             continue
-        setting = functools.partial(_set_up, target, link.name, link.wireguard, keys)
+        setting = functools.partial(_set_up, site.target, link.name, link.wireguard, keys)
         actions.append(Action(_setting_up(link.name), setting))
     return actions
 

@@ -13,7 +13,7 @@ import typing as t
 
 from ..definition.model import Definition
 from ..errors import Refused
-from ..link.plan import Wanted
+from ..link.observe import Interface
 from ..namespace import pins
 from ..namespace.target import Target
 from . import link_actions, link_lines
@@ -26,17 +26,19 @@ def of(definition: Definition) -> list[dict[str, t.Any]]:
 
     Raises Refused, KernelError, OSError.
     """
-    target = Target(namespace=definition.name)
-    is_there = "net" in pins.pinned(definition.name)
-    there = dict(link_actions.look(target).interfaces) if is_there else {}
-    is_passed_on = not is_there or not _would_pass_on(definition)
+    there: dict[str, Interface] = {}
+    differing: set[str] = set()
+    if "net" in pins.pinned(definition.name):
+        target = Target(namespace=definition.name)
+        seen_now, differing = link_actions.compared(target, definition.links)
+        there = dict(seen_now.interfaces)
+        if _would_pass_on(definition):
+            differing |= {link.name for link in definition.links if link.is_forwarded}
     found = []
     for link in definition.links:
         seen = there.pop(link.name, None)
         state = MISSING if seen is None else AS_WANTED
-        if seen is not None and _would_change(target, Wanted((link,), old=definition.links)):
-            state = DIFFERS
-        if seen is not None and link.is_forwarded and not is_passed_on:
+        if seen is not None and link.name in differing:
             state = DIFFERS
         observed = link_lines.of_found(seen) if seen is not None else ""
         wanted = link_lines.of_wanted(link)
@@ -53,11 +55,4 @@ def _would_pass_on(definition: Definition) -> bool:
     try:
         return bool(link_actions.passing_on(definition.name, definition.links))
     except Refused:
-        return True
-
-
-def _would_change(target: Target, wanted: Wanted) -> bool:
-    try:
-        return bool(link_actions.planned(target, wanted, check_mode=True).actions)
-    except Refused:  # it cannot be made what it is to be
         return True

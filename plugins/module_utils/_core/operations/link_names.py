@@ -50,7 +50,7 @@ def planned(
     changed = [file for file in wanted if there[file] != wanted[file]]
     laid: set[str] = set()
     if has_mounts and not is_to_come and (wanted or gone):
-        laid = _laid(name)
+        laid = _laid(name, name)
     actions = []
     for file in changed:
         write = functools.partial(_write, name, file, wanted[file])
@@ -58,11 +58,7 @@ def planned(
     for file in gone:
         remove = functools.partial(_remove, name, file, is_laid=file in laid)
         actions.append(Action(f"remove {_path(name, file)}", remove))
-    for file in wanted if has_mounts else ():
-        if file not in laid:
-            lay = functools.partial(_lay_one, name, file)
-            actions.append(Action(f"lay {_path(name, file)} over /etc/{file} inside", lay))
-    return actions
+    return actions + (_laying(name, name, wanted, laid) if has_mounts else [])
 
 
 def has_any(name: str) -> bool:
@@ -101,10 +97,14 @@ def of_shared(name: str, owner: str, *, is_to_come: bool) -> list[Action]:
     """What lays the files of the one that it shares the network of over its own. Raises KernelError, OSError."""
     files = [file for file in dns.FILES if _is_ours(_content(owner, file))]
     laid = _laid(name, owner) if files and not is_to_come else set()
+    return _laying(name, owner, files, laid)
+
+
+def _laying(name: str, owner: str, files: t.Iterable[str], laid: t.Container[str]) -> list[Action]:
     return [
         Action(
             f"lay {_path(owner, file)} over /etc/{file} inside",
-            functools.partial(_lay_one, name, file, owner),
+            functools.partial(_lay_one, name, owner, file),
         )
         for file in files
         if file not in laid
@@ -169,9 +169,9 @@ def _opened(name: str) -> t.ContextManager[Session]:
     return session.opened(Target(namespace=name), check=True, lock_timeout=0)
 
 
-def _laid(name: str, owner: str = "") -> set[str]:
+def _laid(name: str, owner: str) -> set[str]:
     """Those that lie over the files inside."""
-    own = {file: _identity(_path(owner or name, file)) for file in dns.FILES}
+    own = {file: _identity(_path(owner, file)) for file in dns.FILES}
     with _opened(name) as opened:
         seen: dict[str, Identity | None] = opened.call(_look)
     return {file for file in dns.FILES if own[file] is not None and seen[file] == own[file]}
@@ -195,9 +195,9 @@ def _look(view: TargetView) -> dict[str, Identity | None]:
     return found
 
 
-def _lay_one(name: str, file: str, owner: str = "") -> None:
+def _lay_one(name: str, owner: str, file: str) -> None:
     with _opened(name) as opened:
-        _lay(opened, owner or name, [file])
+        _lay(opened, owner, [file])
 
 
 def _lay(opened: Session, owner: str, files: t.Iterable[str]) -> None:

@@ -43,11 +43,22 @@ def planned(
     done = link_actions.planned(
         Target(namespace=name), wanted, is_to_come=is_to_come, check_mode=check
     )
-    names = link_names.planned(name, links, has_mounts="mnt" in kinds, is_to_come="mnt" in missing)
-    actions = [*done.actions, *link_actions.passing_on(name, links), *names]
+    whole = of_whole(name, links, has_mounts="mnt" in kinds, is_to_come="mnt" in missing)
+    actions = [*done.actions, *whole]
     if is_to_come or before(links, old) != links or _is_missing(name):
         actions = [*actions, Action(recording(name), functools.partial(record, name, links))]
     return actions
+
+
+def of_whole(
+    name: str, links: tuple[Link, ...], *, has_mounts: bool, is_to_come: bool = False
+) -> list[Action]:
+    """What follows from all its interfaces together: what the host passes on, and names.
+
+    ``has_mounts`` and ``is_to_come`` are those of link_names.planned(). Raises Refused, KernelError, OSError.
+    """
+    names = link_names.planned(name, links, has_mounts=has_mounts, is_to_come=is_to_come)
+    return [*link_actions.passing_on(name, links), *names]
 
 
 def before(links: tuple[Link, ...], old: tuple[Link, ...]) -> tuple[Link, ...]:

@@ -13,12 +13,12 @@ import os
 import typing as t
 
 from ..errors import Refused
-from ..link import lines, observe, tool
+from ..link import lines, observe
 from ..link.observe import Interface, Seen
 from ..link.site import INSIDE, Site
 from ..namespace import enter, netnsid
 from ..namespace.target import Handles, Target
-from . import info
+from . import info, link_actions
 from .info import Namespace
 
 Data = dict[str, t.Any]
@@ -34,18 +34,15 @@ class Found(t.NamedTuple):
 
 def of(target: Target) -> Found:
     """All of the network of the target. Raises Refused, KernelError, OSError."""
-    with Site(target) as site:
+    with Site(target) as site, link_actions.looking():
         net = site.net(INSIDE)
-        try:
-            seen = observe.everything(net, rules=True)
-            others = _Others(net, seen)
-            return Found(
-                [_interface(each, others) for each in seen.interfaces.values()],
-                [_route(each) for each in seen.routes],
-                [{"family": family, **rule} for family, rule in map(_rule, seen.rules)],
-            )
-        except tool.Failed as error:
-            raise Refused(f"the network cannot be looked at: {error.complaints}") from error
+        seen = observe.everything(net, rules=True)
+        others = _Others(net, seen)
+        return Found(
+            [_interface(each, others) for each in seen.interfaces.values()],
+            [_route(each) for each in seen.routes],
+            [{"family": family, **rule} for family, rule in map(_rule, seen.rules)],
+        )
 
 
 class _Others:
@@ -54,7 +51,7 @@ class _Others:
     def __init__(self, net: int, here: Seen) -> None:
         self.here = here
         self._net = net
-        self._by_number: dict[int, tuple[Namespace, dict[int, Interface]]] | None = None
+        self._ends: dict[int, tuple[Namespace, dict[int, Interface]]] | None = None
 
     def end_of(self, each: Interface) -> Data | None:
         """What the interface is connected with, or made of; None where it is nothing, or is not seen."""
@@ -68,11 +65,11 @@ class _Others:
                 "index": own.number if own else 0,
                 "here": True,
             }
-        if self._by_number is None:
-            self._by_number = self._look()
-        if each.netnsid not in self._by_number:
+        if self._ends is None:
+            self._ends = self._look()
+        if each.netnsid not in self._ends:
             return {**_NOWHERE, "index": each.below_number}
-        namespace, interfaces = self._by_number[each.netnsid]
+        namespace, interfaces = self._ends[each.netnsid]
         other = interfaces.get(each.below_number)
         return {
             "interface": other.name if other is not None else None,

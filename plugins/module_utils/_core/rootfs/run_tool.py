@@ -24,9 +24,10 @@ import time
 import typing as t
 
 from .. import kinds
-from ..errors import KernelError, Refused
+from ..errors import KernelError
 from ..namespace import enter
 from ..namespace.target import Handles
+from ..process import installed
 from ..syscalls import detached, mounts, namespaces, processes
 from .progress import Progress, silent
 
@@ -34,7 +35,6 @@ from .progress import Progress, silent
 _LINES_KEPT = 30
 # What is longer becomes several, in bytes.
 _LINE_LIMIT = 1 << 16
-_PACKAGES = {"mmdebstrap": "mmdebstrap", "skopeo": "skopeo", "umoci": "umoci"}
 
 
 def is_there(program: str) -> bool:
@@ -45,10 +45,7 @@ def is_there(program: str) -> bool:
 def needed(program: str, *, for_what: str) -> None:
     """Raises Refused with the package of the program where that is missing."""
     if not is_there(program):
-        raise Refused(
-            f"{for_what} needs {program}, which this host does not have",
-            f"Install the Debian package {_PACKAGES[program]}.",
-        )
+        raise installed.missing(program, f"{for_what} needs {program}")
 
 
 class Failed(Exception):
