@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet test-gap bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet test-gap test-networks bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -17,7 +17,7 @@ PYTHON = $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$
 
 BUILD := $(CURDIR)/.build
 TREE := .build/collections/ansible_collections/linux/namespaces
-SCRIPTS := .ci/run molecule/nspawn-instance tests/login-tools tests/cores tests/nginx-archive tests/sanity tests/setup-os-packages
+SCRIPTS := .ci/run molecule/nspawn-instance molecule/networks/files/look tests/guests/run tests/login-tools tests/cores tests/nginx-archive tests/sanity tests/setup-os-packages
 
 # Tools keep their caches and settings in the checkout, not in the home directory.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -133,6 +133,14 @@ GAP_TRIES ?= 20
 test-gap: setup ## what clients see of services that get another root, GAP_TRIES=20 times under load: some ten minutes
 	@tests/setup-os-packages molecule load
 	GAP_TRIES=$(GAP_TRIES) molecule test --scenario-name gap --no-command-borders
+
+# In an emulated machine: the kernel of this one may lack kinds of interfaces. Its Python finds everything compiled.
+.PHONY: test-networks
+test-networks: setup ## kinds of interfaces and tunnels with a stock kernel, and networks of two booted hosts: 40 minutes
+	@tests/setup-os-packages programs networks molecule guests
+	python -m compileall -q plugins tests
+	tests/guests/run env TESTS_PATIENCE=20 .venv/bin/pytest -v tests/integration/link/test_kinds.py tests/integration/link/test_tunnel.py
+	molecule test --scenario-name networks --no-command-borders
 
 .PHONY: test-images
 test-images: setup ## nginx, redis and PostgreSQL from images of a registry on this host: some minutes

@@ -33,7 +33,8 @@ import typing as t
 
 MODULES = "ansible_collections.linux.namespaces.plugins.modules"
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-TIMEOUT = 120.0
+# An emulated machine takes many times as long: see tests/guests/run.
+TIMEOUT = 120.0 * float(os.environ.get("TESTS_PATIENCE", "1"))
 # A run with this in its environment is killed before its change of this number, counted from 1
 # over all of its processes: at each instant at which something else is left behind. One that
 # makes no more than that says how many it made, on its standard error.

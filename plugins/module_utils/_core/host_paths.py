@@ -89,7 +89,7 @@ def is_name(name: str) -> bool:
     """Whether ``name`` can name a namespace or a service, as a file name."""
     if len(name) > _LONGEST_NAME or not name.isascii() or not name[:1].isalnum():
         return False
-    return all(character.isalnum() or character in "_.-" for character in name)
+    return name.replace("_", "").replace(".", "").replace("-", "").isalnum()
 
 
 def checked_name(name: str) -> str:

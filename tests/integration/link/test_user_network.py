@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import stat
 import subprocess
 import typing as t
 
@@ -11,6 +13,8 @@ import pytest
 from results import RunModule, is_failure
 from traffic import answering, other_host
 from waiting import wait_until
+
+from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 
 NOBODY = 65534
 ASK = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.100/99 && cat <&3"]
@@ -33,6 +37,20 @@ def elsewhere() -> t.Iterator[None]:
             yield
 
 
+@pytest.fixture(autouse=True)
+def tun(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[pathlib.Path]:
+    """The device as udev leaves it to everybody; without that the kernel leaves it to root."""
+    directory = tmp_path_factory.mktemp("tun")
+    mounts.mount("tun", str(directory), fstype="tmpfs")
+    device = directory / "tun"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(10, 200))
+    device.chmod(0o666)
+    mounts.mount(str(device), "/dev/net/tun", flags=mounts.MS_BIND)
+    yield device
+    mounts.detach("/dev/net/tun")
+    mounts.detach(str(directory))
+
+
 def programs(words: str) -> list[str]:
     """The processes of that program."""
     argv = ["pgrep", "-x", words]
@@ -52,6 +70,13 @@ def test_a_way_out(run_module: RunModule, elsewhere: None, network: str, user: i
     assert f"give it a network by {network}" in found["actions"]
     # It ends with the program.
     assert wait_until(lambda: programs(network) == before)
+
+
+def test_a_device_that_is_root_s_alone(run_module: RunModule, tun: pathlib.Path) -> None:
+    tun.chmod(0o600)
+    asked = {"argv": ["true"], "kinds": ["user", "net"], "network": "pasta"}
+    failed = run_module("ns_unshare_run", asked, user=NOBODY)
+    is_failure(failed, "/dev/net/tun, which cannot be opened: Permission denied", "allowed")
 
 
 def test_root_without_a_user_namespace(run_module: RunModule, elsewhere: None) -> None:

@@ -171,6 +171,29 @@ def test_a_definition_has_them(
     assert network.interfaces().keys() == {"br0"}
 
 
+def test_many_are_made_as_the_host_is_by_then(
+    converge: Converge, run_module: RunModule, new_name: NewName, bridge: None
+) -> None:
+    assert bridge is None
+    names = [new_name() for _each in range(3)]
+    first, second, third = (linked(name, number) for number, name in enumerate(names, start=2))
+    converge("ns_definition", {"namespaces": [first]})
+    # What stands against it when the task begins goes with the one that it is made anew of.
+    first["kinds"] = ["mnt", "net", "user"]
+    first["id_map"] = {"uid": [{"inside": 0, "outside": 0, "count": 1000}]}
+    first["id_map"]["gid"] = first["id_map"]["uid"]
+    converge("ns_definition", {"namespaces": [first, second], "recreate": True})
+    assert is_whole(names[0])
+    assert network.reaches("10.9.0.3", inside=names[0])
+    third["links"][0]["peer"]["name"] = "ve3"
+    before = host_state()
+    failed = run_module("ns_definition", {"namespaces": [first, third]})
+    assert "the host has an interface ve3" in failed["namespaces"][1]["reason"]
+    assert host_state() == before
+    gone = [{"name": name} for name in names]
+    converge("ns_definition", {"namespaces": gone, "state": "absent"})
+
+
 @pytest.mark.parametrize(("how", "stride"), [(KILL_BEFORE, 1), (KILL_AT, 29)])
 def test_killed_wherever(
     run_module: RunModule,

@@ -7,6 +7,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     definition_order,
 )
@@ -114,3 +115,32 @@ def test_many_take_no_longer_than_their_number() -> None:
         for number in range(1000)
     ]
     assert len(groups_of(*entries)) == 1000
+
+
+def links_of(*links: Entry) -> Entry:
+    named = [{"name": f"eth{number}", **link} for number, link in enumerate(links)]
+    return {"kinds": ["net"], "links": named}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"kind": "veth", "peer": {"name": "ve"}}, {"kind": "veth", "peer": {"name": "ve"}}),
+        ({"kind": "moved", "parent": "up0"}, {"kind": "moved", "parent": "up0"}),
+        ({"kind": "veth", "peer": {"name": "up0"}}, {"kind": "moved", "parent": "up0"}),
+    ],
+)
+def test_an_interface_outside_is_that_of_one(one: Entry, other: Entry) -> None:
+    listed = [{"name": "a", **links_of(one)}, {"name": "b", **links_of(other)}]
+    requests = definition.requests_of(definition.listed(listed), lock_timeout=0)
+    with pytest.raises(Refused, match=r"namespaces\[1\] \('b'\): links: .* is that of a by then"):
+        definition_order.check_links(requests)
+
+
+def test_interfaces_of_one_name_at_several_places() -> None:
+    inside = {"kind": "veth", "peer": {"name": "ve", "namespace": "c"}}
+    on_host = {"kind": "veth", "peer": {"name": "ve"}}
+    bridge: Entry = {"kind": "bridge"}
+    listed = [{"name": "a", **links_of(inside, bridge)}, {"name": "b", **links_of(on_host, bridge)}]
+    requests = definition.requests_of(definition.listed(listed), lock_timeout=0)
+    definition_order.check_links(requests)

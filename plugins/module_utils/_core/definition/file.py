@@ -15,6 +15,8 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
 import typing as t
 
@@ -284,20 +286,26 @@ def has_files(name: str) -> bool:
 
 def _read(path: str, name: str) -> _Content | None:
     try:
-        found = json_file.read(path)
-        if found is None:
-            return None
-        version = found.get("version")
-        if version in range(_OLDEST, VERSION + 1) and not isinstance(version, bool):
-            return _content_of(found, name)
-        check_version(path, found, VERSION)
-        raise ValueError("it does not say of which version it is")
+        text = json_file.closed_text_of(path)
+        return None if text is None else _content_in(text, path, name)
     except ValueError as error:
         raise Refused(
             f"{path} is damaged: {error}", "Mend it, or remove it and run the play again."
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+# Who works on a namespace asks again and again, and gets what does not change (both files, before and after).
+@functools.lru_cache(maxsize=4)
+def _content_in(text: str, path: str, name: str) -> _Content:
+    """What the text of the file says. Raises ValueError, Refused."""
+    found = json_file.object_of(text)
+    version = found.get("version")
+    if version in range(_OLDEST, VERSION + 1) and not isinstance(version, bool):
+        return _content_of(found, name)
+    check_version(path, found, VERSION)
+    raise ValueError("it does not say of which version it is")
 
 
 def _content_of(found: dict[str, t.Any], name: str) -> _Content:
@@ -325,7 +333,13 @@ def _content_of(found: dict[str, t.Any], name: str) -> _Content:
 def _links_of(listed: list[t.Any]) -> tuple[Link, ...]:
     if not listed:
         return ()
+    return _links_in(json.dumps(listed))
+
+
+# Both files have them, before and after each change of something else.
+@functools.lru_cache(maxsize=4)
+def _links_in(text: str) -> tuple[Link, ...]:
     # 20 ms to compile, with what it loads, for a namespace that has none.
     from . import link_file
 
-    return link_file.of_data(listed)
+    return link_file.of_data(json.loads(text))

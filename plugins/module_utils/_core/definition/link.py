@@ -125,6 +125,16 @@ class Link(Part):
         return self.peer.namespace if self.peer is not None else ""
 
     @property
+    def outside(self) -> tuple[str, str] | None:
+        """The interface outside that is its alone: its peer, or itself before it was moved. None for none.
+
+        Where that is, a named namespace or empty for the host, and its name.
+        """
+        if self.peer is not None:
+            return self.peer.namespace, self.peer.name
+        return ("", self.original) if self.kind == MOVED else None
+
+    @property
     def is_of_host(self) -> bool:
         """Whether it needs an interface of the host to be made of, or to be a port of."""
         if self.peer is not None:

@@ -111,5 +111,5 @@ def _argv(program: str, pid: int, ready: int) -> list[str]:
         return [path, "--configure", "--mtu=65520", f"--ready-fd={ready}", str(pid), "tap0"]
     # Root would become nobody, who may not enter what is root's.
     as_root = ["--runas", "0"] if os.geteuid() == 0 else []
-    told = ["--pid", f"/dev/fd/{ready}"]  # written when all is configured
+    told = ["--pid", f"/proc/self/fd/{ready}"]  # written when all is configured
     return [path, "--foreground", "--quiet", "--config-net", *as_root, *told, str(pid)]

@@ -41,10 +41,10 @@ def check(
             _check_replaceable(wanted, link, found, is_host=is_host)
             found = None
         _check_below(link, names, view)
-        if link.kind == MOVED:
+        if link.kind == MOVED and not wanted.leaves(link):
             _check_moved(link, found, view, is_host=is_host, ways_in=ways_in)
         if link.peer is not None:
-            _check_peer(link, found, view)
+            _check_peer(link, found, view, is_free=wanted.leaves(link))
         if link.is_forwarded:
             _check_forwarded(link, view)
         _check_addresses(link, wanted, view, holders)
@@ -114,13 +114,13 @@ def _check_moved(
         )
 
 
-def _check_peer(link: Link, found: Interface | None, view: View) -> None:
+def _check_peer(link: Link, found: Interface | None, view: View, *, is_free: bool) -> None:
     peer = link.end
     place = peer.namespace or HOST
     if place in view.coming:
         return
     seen, where = view.at(place), f"namespace {peer.namespace}" if peer.namespace else "the host"
-    if peer.name in seen.interfaces and found is None:
+    if peer.name in seen.interfaces and found is None and not is_free:
         was = view.inside.interfaces.get(link.name)
         # That of the one in whose place it comes goes with it.
         if was is None or (was.below_number, was.below) != _end(seen.interfaces[peer.name], was):

@@ -39,11 +39,17 @@ class Wanted(t.NamedTuple):
     old: tuple[Link, ...] = ()
     # What the ends on the host are called for people, beside their names.
     alias: str = ""
+    # Those of what is removed first: their other ends go with them, and what was moved comes back to the host.
+    leaving: tuple[Link, ...] = ()
 
     @property
     def needs_rules(self) -> bool:
         """Whether rules have to be looked at."""
         return any(link.rules for link in (*self.links, *self.old))
+
+    def leaves(self, link: Link) -> bool:
+        """Whether the interface outside that it is to have is that of one which leaves."""
+        return any(each.outside == link.outside for each in self.leaving if each.kind == link.kind)
 
     def recorded(self, name: str) -> Link | None:
         """The one of this name as it was recorded."""

@@ -12,23 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
 import subprocess
 import typing as t
 
-from .. import host_paths, kinds
+from .. import host_paths
 from ..errors import KernelError, Refused
+from ..namespace.within import within
 from ..printable import in_sentence, printable_lines
 from ..process import installed
-from ..syscalls import namespaces
 
 # They take ip for a name of their own.
 _OTHERS = ("busybox", "toybox")
 _LONGEST = 500
-_OWN = "/proc/self/ns/net"
-_NET = kinds.KINDS["net"].flag
 _FAILED = re.compile(r"^Command failed .*:(\d+)$", re.MULTILINE)
 _DECODER = json.JSONDecoder()
 
@@ -42,6 +41,7 @@ class Failed(Exception):
         self.line = line
 
 
+@functools.cache
 def path_of(program: str) -> str:
     """The path of a program, which is the one that is meant. Raises Refused."""
     found = installed.path_of(program, f"it takes {program}")
@@ -60,45 +60,43 @@ def run(
     ``given`` is its input, ``fds`` are open files that it has as well. Raises Refused where there is no
     such program, OSError.
     """
+    # Files take no reading and writing in turns, as pipes do.
+    with contextlib.ExitStack() as stack:
+        streams = [
+            stack.enter_context(os.fdopen(os.memfd_create(argv[0]), "w+b")) for _each in range(3)
+        ]
+        streams[0].write(given.encode("utf-8", "surrogateescape"))
+        streams[0].seek(0)
+        status = _run(argv, streams, net=net, fds=fds)
+        said, complaints = (_text_of(stream) for stream in streams[1:])
+    return status, said, complaints
+
+
+def _run(
+    argv: t.Sequence[str], streams: t.Sequence[t.IO[bytes]], *, net: int, fds: t.Collection[int]
+) -> int:
     try:
-        with _within(net):
-            done = subprocess.run(
+        with within(net, "net"):
+            return subprocess.run(
                 [path_of(argv[0]), *argv[1:]],
-                input=given.encode("utf-8", "surrogateescape"),
-                capture_output=True,
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
                 check=False,
                 pass_fds=tuple(fds),
                 env={"PATH": host_paths.DEFAULT_PATH, "LC_ALL": "C.UTF-8"},
-            )
+            ).returncode
     except KernelError as error:
         if error.errno != errno.EPERM:
             raise
         raise Refused(
             "the caller may not enter the network namespace", "Run the task as root (become: true)."
         ) from error
-    said, complaints = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
-    return done.returncode, said, complaints
 
 
-@contextlib.contextmanager
-def _within(net: int) -> t.Iterator[None]:
-    """Be in that network namespace meanwhile.
-
-    A child that has to go there by itself is a copy of this process first, which takes longer than `ip` does.
-    """
-    # Who stays where it is needs no right for that.
-    if os.path.samestat(os.fstat(net), os.stat(_OWN)):
-        yield
-        return
-    own = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        namespaces.setns(net, _NET)
-        try:
-            yield
-        finally:
-            namespaces.setns(own, _NET)
-    finally:
-        os.close(own)
+def _text_of(stream: t.IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
 
 
 def change(argv: t.Sequence[str], *, net: int, given: str = "", fds: t.Collection[int] = ()) -> str:

@@ -121,4 +121,4 @@ def set_up(name: str, tunnel: Wireguard, keys: Keys, *, net: int) -> None:
         if each.endpoint:
             lines.append(f"Endpoint = {_looked_up(each.endpoint)}")
         lines.append(f"PersistentKeepalive = {each.persistent_keepalive or 'off'}")
-    tool.change(["wg", "syncconf", name, "/dev/stdin"], net=net, given="\n".join([*lines, ""]))
+    tool.change(["wg", "syncconf", name, "/proc/self/fd/0"], net=net, given="\n".join([*lines, ""]))

@@ -19,7 +19,7 @@ from .. import actions, kinds
 from ..errors import StepFailed
 from ..process.become_root import become_root
 from ..syscalls import mounts
-from . import cgroups, holder_process, pid_holder, pins, settings
+from . import cgroups, holder_process, pid_holder, pins, settings, within
 from .hold import hold
 from .target import Handles, Target
 
@@ -137,7 +137,12 @@ def _born(
     afterwards: t.Callable[[], t.NoReturn] | None,
     cpus: t.Collection[int],
 ) -> t.ContextManager[int]:
-    """A process that lives in the new namespaces and waits, on any of the CPUs; its pid."""
+    """A process that lives in the new namespaces and waits, on any of the CPUs; its pid.
+
+    This one, where it can come back from them: a child is a copy of it first.
+    """
+    if joins is None and afterwards is None and {*making.kinds} <= {*within.KINDS}:
+        return within.new(making.kinds)
 
     def set_up() -> None:
         os.sched_setaffinity(0, cpus)

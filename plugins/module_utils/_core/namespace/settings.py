@@ -19,7 +19,7 @@ import typing as t
 from .. import actions, redact
 from ..errors import KernelError
 from ..syscalls import namespaces
-from . import enter, network, sysctl
+from . import enter, network, sysctl, within
 from .target import Handles
 
 # Opens the namespaces of these kinds.
@@ -90,11 +90,13 @@ def missing(settings: t.Sequence[Setting], opened: Opened) -> list[Setting]:
     """
     if not settings:
         return []
-    with opened({setting.kind for setting in settings}) as handles:
-        done: list[bool] = enter.run_inside(
-            lambda: [setting.is_set() for setting in settings], joins=handles
-        )
-    return [setting for setting, is_set in zip(settings, done) if not is_set]
+    found = []
+    for kind in dict.fromkeys(setting.kind for setting in settings):
+        those = [setting for setting in settings if setting.kind == kind]
+        with opened([kind]) as handles:
+            done = _inside(handles, kind, lambda: [setting.is_set() for setting in those])  # noqa: B023
+        found += [setting for setting, is_set in zip(those, done) if not is_set]
+    return [setting for setting in settings if setting in found]
 
 
 def make(setting: Setting, opened: Opened) -> None:
@@ -103,13 +105,21 @@ def make(setting: Setting, opened: Opened) -> None:
     def change() -> None:
         with opened([setting.kind]) as handles:
             try:
-                enter.run_inside(setting.set, joins=handles)
+                _inside(handles, setting.kind, setting.set)
             except KernelError as error:
                 if error.errno != errno.EROFS or setting.set_by is None:
                     raise
                 set_by = setting.set_by
                 # Opened out here: who has joined a user namespace may mount nothing on the host.
                 with sysctl.fresh_proc() as proc_fd:
-                    enter.run_inside(lambda: set_by(proc_fd), joins=handles)
+                    _inside(handles, setting.kind, lambda: set_by(proc_fd))
 
     actions.run(setting.name, change, explain=setting.explain)
+
+
+def _inside(handles: Handles, kind: str, function: t.Callable[[], t.Any]) -> t.Any:
+    """Call it in the namespace of the kind, which is the only one that is open. Raises KernelError."""
+    if kind not in within.KINDS:
+        return enter.run_inside(function, joins=handles)
+    with within.within(handles.fd_of(kind), kind):
+        return function()

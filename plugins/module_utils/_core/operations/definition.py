@@ -153,8 +153,11 @@ def _carry_out(work: Work) -> None:
         label = definition_root.have_on_host(work)
         _remove_services(work)
         if work.outcome.is_anew:
+            definition = definitions.load(work.name)
             _remove(work)
             if work.check:
+                links = definition.links if definition is not None else ()
+                work.request = work.request.with_leaving(links)
                 stack.enter_context(host_paths.as_if_removed(work.name))
                 work.note([removal_of_old(work.replaced)] if work.replaced else [])
             elif work.request.root is not None:

@@ -66,11 +66,13 @@ def run(wish: Wish, how: How, nsctl: types.ModuleType) -> tuple[list[Result], li
         if how.check:
             requests = definition_order.with_those_that_let_go(requests, before)
         definition_order.check_shares(requests)
+        definition_order.check_links(requests)
         unchanged = definition_unchanged.among(requests)
         groups = definition_order.with_changed_owners(requests, groups, unchanged)
     else:
         how = how._replace(going=frozenset(request.name for request in requests))
-    _work(results, groups, lambda: _STATES[wish.state](requests, how, wish), check=how.check)
+    with _host_seen(requests, groups, wish.state):
+        _work(results, groups, lambda: _STATES[wish.state](requests, how, wish), check=how.check)
     others = _others(wish)
     ended = [Result(Outcome(name)) for name in others]
     last = how._replace(going=frozenset(others))
@@ -97,6 +99,19 @@ def run(wish: Wish, how: How, nsctl: types.ModuleType) -> tuple[list[Result], li
     for result in (*results, *ended):
         result.outcome.actions = [each for each in result.outcome.actions if each not in host]
     return [*results, *ended], host
+
+
+def _host_seen(
+    requests: t.Sequence[DefinitionRequest], groups: t.Sequence[t.Sequence[int]], state: str
+) -> t.ContextManager[None]:
+    """A block in which those that are to have interfaces look at the host once for all of them."""
+    worked_on = [requests[each] for group in groups for each in group]
+    if state != "present" or not any(request.namespace.links for request in worked_on):
+        return contextlib.nullcontext()
+    # For what most do not have.
+    from . import link_actions
+
+    return link_actions.host_seen()
 
 
 def _others(wish: Wish) -> list[str]:

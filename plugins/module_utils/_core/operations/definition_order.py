@@ -31,6 +31,24 @@ def check_shares(requests: t.Sequence[DefinitionRequest]) -> None:
             raise Refused(f"{where}: {error.reason}", error.hint, **error.facts) from error
 
 
+def check_links(requests: t.Sequence[DefinitionRequest]) -> None:
+    """Raises Refused where two are to have an interface of one name at the same place outside. Pure."""
+    holders: dict[tuple[str, str], str] = {}
+    for number, request in enumerate(requests):
+        for link in request.namespace.links or ():
+            place = link.outside
+            if place is None:
+                continue
+            other = holders.setdefault(place, request.name)
+            if other != request.name:
+                where = f"of {place[0]}" if place[0] else "of the host"
+                raise Refused(
+                    f"namespaces[{number}] ({request.name!r}): links: the interface {place[1]} {where}, which"
+                    f" {link.name} is to have, is that of {other} by then",
+                    "Give each its own.",
+                )
+
+
 def before(requests: t.Sequence[DefinitionRequest], state: str) -> Before:
     """By name those that come before it, when they are brought into this state."""
     found: dict[str, set[str]] = {}

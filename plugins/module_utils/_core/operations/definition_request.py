@@ -17,6 +17,7 @@ from ..rootfs.progress import Progress, silent
 
 if t.TYPE_CHECKING:
     from ..definition.host_files import HostFile
+    from ..definition.link import Link
     from ..definition.steps import Step
     from ..mount.wanted import WantedMount
     from ..rootfs.request import RootRequest
@@ -62,6 +63,10 @@ class DefinitionRequest(t.NamedTuple):
     def name(self) -> str:
         """Its name."""
         return self.namespace.name
+
+    def with_leaving(self, links: tuple[Link, ...]) -> DefinitionRequest:
+        """The same for one in whose place it comes, and whose interfaces these are."""
+        return self._replace(namespace=self.namespace._replace(leaving=links))
 
     @property
     def places(self) -> set[str]:

@@ -22,6 +22,9 @@ from ..link.plan import View, Wanted
 from ..link.site import HOST, INSIDE, Change, Site
 from ..namespace.target import Target
 
+# What the host has, while many namespaces are made: see host_seen().
+_kept: list[observe.Seen] = []
+
 
 class Planned(t.NamedTuple):
     """What is to be done, and what there was."""
@@ -83,9 +86,9 @@ def planned(
     Raises Refused where they cannot, KernelError, OSError.
     """
     with Site(target) as site, looking():
-        view = _look(site, wanted, is_to_come=is_to_come, check_mode=check_mode)
-        is_host = not is_to_come and site.is_host
-        changes, tunnels = _steps(site, wanted, view, is_host=is_host)
+        changes, tunnels, view = _changes(
+            site, wanted, is_to_come=is_to_come, check_mode=check_mode
+        )
     actions = []
     if changes:
         names = [*dict.fromkeys(change.name for change in changes)]
@@ -96,6 +99,34 @@ def planned(
 
         actions.append(Action(names[0], apply, parts=names))
     return Planned(actions + tunnels, view)
+
+
+@contextlib.contextmanager
+def host_seen() -> t.Iterator[None]:
+    """A block in which new namespaces find the host as it is now, as long as nothing stands against them then.
+
+    Each would look at all of it otherwise, once it is to be made and once it is, and that grows with how many there
+    are. Raises Refused, KernelError, OSError.
+    """
+    with Site(Target()) as site, looking():
+        _kept.append(observe.Seen(observe.interfaces(site.net(HOST))))
+    try:
+        yield
+    finally:
+        _kept.clear()
+
+
+def _changes(
+    site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool
+) -> tuple[list[Change], list[Action], View]:
+    """The changes of interfaces, then of tunnels, and what there is. Raises Refused, tool.Failed, OSError."""
+    if is_to_come and _kept:
+        view = _look(site, wanted, is_to_come=True, check_mode=check_mode, host=_kept[-1])
+        with contextlib.suppress(Refused):  # others may have made room meanwhile
+            return (*_steps(site, wanted, view, is_host=False), view)
+    view = _look(site, wanted, is_to_come=is_to_come, check_mode=check_mode)
+    is_host = not is_to_come and site.is_host
+    return (*_steps(site, wanted, view, is_host=is_host), view)
 
 
 def compared(target: Target, links: tuple[Link, ...]) -> tuple[observe.Seen, set[str]]:
@@ -153,7 +184,14 @@ def look(target: Target) -> observe.Seen:
         return observe.everything(site.net(INSIDE), rules=True)
 
 
-def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> View:
+def _look(
+    site: Site,
+    wanted: Wanted,
+    *,
+    is_to_come: bool,
+    check_mode: bool,
+    host: observe.Seen | None = None,
+) -> View:
     inside = observe.NOTHING
     if not is_to_come:
         inside = observe.everything(site.net(INSIDE), rules=wanted.needs_rules)
@@ -163,8 +201,8 @@ def _look(site: Site, wanted: Wanted, *, is_to_come: bool, check_mode: bool) -> 
     places = plan.outer_names([*wanted.links, *wanted.old])
     for place, names in {**({HOST: []} if new else {}), **places}.items():
         if place == HOST:
-            there = not is_to_come and site.is_host
-            outside[place] = inside if there else observe.named(site.net(HOST), names, new)
+            there = inside if not is_to_come and site.is_host else host
+            outside[place] = there or observe.named(site.net(HOST), names, new)
         elif not check_mode or Target(namespace=place).exists():
             outside[place] = observe.named(site.net(place), names)
         else:

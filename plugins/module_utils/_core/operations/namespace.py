@@ -18,7 +18,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..actions import Action, Step, run_all, undo
 from ..definition import file as definitions
-from ..definition.model import Definition
+from ..definition.model import LINKS, Definition
 from ..definition.properties import Properties
 from ..errors import Refused
 from ..install import instance
@@ -54,6 +54,8 @@ class NamespaceRequest(t.NamedTuple):
     lock_timeout: float = 60.0
     # In check mode the names that share of it, and would do so no more when it is its turn.
     going: frozenset[str] = frozenset()
+    # The interfaces of one of the name that is removed first.
+    leaving: tuple[Link, ...] = ()
 
     def checked(self) -> NamespaceRequest:
         """This, when it makes sense by itself. Raises Refused."""
@@ -131,6 +133,8 @@ def brought(request: NamespaceRequest, *, check: bool) -> NamespaceResult:
         is_new = not namespace_state.is_there(name)
         removal = _removal_before(request, definition)
         kept = None if removal else definition
+        if removal and definition is not None:
+            request = request._replace(leaving=definition.links)
         changes = removal + _building(request, kept, anew=bool(removal), check=check)
         with _undone_on_failure(name, is_new=is_new, was=kept):
             done = run_all(changes, check=check)
@@ -216,6 +220,8 @@ def changes(
 ) -> list[Action]:
     """What is left to do of one that is there; without a look at its settings. Raises Refused."""
     removal = _removal_before(request, definition)
+    if removal:
+        request = request._replace(leaving=definition.links)
     building = _building(request, definition, anew=False, but_settings=but_settings, check=True)
     return removal + building
 
@@ -271,7 +277,13 @@ def _building(
         from . import namespace_links
 
         planned += namespace_links.planned(
-            name, links, old, kinds=wanted.kinds, missing=missing, check=check
+            name,
+            links,
+            old,
+            kinds=wanted.kinds,
+            missing=missing,
+            check=check,
+            leaving=request.leaving,
         )
     if "mnt" in wanted.kinds and "net" in wanted.share and os.path.isdir(host_paths.NETNS_FILES):
         from . import link_names  # see above
@@ -302,7 +314,10 @@ def _definition_after(request: NamespaceRequest, old: Definition | None) -> Defi
 def _record(request: NamespaceRequest) -> None:
     # Before there is a namespace: what a killed run leaves can be told by it.
     pins.prepare(request.name)
-    instance.keep(_definition_after(request, definitions.load(request.name)))
+    after = _definition_after(request, definitions.load(request.name))
+    if after.links and "net" not in pins.pinned(request.name):
+        after = after.replace(missing=(*after.missing, LINKS))
+    instance.keep(after)
 
 
 def _drop(name: str, kind: str) -> None:

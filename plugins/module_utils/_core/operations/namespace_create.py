@@ -63,16 +63,18 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
     gate.close(name)
     pins.prepare(name)
     definition = definitions.load(name)
+    was = definition
     if definition is not None and "mnt" in making.kinds:
         # With a mount namespace end its pivots, and the steps that are not recorded; the others
         # are to be taken anew.
         steps = tuple(step.title for step in definition.steps if not step.only_if_asked)
         missing = (*steps, *(each for each in definition.missing if each == LINKS))
         definition = definition.replace(pivoted=(), volatile=(), missing=missing)
-        instance.keep(definition)
     if definition is not None and definition.links and "net" in making.kinds:
         left = tuple(each for each in definition.missing if each != LINKS)
-        instance.keep(definition.replace(missing=(*left, LINKS)))
+        definition = definition.replace(missing=(*left, LINKS))
+    if definition is not None and definition != was:
+        instance.keep(definition)
     create.create(name, making, pinned=pinned)
 
 

@@ -31,15 +31,17 @@ def planned(
     kinds: t.Collection[str],
     missing: t.Collection[str],
     check: bool,
+    leaving: tuple[Link, ...] = (),
 ) -> list[Action]:
     """What makes its interfaces these, and records them; ``old`` are those that are recorded.
 
-    It has these ``kinds``, of which the ``missing`` ones are made just before. Raises Refused, KernelError,
-    OSError.
+    It has these ``kinds``, of which the ``missing`` ones are made just before, and those interfaces are
+    ``leaving`` that go with what is removed first. Raises Refused, KernelError, OSError.
     """
     is_to_come = "net" in missing
     gone = tuple(sorted({link.name for link in old} - {link.name for link in links}))
-    wanted = Wanted(links, gone, old=old, alias=forward_needs.alias_of(name))
+    alias = forward_needs.alias_of(name)
+    wanted = Wanted(links, gone, old=old, alias=alias, leaving=leaving)
     done = link_actions.planned(
         Target(namespace=name), wanted, is_to_come=is_to_come, check_mode=check
     )

@@ -69,10 +69,18 @@ def read(path: str) -> dict[str, t.Any] | None:
     It may hold secrets: from here on root alone can read it. Raises ValueError for anything else,
     OSError where a file cannot be read.
     """
+    text = closed_text_of(path)
+    return None if text is None else object_of(text)
+
+
+def closed_text_of(path: str) -> str | None:
+    """The text of the file, which from here on root alone can read. Raises as read() does."""
     atomic.close(path, mode=_MODE)
-    text = text_of(path)
-    if text is None:
-        return None
+    return text_of(path)
+
+
+def object_of(text: str) -> dict[str, t.Any]:
+    """The object that the JSON is. Raises ValueError."""
     content = parse(text)
     if not isinstance(content, dict):
         raise ValueError(f"it holds {type(content).__name__}, not an object")
