@@ -29,6 +29,11 @@ from .forward_ledger import Entry, Ledger
 _PATIENCE = 60.0
 
 
+def _setting(name: str, key: str, value: str) -> Action:
+    explain = functools.partial(sysctl.explain, key=key, value=value)
+    return Action(name, functools.partial(sysctl.write_anyhow, key, value), explain)
+
+
 class _Work:
     """What is to be done for one namespace, and the record of it that is kept meanwhile."""
 
@@ -65,9 +70,7 @@ class _Work:
         """What is to be done, in an order in which nothing is open that should not be."""
         found = self._tables()
         for key, value in self._missing.items():
-            found.append(
-                Action(f"set {key} to {value}", functools.partial(sysctl.write, key, value))
-            )
+            found.append(_setting(f"set {key} to {value}", key, value))
         for dev in self._entry.answers:
             if not self._is_answering(dev):
                 line = f"route add local ::1 dev {dev} table local proto static"
@@ -143,8 +146,7 @@ class _Work:
             if forward_needs.is_gone(key) or forward_needs.is_general(key):
                 continue
             if forward_needs.value_of(key) != value:
-                action = functools.partial(sysctl.write, key, value)
-                found.append(Action(f"set {key} back to {value}", action))
+                found.append(_setting(f"set {key} back to {value}", key, value))
         return found
 
     def _opened(self) -> list[firewall.Opened]:

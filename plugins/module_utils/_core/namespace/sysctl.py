@@ -113,6 +113,17 @@ def write(key: str, value: str, *, proc_fd: int | None = None) -> None:
         raise
 
 
+def write_anyhow(key: str, value: str) -> None:
+    """The same also where /proc/sys is mounted read-only, as in a container. Raises KernelError: see explain()."""
+    try:
+        write(key, value)
+    except KernelError as error:
+        if error.errno != errno.EROFS:
+            raise
+        with fresh_proc() as proc_fd:
+            write(key, value, proc_fd=proc_fd)
+
+
 @contextlib.contextmanager
 def fresh_proc() -> t.Iterator[int]:
     """A proc of the caller's pid namespace that is mounted nowhere, open, for the block.
