@@ -23,6 +23,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls im
 
 PORT = 51820
 _EVERYTHING, _IPV4 = 3, 0x0800
+_OUTGOING = 4  # PACKET_OUTGOING (packet(7))
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def captured(where: str, name: str) -> t.Iterator[set[tuple[str, int]]]:
         yield seen
         while select.select([tap], [], [], 0.5)[0]:
             packet, about = tap.recvfrom(65536)
-            if about[1] == _IPV4 and about[0] == name:
+            if about[:2] == (name, _IPV4) and about[2] != _OUTGOING:
                 length = (packet[0] & 15) * 4
                 is_udp = packet[9] == socket.IPPROTO_UDP
                 port = struct.unpack_from("!H", packet, length + 2)[0] if is_udp else 0

@@ -279,6 +279,11 @@ def has_record(name: str) -> bool:
     return os.path.lexists(path_of(name))
 
 
+def has_state(name: str) -> bool:
+    """Whether it is written down what is true of ``name`` until the reboot."""
+    return os.path.lexists(state_path(name))
+
+
 def has_files(name: str) -> bool:
     """Whether forget() has something to do, be it what a killed run was writing."""
     return atomic.is_there(path_of(name))
