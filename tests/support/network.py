@@ -44,6 +44,12 @@ def shown(command: str, *, inside: str = "") -> list[dict[str, t.Any]]:
     return [each for each in found if each]
 
 
+def lacks_wireguard() -> str:
+    """What ip(8) says where this kernel has no WireGuard; empty where it has."""
+    argv = ["unshare", "--net", "ip", "link", "add", "name", "try", "type", "wireguard"]
+    return subprocess.run(argv, check=False, capture_output=True, text=True).stderr.strip()
+
+
 def ip_in(where: str, command: str) -> None:
     """Have ip(8) change something in the network of the file."""
     subprocess.run(["nsenter", f"--net={where}", "ip", *command.split()], check=True)

@@ -28,10 +28,9 @@ _OUTGOING = 4  # PACKET_OUTGOING (packet(7))
 
 @pytest.fixture(autouse=True)
 def _wireguard() -> None:
-    argv = ["unshare", "--net", "ip", "link", "add", "name", "try", "type", "wireguard"]
-    tried = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"this kernel has no WireGuard: {tried.stderr.strip()}; tests/guests/run has")
+    lacking = network.lacks_wireguard()
+    if lacking:
+        pytest.skip(f"this kernel has no WireGuard: {lacking}; tests/guests/run has")
 
 
 def wg(*words: str, given: str = "", where: str = "") -> str:

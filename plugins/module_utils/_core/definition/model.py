@@ -78,6 +78,13 @@ class Definition(Value):
         # The interfaces of its network namespace.
         self.links = links
 
+    def awaiting_links(self) -> Definition:
+        """The same while its interfaces, where it has any, are not there."""
+        if not self.links:
+            return self
+        left = tuple(title for title in self.missing if title != LINKS)
+        return self.replace(missing=(*left, LINKS))
+
     @property
     def needed(self) -> set[str]:
         """The names of those that it has kinds of, or that have an end of its interfaces."""

@@ -18,7 +18,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..actions import Action, Step, run_all, undo
 from ..definition import file as definitions
-from ..definition.model import LINKS, Definition
+from ..definition.model import Definition
 from ..definition.properties import Properties
 from ..errors import Refused
 from ..install import instance
@@ -315,8 +315,8 @@ def _record(request: NamespaceRequest) -> None:
     # Before there is a namespace: what a killed run leaves can be told by it.
     pins.prepare(request.name)
     after = _definition_after(request, definitions.load(request.name))
-    if after.links and "net" not in pins.pinned(request.name):
-        after = after.replace(missing=(*after.missing, LINKS))
+    if "net" not in pins.pinned(request.name):
+        after = after.awaiting_links()
     instance.keep(after)
 
 

@@ -70,9 +70,8 @@ def _create(name: str, making: create.Making, pinned: t.Collection[str]) -> None
         steps = tuple(step.title for step in definition.steps if not step.only_if_asked)
         missing = (*steps, *(each for each in definition.missing if each == LINKS))
         definition = definition.replace(pivoted=(), volatile=(), missing=missing)
-    if definition is not None and definition.links and "net" in making.kinds:
-        left = tuple(each for each in definition.missing if each != LINKS)
-        definition = definition.replace(missing=(*left, LINKS))
+    if definition is not None and "net" in making.kinds:
+        definition = definition.awaiting_links()
     # Without its state nobody knows what is missing, which is not to be found out anew each time.
     if definition is not None and (definition != was or not definitions.has_state(name)):
         instance.keep(definition)
