@@ -50,6 +50,7 @@ class Stage:
         for directory in ("root", "site", "upper", "work", "lower"):
             (home / directory).mkdir(parents=True)
         pack_little(home / "root.tar", ["etc", "usr", "proc", "old"])
+        pack_little(home / "other.tar", ["etc", "usr", "proc", "srv"])
 
     def case(self, title: str) -> Case:
         """The case of this title."""
@@ -65,6 +66,7 @@ class Stage:
             {"path": "/media", "src": "o", "fstype": "overlay", "opts": layers},
         ]
         root: Task = ("ns_rootfs", {"path": f"{home}/tree/root", "archive": f"{home}/root.tar"})
+        other_root: Task = (root[0], {**root[1], "archive": f"{home}/other.tar"})
         no_root: Task = ("ns_rootfs", {"path": f"{home}/tree/root", "state": "absent"})
         bound: Task = (
             "ns_mount",
@@ -121,6 +123,7 @@ class Stage:
                 goes_on=True,
             ),
             "unpack a root": Case([], root, [no_root]),
+            "replace a root": Case([root], other_root, [no_root]),
             "unpack a root inside": Case(
                 [made, ("ns_mount", tmpfs)],
                 ("ns_rootfs", {**inside, "path": "/mnt/root", "archive": f"{home}/root.tar"}),

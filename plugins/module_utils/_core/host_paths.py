@@ -153,10 +153,13 @@ def closed_directory(name: str) -> str:
 
 
 def is_directory(path: str) -> bool:
-    """Whether a directory is at the path, and no link to one, which may be another name's."""
+    """Whether a directory is at the path, and no link to one, which may be another name's.
+
+    Raises OSError where that cannot be told: what may be closed is not to be taken for open.
+    """
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
 
 

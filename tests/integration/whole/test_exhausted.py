@@ -36,6 +36,7 @@ _ROUNDS = os.environ.get("EXHAUST_ROUNDS", "2")
 _SEED = int(os.environ.get("EXHAUST_SEED", "1"))
 # What errors of exhaustion are called in a result.
 _ERRNO = re.compile("^(ENOSPC|EDQUOT|EROFS|EIO|EMFILE|ENFILE|ENOMEM|EAGAIN)$")
+_AFTERWARDS = ("look at", "record the root", "remove the old root", "clear away")
 
 CASES = [
     "create mnt",
@@ -49,6 +50,7 @@ CASES = [
     "change a mount",
     "unmount",
     "unpack a root",
+    "replace a root",
     "unpack a root inside",
     "remove a root",
     "pivot",
@@ -111,10 +113,12 @@ def wrong_with(stage: Stage, case: Case, known: Tried, fault: str) -> t.Iterator
             yield f"{what}: no step"
         elif not _ERRNO.match(result.get("errno", "")) or "[Errno" in result["msg"]:
             yield f"{what}: no cause"
-        allowed = [known.before]
-        if result.get("step", "").startswith(("look at", "record the root")):
-            allowed.append(known.after)  # afterwards, at the result
-        if not case.goes_on and not any(_lasting(found) == _lasting(each) for each in allowed):
+        is_as_before = _lasting(found) == _lasting(known.before)
+        # Afterwards: at the result, or at what is taken away when all is done.
+        is_done = result.get("step", "").startswith(_AFTERWARDS) and (
+            _without_rests(found) == _without_rests(known.after)
+        )
+        if not (case.goes_on or is_as_before or is_done):
             yield f"{what}: not as before: {_difference(known.before, found)}"
     elif not case.goes_on and _lasting(found) != _lasting(known.after):
         yield f"{what}: not as it should be: {_difference(known.after, found)}"
@@ -142,6 +146,12 @@ def _lasting(state: State) -> State:
         "pins": pins,
         "mounts": [m for m in state["mounts"] if not m.startswith(f"{host_paths.BASE} ")],
     }
+
+
+def _without_rests(state: State) -> State:
+    """Without what was built beside a root, or was replaced by it: the next run clears that."""
+    files = [each for each in state["files"] if "/tree/.root." not in each]
+    return {**_lasting(state), "files": files}
 
 
 def _difference(one: State, other: State) -> str:

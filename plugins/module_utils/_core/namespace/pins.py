@@ -23,7 +23,7 @@ import os
 import stat
 
 from .. import kinds
-from ..errors import KernelError, Refused
+from ..errors import Refused
 from ..host_paths import (
     BASE,
     CLOSED,
@@ -135,8 +135,8 @@ def closed_one_with(ids: t.Container[int]) -> str:
     """The name of a closed one that has a namespace with one of these ids; empty for none."""
     try:
         closed = [name for name in os.listdir(CLOSED) if is_name(name)]
-    except OSError:  # none, or the caller is not root
-        return ""
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ""  # none, or the caller is not root
     for name in closed:
         if any(each in ids for each in pinned(name).values()) and gate.is_closed(name):
             return name
@@ -155,8 +155,8 @@ def _listed(name: str) -> dict[str, int]:
     """
     try:
         fd = os.open(kept_in(name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # none, or a link, which may lead to another name's
-        return {}
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}  # none, or a link, which may lead to another name's; or the caller is not root
     ids = {}
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev
@@ -295,10 +295,9 @@ def forget_in_copy(*, shared_with_host: bool) -> None:
     BASE itself stays, since an unmount would reach the host; the pins on it are on a private
     mount, and can go. In a copy that belongs to another user namespace all of them stay, locked
     to the rest (mount_namespaces(7)), until the kernel drops them with the file of the pin.
+
+    Raises KernelError.
     """
     copies = [each for name in names() for each in _paths(name)] if shared_with_host else [BASE]
     for copy in copies:
-        try:
-            mounts.umount(copy, flags=mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
-        except KernelError:  # EINVAL: not mounted, or locked
-            pass
+        mounts.detach(copy)  # locked is EINVAL as well

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import typing as t
 
+from .. import actions
 from ..errors import KernelError
 from ..storage import removal
 from ..syscalls import trees
@@ -87,39 +89,76 @@ def _rescue(spot: Spot, work: int) -> None:
 def put(spot: Spot, stage: Stage, made_of: Marker) -> None:
     """Put what was built into its place; what was there is beside as an old one afterwards.
 
-    Raises KernelError, OSError; then what was there before is still there.
+    Raises KernelError, OSError; then what was there before is still there, but for an empty directory.
     """
     made_of.write(stage.root)
     trees.sync_filesystem(stage.root)
     if spot.is_mount:
         _move_up(spot, stage, made_of)
         return
-    names = {"src_dir_fd": stage.work, "dst_dir_fd": spot.parent}
+    done: list[t.Callable[[], object]] = []
     try:
-        os.rename(ROOT, spot.name, **names)
+        _rename(spot, stage, done)
+        os.fsync(spot.parent)
+    except OSError as error:
+        # Else an old root that is in use would be cleared away with the directory around it.
+        actions.undo(error, reversed(done))
+        raise
+
+
+def _rename(spot: Spot, stage: Stage, done: list[t.Callable[[], object]]) -> None:
+    """Have the new root at the name; into ``done`` goes what takes back each change that was made."""
+    into_place = functools.partial(_move, (stage.work, ROOT), (spot.parent, spot.name))
+    out_of_place = functools.partial(_move, (spot.parent, spot.name), (stage.work, ROOT))
+    try:
+        into_place()
+        done.append(out_of_place)
+        return
     except OSError as error:
         # Onto an empty directory, or nothing, it is a plain rename.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        old_name = spot.free_old_name()
-        try:
-            trees.exchange(stage.work, ROOT, spot.parent, spot.name)
-        except KernelError as refused:
-            if refused.errno not in (errno.EINVAL, errno.ENOSYS):
-                raise
-            _mark_as_old(spot.name, spot.parent)
-            os.rename(spot.name, old_name, src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
-            os.rename(ROOT, spot.name, **names)
-        else:
-            _mark_as_old(ROOT, stage.work)
-            os.rename(ROOT, old_name, **names)
-    os.fsync(spot.parent)
+    old = (spot.parent, spot.free_old_name())
+    exchange = functools.partial(trees.exchange, stage.work, ROOT, spot.parent, spot.name)
+    try:
+        exchange()
+    except KernelError as refused:
+        if refused.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        _mark_as_old((spot.parent, spot.name), done)
+        _move((spot.parent, spot.name), old)
+        done.append(functools.partial(_move, old, (spot.parent, spot.name)))
+        into_place()
+        done.append(out_of_place)
+    else:
+        done.append(exchange)
+        _mark_as_old((stage.work, ROOT), done)
+        _move((stage.work, ROOT), old)
+        done.append(functools.partial(_move, old, (stage.work, ROOT)))
 
 
-def _mark_as_old(name: str, above: int) -> None:
+def _move(source: tuple[int, str], target: tuple[int, str]) -> None:
+    """Rename; both are a name in an open directory."""
+    os.rename(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
+
+
+def _mark_as_old(place: tuple[int, str], done: list[t.Callable[[], object]]) -> None:
+    above, name = place
     fd = os.open(name, DIRECTORY, dir_fd=above)
     try:
+        if marker.is_marked(fd):
+            return
+        done.append(functools.partial(_unmark, place))
         marker.mark_as_old(fd)
+    finally:
+        os.close(fd)
+
+
+def _unmark(place: tuple[int, str]) -> None:
+    above, name = place
+    fd = os.open(name, DIRECTORY, dir_fd=above)
+    try:
+        marker.remove(fd)
     finally:
         os.close(fd)
 
@@ -145,8 +184,8 @@ def _move_up(spot: Spot, stage: Stage, made_of: Marker) -> None:
 
 def take_away(spot: Spot) -> None:
     """Take the root from its name: what was there is beside as an old one. Raises OSError."""
-    _mark_as_old(spot.name, spot.parent)
-    os.rename(spot.name, spot.free_old_name(), src_dir_fd=spot.parent, dst_dir_fd=spot.parent)
+    _mark_as_old((spot.parent, spot.name), [])
+    _move((spot.parent, spot.name), (spot.parent, spot.free_old_name()))
     os.fsync(spot.parent)
 
 

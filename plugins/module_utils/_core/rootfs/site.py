@@ -190,7 +190,9 @@ class Spot:
         """Whether it is one of ours, and not somebody's own of that name."""
         try:
             fd = os.open(name, DIRECTORY, dir_fd=self.parent)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
             return False
         try:
             return marker.is_marked(fd)

@@ -23,10 +23,13 @@ import time
 import typing as t
 import zlib
 
+from .. import actions
 from ..errors import Refused
 from ..host_paths import LOCKS
 from ..storage import lock, modes, removal
 
+# The step that failed where all was done, and what was left of the work could not be removed.
+CLEAR_AWAY = "clear away what was built beside"
 # What tells that a directory is one of these.
 MARK = ".linux-namespaces.work"
 # By it those that version 0.1.0 has left are known.
@@ -104,12 +107,15 @@ def _made(
     """See held(). Unless it ``is_locked`` the directory itself is."""
     taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, what_for)
     try:
-        yield taken
-    finally:
         try:
+            yield taken
+        except BaseException as error:
+            actions.undo(error, [functools.partial(remove, parent_fd, name, taken.fd)])
+            raise
+        with actions.Step(f"{CLEAR_AWAY} {what_for}"):
             remove(parent_fd, name, taken.fd)
-        finally:
-            os.close(taken.fd)
+    finally:
+        os.close(taken.fd)
 
 
 def remove(parent_fd: int, name: str, fd: int) -> None:
@@ -219,4 +225,4 @@ def _mark(fd: int) -> None:
 def _leave_nothing(parent_fd: int, name: str, found: bool) -> None:
     if not found:
         with contextlib.suppress(OSError):  # a later run clears it
-            os.rmdir(name, dir_fd=parent_fd)
+            removal.remove(parent_fd, name)

@@ -54,9 +54,8 @@ def remove(path: str) -> None:
     """Remove the log, and the directories that hold no other. Raises OSError."""
     for each in parts_of(path):
         os.unlink(each)
-    with contextlib.suppress(OSError):  # until the last log has gone
-        os.rmdir(os.path.dirname(path))
-        os.rmdir(host_paths.LOGS)
+    for directory in (os.path.dirname(path), host_paths.LOGS):
+        atomic.remove_directory(directory)
 
 
 def writing_to(path: str) -> t.Callable[[int], bool]:

@@ -208,8 +208,9 @@ class Plain:
     def remove(self) -> None:
         self._clear()
         socket_files.clear(self._request.spec.namespace, self._request.spec.name)
-        service_note.remove(self._request.spec.namespace, self._request.spec.name)
         log_file.remove(self._log)
+        # Last: by it the next run knows that there is something to remove.
+        service_note.remove(self._request.spec.namespace, self._request.spec.name)
 
     def _remove_empty_log(self) -> None:
         if not any(map(os.path.getsize, log_file.parts_of(self._log))):

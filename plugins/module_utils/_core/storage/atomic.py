@@ -18,6 +18,9 @@ import stat
 from ..host_paths import is_directory
 from ..syscalls import files, regular_files, trees
 
+# Why a directory stays: something is in it, or on it, or it is not the caller's to remove.
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EROFS, errno.EPERM, errno.EACCES)
+
 
 def write(path: str, content: str | bytes, *, mode: int, dir_fd: int | None = None) -> None:
     """Write the file, in place of what was there; nothing where it has this content and mode.
@@ -146,7 +149,11 @@ def link(target: str, path: str) -> None:
     beside = beside_of(path)
     _unlink(beside)
     os.symlink(target, beside)
-    os.rename(beside, path)
+    try:
+        os.rename(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise
     sync_above(path)
 
 
@@ -204,12 +211,14 @@ def close(path: str, *, mode: int) -> None:
 
 
 def remove_directory(path: str) -> bool:
-    """Remove the directory where it is empty; whether it is gone. Raises OSError."""
+    """Remove the directory where it is empty and can be removed; whether it is gone. Raises OSError."""
     try:
         os.rmdir(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # something is in it
+    except OSError as error:
+        if error.errno not in _STAYS:
+            raise
         return False
     _sync_what_is_left(path)
     return True
