@@ -106,16 +106,26 @@ def _made(
 ) -> t.Iterator[Workspace]:
     """See held(). Unless it ``is_locked`` the directory itself is."""
     taken = _take(parent_fd, name, is_locked, time.monotonic() + patience, what_for)
+    failed: BaseException | None = None
     try:
-        try:
-            yield taken
-        except BaseException as error:
-            actions.undo(error, [functools.partial(remove, parent_fd, name, taken.fd)])
-            raise
-        with actions.Step(f"{CLEAR_AWAY} {what_for}"):
-            remove(parent_fd, name, taken.fd)
+        yield taken
+    except BaseException as error:
+        failed = error
+        raise
     finally:
-        os.close(taken.fd)
+        try:
+            _clear_away(functools.partial(remove, parent_fd, name, taken.fd), what_for, failed)
+        finally:
+            os.close(taken.fd)
+
+
+def _clear_away(part: t.Callable[[], None], what_for: str, failed: BaseException | None) -> None:
+    """Carry out ``part``; what it raises is not to hide why the work has ``failed``, if it has."""
+    if failed is not None:
+        actions.undo(failed, [part])
+        return
+    with actions.Step(f"{CLEAR_AWAY} {what_for}"):
+        part()
 
 
 def remove(parent_fd: int, name: str, fd: int) -> None:
