@@ -152,6 +152,11 @@ def closed_directory(name: str) -> str:
     return f"{CLOSED}/{file_name(name)}"
 
 
+# What opening or looking at a directory of ours raises where it is not there, something else is, or the caller is
+# not root. All else, such as a want of memory, does not say so.
+NOT_THERE = (FileNotFoundError, NotADirectoryError, PermissionError)
+
+
 def is_directory(path: str) -> bool:
     """Whether a directory is at the path, and no link to one, which may be another name's.
 
@@ -159,7 +164,7 @@ def is_directory(path: str) -> bool:
     """
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except NOT_THERE:
         return False
 
 

@@ -28,6 +28,7 @@ from ..host_paths import (
     BASE,
     CLOSED,
     LOGS,
+    NOT_THERE,
     checked_name,
     closed_directory,
     directory,
@@ -135,8 +136,8 @@ def closed_one_with(ids: t.Container[int]) -> str:
     """The name of a closed one that has a namespace with one of these ids; empty for none."""
     try:
         closed = [name for name in os.listdir(CLOSED) if is_name(name)]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return ""  # none, or the caller is not root
+    except NOT_THERE:
+        return ""
     for name in closed:
         if any(each in ids for each in pinned(name).values()) and gate.is_closed(name):
             return name
@@ -155,8 +156,8 @@ def _listed(name: str) -> dict[str, int]:
     """
     try:
         fd = os.open(kept_in(name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return {}  # none, or a link, which may lead to another name's; or the caller is not root
+    except NOT_THERE:  # or a link is, which may lead to another name's
+        return {}
     ids = {}
     try:
         nsfs_device = os.stat("/proc/self/ns/mnt").st_dev

@@ -143,22 +143,23 @@ def _move(source: tuple[int, str], target: tuple[int, str]) -> None:
 
 
 def _mark_as_old(place: tuple[int, str], done: list[t.Callable[[], object]]) -> None:
-    above, name = place
-    fd = os.open(name, DIRECTORY, dir_fd=above)
-    try:
-        if marker.is_marked(fd):
-            return
-        done.append(functools.partial(_unmark, place))
-        marker.mark_as_old(fd)
-    finally:
-        os.close(fd)
+    with _opened(place) as fd:
+        if not marker.is_marked(fd):
+            done.append(functools.partial(_unmark, place))
+            marker.mark_as_old(fd)
 
 
 def _unmark(place: tuple[int, str]) -> None:
+    with _opened(place) as fd:
+        marker.remove(fd)
+
+
+@contextlib.contextmanager
+def _opened(place: tuple[int, str]) -> t.Iterator[int]:
     above, name = place
     fd = os.open(name, DIRECTORY, dir_fd=above)
     try:
-        marker.remove(fd)
+        yield fd
     finally:
         os.close(fd)
 
