@@ -77,6 +77,13 @@ schema: setup ## docs/definition.schema.json anew, from the tables of options
 	  'import json; from _core.options import schema; print(json.dumps(schema.of_file(), indent=2))' > $(BUILD)/schema.json
 	@mv $(BUILD)/schema.json docs/definition.schema.json
 
+.PHONY: requirements
+requirements: setup ## the section of README.md on what hosts need anew, from the table of nsctl check
+	@PYTHONPATH=plugins/module_utils python -B -c 'import pathlib; from _core.facts import host; \
+	  readme = pathlib.Path("README.md"); text = readme.read_text(); \
+	  before, after = text.partition(host.BEGIN)[0], text.partition(host.END + "\n")[2]; \
+	  readme.write_text(before + host.requirements() + after)'
+
 .PHONY: sanity
 sanity: setup
 	tests/sanity

@@ -35,6 +35,20 @@ options:
     description:
       - Show only the namespace of this file, such as V(/run/netns/blue).
     type: path
+  gather:
+    description:
+      - Tell more, of named namespaces in RV(named) and of the host in RV(host); with O(namespace) of that one alone.
+        What is not asked for costs nothing.
+      - V(definition) is what each is to be, without its secrets.
+      - V(drift) is what of it is not as it should be. What its mounts and interfaces are is looked at inside; one that
+        does not answer within ten seconds is V(partial).
+      - V(services) is its services, with their states.
+      - V(host) is what the host can, as C(nsctl check) says it.
+      - All but V(host) take root.
+    type: list
+    elements: str
+    choices: [definition, drift, services, host]
+    version_added: 0.2.0
 extends_documentation_fragment:
   - linux.namespaces._attributes
   - linux.namespaces._attributes.info_module
@@ -62,6 +76,11 @@ EXAMPLES = r"""
 - name: List what is kept under the name web
   linux.namespaces.ns_info:
     namespace: web
+
+- name: Tell what was changed by hand, and what does not run
+  linux.namespaces.ns_info:
+    gather: [drift, services]
+  register: looked_at
 
 - name: Show what lives in mount namespaces of its own
   ansible.builtin.debug:
@@ -132,11 +151,127 @@ namespaces:
       description: The name of the namespace of M(linux.namespaces.ns_namespace) that it belongs to.
       type: str
       sample: web
+named:
+  description:
+    - The named namespaces, ordered by their names, in the form of C(nsctl list --json) with what was asked for beside.
+  returned: when O(gather) has V(definition), V(drift) or V(services)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name.
+      type: str
+      sample: web
+    state:
+      description:
+        - V(up), V(down), V(partial) where not all of it is there, or V(failed) where it could not be brought up.
+      type: str
+      sample: up
+    reason:
+      description: Why it is not V(up), or why the generation that was tried last does not serve; else empty.
+      type: str
+      sample: ""
+    kinds:
+      description: By kind RV(ignore:id), RV(ignore:path), and RV(ignore:shared_with) where it is that of another name.
+      type: dict
+      sample: {mnt: {id: 4026532204, path: /run/linux-namespaces/web/mnt}}
+    shared_by:
+      description: The names that have a kind of it.
+      type: list
+      elements: str
+      sample: []
+    processes:
+      description: The processes that live in it.
+      type: list
+      elements: dict
+      sample: [{pid: 4242, uid: 0, command: "nginx: master process nginx"}]
+    persistent:
+      description: Whether it comes back at boot.
+      type: bool
+      sample: true
+    root:
+      description: The new root of its last pivot, as it was named before.
+      type: str
+      sample: /var/lib/linux-namespaces-web/root
+    generation:
+      description:
+        - Of one with a root of its own which generation serves, what that was made of, why the one tried last does not
+          serve, and those kept to go back to; else V(null).
+      type: dict
+      sample: {number: 2, made_of: "archive /srv/web.tar sha256:5f70bf18", failed: "", before: []}
+    definition:
+      description: What it is to be; V(null) where it has no definition, or one that cannot be read.
+      returned: when O(gather) has V(definition)
+      type: dict
+      sample:
+        kinds: [mnt, uts]
+        hostname: web
+        persistent: true
+        rootfs:
+        steps: [{do: mount, path: /data, src: /srv/data, fstype: "", opts: [bind, ro]}]
+        links: []
+        files: []
+    drift:
+      description:
+        - What of it is not as it should be. RV(ignore:changes) are the steps that C(nsctl up) would take.
+          RV(ignore:mounts) and RV(ignore:links) have all that it has, with a RV(ignore:state) that is V(ok) where
+          nothing is wrong; RV(ignore:files) and RV(ignore:services) have those alone with which something is.
+      returned: when O(gather) has V(drift)
+      type: dict
+      sample:
+        changes: [mount bind of /srv/data on /data]
+        mounts:
+          - state: missing
+            path: /data
+            wanted: {do: mount, path: /data, src: /srv/data, fstype: "", opts: [bind, ro]}
+            observed:
+            remark: ""
+        links: []
+        files: [{path: /var/lib/linux-namespaces-web/files/nginx.conf, state: differs}]
+        services: [{name: nginx, state: stopped, changes: [start service nginx]}]
+    services:
+      description: Its services, as RV(linux.namespaces.ns_service#module:service) has them, and their supervisors.
+      returned: when O(gather) has V(services)
+      type: list
+      elements: dict
+      sample:
+        - name: nginx
+          namespace: web
+          state: started
+          pid: 4242
+          supervisor: systemd
+          enabled: true
+          restarts: 0
+          ended:
+host:
+  description: What the host can.
+  returned: when O(gather) has V(host)
+  type: dict
+  sample:
+    hostname: host1
+    kernel: 6.12.48
+    machine: x86_64
+    os: Debian GNU/Linux 13 (trixie)
+    python: 3.13.5
+    cgroup: 2
+    systemd: true
+    problems: 0
+    checks:
+      - name: mnt namespaces
+        state: ok
+        required: true
+        found: at most 96364, 12 seen
+        needed_for: ns_namespace
+        remedy: ""
 """
+
+import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import info
+
+CHOICES = ("definition", "drift", "services", "host")
 
 
 def main() -> None:
@@ -144,6 +279,7 @@ def main() -> None:
         argument_spec={
             **_module.TARGET_OPTIONS,
             "kinds": {"type": "list", "elements": "str", "choices": list(kinds.NAMES)},
+            "gather": {"type": "list", "elements": "str", "choices": list(CHOICES)},
         },
         mutually_exclusive=_module.TARGET_EXCLUSIVE,
         supports_check_mode=True,
@@ -154,7 +290,19 @@ def main() -> None:
             names=kinds.NAMES if names is None else names,
             ids=info.ids_of(_module.target_of(module.params, only_looks=True)),
         )
-        module.exit_json(changed=False, namespaces=[vars(namespace) for namespace in found])
+        more = _gathered(module.params["namespace"], module.params["gather"] or ())
+        namespaces = [vars(namespace) for namespace in found]
+        module.exit_json(changed=False, namespaces=namespaces, **more)
+
+
+def _gathered(name: str | None, wanted: t.Collection[str]) -> dict[str, t.Any]:
+    """What is asked for beside the namespaces, by the key that results have it under."""
+    if not wanted:
+        return {}
+    # As much to load as all else together, for what most do not ask for.
+    from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import gather
+
+    return gather.gathered(name, wanted)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import json
 import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts.states import STATES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import is_name
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.states import STATES
 from ansible_collections.linux.namespaces.plugins.plugin_utils._heard import for_people
 
 Record = dict[str, t.Any]

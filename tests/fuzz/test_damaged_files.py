@@ -35,11 +35,13 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.service import (
     ServiceSpec,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import named as facts
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import summary
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace.target import Target
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import show, summary
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import show
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import (
     mount,
     namespace,
@@ -104,9 +106,9 @@ def tried(which: str, forms: list[Form]) -> int:
                 failed += 1
                 assert which == "failed" or str(path) in found["reason"]
             with bounded(seconds=20):
-                shown = show._attempt("web")
-            assert not isinstance(shown, str), shown
-            no_defect(shown["lines"])
+                shown = facts._attempt("web", facts.PARTS)
+            assert isinstance(shown, dict), shown
+            no_defect(show._shown(show._flat(json.loads(json.dumps(shown)))))
         except BaseException as error:
             error.args = (f"{form.title}: {error}",)
             raise

@@ -48,6 +48,10 @@ FORWARDING_LOCK = f"{LOCKS}/linux-namespaces.forwarding.lock"
 # Where ip-netns(8) has files for programs in a network: see namespace/netns_files.py.
 NETNS_FILES = "/etc/netns"
 COMMAND = "/usr/local/sbin/nsctl"
+# What is installed with it: its page of the manual, and what shells complete its words by.
+MANUAL_PAGE = "/usr/local/share/man/man8/nsctl.8"
+BASH_COMPLETION = "/usr/local/share/bash-completion/completions/nsctl"
+ZSH_COMPLETION = "/usr/local/share/zsh/site-functions/_nsctl"
 # In the environment of what the unit of a namespace runs: its name.
 BY_UNIT = "NSCTL_UNIT"
 # There while systemd manages the host (sd_booted(3)), and where the host's own units lie.

@@ -12,9 +12,15 @@ Pure. PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 
+class Shown(str):
+    """A line in which what is data was made printable: what else is in it may be a colour."""
+
+    __slots__ = ()
+
+
 def printable(text: str) -> str:
     """``text`` as one line, in which whatever is no visible character is escaped."""
-    if text.isprintable():
+    if text.isprintable() or isinstance(text, Shown):
         return text
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 

@@ -335,9 +335,12 @@ def test_standard_input(home: Home, nsctl: Nsctl) -> None:
 
 
 def test_wrong_usage(nsctl: Nsctl) -> None:
+    for words in ((), ("a", "b")):
+        assert "name one file" in nsctl("apply", *words, code=2).stderr
+    assert "name namespaces, or one file" in nsctl("diff", "./a", "b", code=2).stderr
+    assert "are for a file" in nsctl("diff", "--recreate", "a", code=2).stderr
+    assert "There is no namespace 'nosuch'" in nsctl("diff", "nosuch", code=1).stderr
     for verb in ("apply", "diff"):
-        assert "name one file" in nsctl(verb, code=2).stderr
-        assert "name one file" in nsctl(verb, "a", "b", code=2).stderr
         assert "no option --nosuch" in nsctl(verb, "--nosuch", "a", code=2).stderr
     assert "no option --check" in nsctl("diff", "--check", "a", code=2).stderr
     assert "name namespaces" in nsctl("export", code=2).stderr

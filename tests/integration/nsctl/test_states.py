@@ -17,8 +17,10 @@ from named_namespaces import NewName
 from processes_inside import inside
 from results import RunModule
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import named
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import list_names
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.arguments import parse
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls.call import (
     ABSENT_CALLS_VARIABLE,
@@ -124,7 +126,7 @@ def unanswered(name: str, path: str) -> t.Iterator[None]:
 
 
 def run_list(capsys: pytest.CaptureFixture[str]) -> dict[str, Result]:
-    assert list_names.run("list", ["--json"]) == 0
+    assert list_names.run("list", parse(list_names.VERB, ["--json"])) == 0
     return {each["name"]: each for each in json.loads(capsys.readouterr().out)}
 
 
@@ -142,7 +144,7 @@ def test_a_file_system_that_does_not_answer_holds_up_no_other(
     with unanswered(web, where):
         before = time.monotonic()
         # What lies beside what was asked for is not even looked at.
-        monkeypatch.setattr(list_names, "LIMIT", 100.0 if where == "/srv" else 1.0)
+        monkeypatch.setattr(named, "LIMIT", 100.0 if where == "/srv" else 1.0)
         found = run_list(capsys)
         assert time.monotonic() - before < 60
     assert found[other]["state"] == "up"

@@ -3,21 +3,29 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import (
-    arguments,
-    manual,
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import arguments
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.arguments import (
+    Option,
+    Verb,
 )
 
-SOURCES = pathlib.Path(manual.__file__).parent
+
+def verb(*options: Option, program_after: int | None = None) -> Verb:
+    """One that has these options."""
+    return Verb(
+        "x", "", operands="", text="", exits="", options=options, program_after=program_after
+    )
+
+
+JSON = Option("json", "", "")
+TIMEOUT = Option("timeout", "SECONDS", "")
 
 
 def test_options_and_operands() -> None:
     words = ["web", "--json", "--timeout", "5", "db", "--timeout=6", "--", "--json", "-x"]
-    given = arguments.parse(words, switches=("json",), values=("timeout",))
+    given = arguments.parse(verb(JSON, TIMEOUT), words)
     assert given.operands == ["web", "db", "--json", "-x"]
     assert given.switches == {"json"}
     assert given.values == {"timeout": ["5", "6"]}
@@ -34,14 +42,15 @@ def test_options_and_operands() -> None:
     ],
 )
 def test_the_words_of_a_program_are_its_own(words: list[str]) -> None:
-    given = arguments.parse(words, values=("user",), operands=1)
+    given = arguments.parse(verb(Option("user", "USER", ""), program_after=1), words)
     assert given.operands == ["web", "ls", "-l", "--user=x"]
     assert given.values == {}
 
 
 def test_options_stand_before_and_after_the_name() -> None:
     words = ["--user", "a", "web", "--chdir=/", "ls"]
-    given = arguments.parse(words, values=("user", "chdir"), operands=1)
+    known = verb(Option("user", "USER", ""), Option("chdir", "DIRECTORY", ""), program_after=1)
+    given = arguments.parse(known, words)
     assert given.operands == ["web", "ls"]
     assert given.values == {"user": ["a"], "chdir": ["/"]}
 
@@ -57,7 +66,7 @@ def test_options_stand_before_and_after_the_name() -> None:
 )
 def test_wrong_usage(words: list[str], said: str) -> None:
     with pytest.raises(arguments.WrongUsage, match=said):
-        arguments.parse(words, switches=("json",), values=("timeout",))
+        arguments.parse(verb(JSON, TIMEOUT), words)
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "nan", "inf", ""])

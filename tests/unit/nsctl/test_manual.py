@@ -7,13 +7,20 @@ import re
 
 import pytest
 
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import exec_enter, manual
-
-VERBS = (
-    *("list", "show", "enter", "exec", "service", "logs"),
-    *("up", "down", "apply", "diff", "export", "adopt"),
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, nsctl
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import (
+    exec_words,
+    manual,
+    page,
 )
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.arguments import Verb
+
+VERBS = nsctl.VERBS
+
+
+def test_every_verb_is_known() -> None:
+    assert [verb.name for verb in manual.verbs()] == list(VERBS)
+    assert nsctl.known("nosuch") is None
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -29,27 +36,30 @@ def test_the_manual(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert f"    nsctl {each} " in text
 
 
-def test_the_manual_knows_all_options(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every option that a verb reads is in its manual, and the other way round."""
-    known = {
-        "list": {"json"},
-        "show": {"json"},
-        "up": {"all", "check", "json", "timeout"},
-        "down": {"all", "check", "force", "json"},
-        "exec": {*exec_enter.SWITCHES, *exec_enter.VALUES},
-        "enter": {*exec_enter.SWITCHES, *exec_enter.VALUES},
-        "service": {"reload", "clear"},
-        "logs": {"follow", "lines"},
-        "apply": {"check", "recreate", "force", "json"},
-        "diff": {"recreate", "force", "json"},
-        "export": set(),
-        "adopt": {"from", "pid", "machine", "unit", "fstab", "keep"},
-    }
-    for verb, options in known.items():
-        manual.show(verb)
-        text = capsys.readouterr().out
-        named = set(re.findall(r"^    (?:.*, )?--([a-z-]+)", text, re.MULTILINE))
-        named |= set(re.findall(r"--([a-z-]+) [A-Z]+", text))
-        assert named == options, verb
-        if verb in ("exec", "enter"):
-            assert ", ".join(kinds.IN_PLACE) in " ".join(text.split())
+@pytest.mark.parametrize("verb", manual.verbs(), ids=lambda verb: verb.name)
+def test_every_option_is_explained(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
+    manual.show(verb.name)
+    listed = capsys.readouterr().out.split("\nOPTIONS\n")[-1]
+    for option in verb.options:
+        assert re.search(rf"^    (?:.*, )?--{option.word}\b", listed, re.MULTILINE), option.word
+    assert not verb.options or verb.options[-1].text
+
+
+def test_json_has_a_documented_form() -> None:
+    for verb in manual.verbs():
+        assert ("json" in [option.word for option in verb.options]) <= bool(verb.form), verb.name
+
+
+def test_kinds_of_a_new_namespace_are_those_there_are() -> None:
+    (new,) = [option for option in exec_words.EXEC.options if option.word == "new"]
+    assert ", ".join(kinds.IN_PLACE) in " ".join(new.text.split())
+
+
+def test_the_page_of_the_manual_has_all_verbs() -> None:
+    text = page.text()
+    for verb in manual.verbs():
+        assert f"\n.SS nsctl {verb.name} \\- " in text
+    # No line of text is a request that nobody meant.
+    known = {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".I", ".nf", ".fi", ".EX", ".EE"}
+    requests = {line.split()[0] for line in text.splitlines() if line.startswith((".", "'"))}
+    assert requests <= known

@@ -14,7 +14,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     home_of,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.errors import Refused
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import apply
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import apply, diff
+from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.arguments import parse
 from ansible_collections.linux.namespaces.plugins.module_utils._core.printable import printable
 
 Entry = dict[str, t.Any]
@@ -336,6 +337,6 @@ def test_what_is_no_json(text: str, reason: str, tmp_path: pathlib.Path) -> None
     file = tmp_path / "file"
     file.write_text(text)
     with pytest.raises(Refused) as found:
-        apply.run("diff", [str(file)])
+        diff.run("diff", parse(diff.VERB, [str(file)]))
     assert found.value.reason.startswith(str(file))
     assert reason in found.value.reason

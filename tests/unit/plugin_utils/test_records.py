@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts.states import STATES
 from ansible_collections.linux.namespaces.plugins.module_utils._core.host_paths import is_name
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl.states import STATES
 from ansible_collections.linux.namespaces.plugins.plugin_utils import _records
 
 GOOD = {"name": "web", "state": "up", "kinds": ["mnt"], "root": "/srv/web", "persistent": False}

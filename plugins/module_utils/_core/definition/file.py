@@ -20,7 +20,7 @@ import json
 import os
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, once
 from ..errors import Refused
 from ..storage import atomic, json_file
 from . import boot, steps
@@ -50,6 +50,7 @@ def state_path(name: str) -> str:
     return f"{host_paths.kept_in(name)}/state.json"
 
 
+@once.kept
 def names() -> list[str]:
     """The names that have a definition that outlives a reboot, sorted."""
     try:
@@ -82,6 +83,7 @@ class _Content(t.NamedTuple):
     links: tuple[Link, ...]
 
 
+@once.kept
 def load(name: str) -> Definition | None:
     """The definition of ``name``, or None where there is none.
 

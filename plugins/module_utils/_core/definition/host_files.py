@@ -21,7 +21,10 @@ PLACEHOLDER = "%s"
 class HostFile(Value):
     """A file or a directory, as it is recorded."""
 
-    __slots__ = ("dest", "group", "is_directory", "mode", "owner", "read", "service", "validate")
+    __slots__ = (
+        *("dest", "group", "is_directory", "mode", "owner", "read", "service", "validate"),
+        "written",
+    )
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class HostFile(Value):
         service: str = "",
         validate: tuple[str, ...] = (),
         read: str = "",
+        written: str = "",
     ) -> None:
         # Its path on the host.
         self.dest = dest
@@ -47,6 +51,8 @@ class HostFile(Value):
         self.validate = validate
         # The digest of what its service has read; empty where it has read nothing.
         self.read = read
+        # The digest of what was put there; empty for a directory, and where that was not noted.
+        self.written = written
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form."""
@@ -66,6 +72,7 @@ class HostFile(Value):
             service=fields.take("service", str),
             validate=fields.texts("validate", []),
             read=fields.take("read", str),
+            written=fields.take("written", str, ""),
         )
         fields.done()
         return found

@@ -34,6 +34,12 @@ DEVICE_NODES = ("keep", "skip")
 TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID")
 
 
+def line_of(data: t.Mapping[str, t.Any]) -> str:
+    """What is mounted by a step of this JSON form, which has no secrets, in a line for people."""
+    words = [data["fstype"] or "bind", data["src"] or "none", ",".join(data["opts"]) or "defaults"]
+    return " ".join([*words, data.get("propagation", "")]).strip()
+
+
 class MountStep(Value):
     """A mount, as ns_mount makes it."""
 
@@ -94,9 +100,7 @@ class MountStep(Value):
     @property
     def line(self) -> str:
         """What is mounted, in a line for people."""
-        step = self.shown()
-        words = [step.fstype or "bind", step.src or "none", ",".join(step.words) or "defaults"]
-        return " ".join([*words, self.propagation]).strip()
+        return line_of(self.shown().to_data())
 
     def to_data(self) -> dict[str, t.Any]:
         """The JSON form, which has its secrets: the mount is made of it again."""

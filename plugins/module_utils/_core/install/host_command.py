@@ -8,6 +8,7 @@
     /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
     /usr/local/lib/linux-namespaces/DIGEST/lock      held by who runs from it
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
+    /usr/local/share/...                             its manual and completion: pages.py
     /etc/systemd/system/linux-namespaces@.service    see boot_units.py
 
 The command is written last and renamed into place: it always names a whole set of sources, and
@@ -38,11 +39,14 @@ from ..actions import Action, run_all
 from ..definition import file as definitions
 from ..errors import Refused
 from ..host_paths import COMMAND, COMMAND_LOCK, UNITS, has_nsctl
+from ..printable import in_sentence
 from ..startup import LIBRARY, compiled_copy
 from ..storage import atomic, lock
-from . import boot_units, ours, sources
+from . import boot_units, ours, pages, sources
 
 _LOCK_TIMEOUT = 60.0
+# Of what is said of a failure, in characters.
+_LONGEST = 500
 # The host's own first: a virtual environment may be gone at the next boot.
 _PYTHON = "/usr/bin/python3"
 
@@ -145,7 +149,7 @@ def _installation(nsctl: types.ModuleType) -> list[Action]:
     command = ours.text_of(COMMAND)
     interpreter = command[2:].partition(" ")[0]
     in_step = command == _command_text(interpreter, library) and os.path.exists(interpreter)
-    if in_step and os.path.isdir(library) and not _others_can_write():
+    if in_step and os.path.isdir(library) and pages.are_there() and not _others_can_write():
         with _unused(library, spared=lambda _path: True) as unused:
             if not unused:
                 return []
@@ -154,7 +158,7 @@ def _installation(nsctl: types.ModuleType) -> list[Action]:
 
 def _removal() -> list[Action]:
     with _unused("", spared=lambda _path: False) as unused:
-        is_there = ours.is_ours(COMMAND) or unused or _is_empty(LIBRARY)
+        is_there = ours.is_ours(COMMAND) or unused or pages.any_of_ours() or _is_empty(LIBRARY)
     return [Action("remove nsctl", _remove)] if is_there else []
 
 
@@ -183,6 +187,7 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
         _share_lock(library, beside)
         _compile(python, beside, library)
         atomic.put_directory(beside, library)
+    _write_pages(python, library)
     atomic.make_directory(os.path.dirname(COMMAND), mode=0o755)
     atomic.write(COMMAND, _command_text(python, library), mode=0o755)
     # Whoever has just read the command imports from there.
@@ -221,6 +226,25 @@ def _compile(python: str, directory: str, later: str) -> None:
     argv = [python, "-I", "-S", "-m", "compileall", "-q", "-d", later, directory]
     # The umask is that of the directories __pycache__: whoever could write there would be root.
     subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True, umask=0o022)
+
+
+def _write_pages(python: str, library: str) -> None:
+    """Have the manual and the completion written, by what they are made of. Raises OSError."""
+    code = (
+        f"import sys; sys.path.insert(0, {library!r}); from _core import nsctl; nsctl.write_pages()"
+    )
+    argv = [python, "-I", "-S", "-c", code]
+    done = subprocess.run(
+        argv,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        said = in_sentence(done.stderr.strip()[-_LONGEST:]) or f"exit code {done.returncode}"
+        raise OSError(f"the manual of nsctl could not be written: {said}")
 
 
 def _interpreter() -> str:
@@ -304,5 +328,6 @@ def _lock() -> t.ContextManager[None]:
 def _remove() -> None:
     if ours.is_ours(COMMAND):
         atomic.remove(COMMAND)
+    pages.remove()
     _clear_away("", spared=lambda _path: False)
     atomic.remove_directory(LIBRARY)

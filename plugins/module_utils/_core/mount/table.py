@@ -22,7 +22,7 @@ import os
 import re
 import typing as t
 
-from .. import redact
+from .. import once, redact
 from ..definition.layout import ancestors
 
 # Of a table in which a number stands twice: 3 of 3,000 readings beside a process that only mounts.
@@ -116,6 +116,17 @@ def read(
     was read may stand there once more, of one that came since; what is on either could not be told
     apart, so that it is read again. Raises OSError.
     """
+    if dir_fd is None:
+        return [*_read_path(path, only)]
+    return _read(path, dir_fd, only)
+
+
+@once.kept
+def _read_path(path: str, only: str) -> list[Mount]:
+    return _read(path, None, only)
+
+
+def _read(path: str, dir_fd: int | None, only: str) -> list[Mount]:
     for _attempt in range(_READINGS):
         found = _read_once(path, dir_fd, only)
         if len({mount.id for mount in found}) == len(found):

@@ -77,6 +77,15 @@ def join(name: str, owner: str, pid: int) -> None:
         cgroup.join(each, pid)
 
 
+def owners_of(name: str) -> dict[str, str]:
+    """Whose the cgroups of this namespace are, by their names: a service, log_of() one, or HOLDER."""
+    found = {}
+    for path, each in _noted(name, None).items():
+        owner, _mark, _lot = path.rpartition("/")[2].rpartition("@")
+        found[each] = owner
+    return found
+
+
 def processes_of(name: str, owner: str | None = None) -> list[int]:
     """The pids of all that live in the cgroups of that owner, or with None in any but those of logs."""
     return [

@@ -16,7 +16,7 @@ from __future__ import annotations
 import signal
 import time
 
-from .. import host_paths
+from .. import host_paths, once
 from ..errors import Refused
 from ..process import kill, watch
 from ..storage import atomic, json_file
@@ -37,6 +37,7 @@ def note(name: str, pid: int) -> None:
     json_file.write(_path(name), watch.identify(pid)._asdict())
 
 
+@once.kept
 def _noted(name: str) -> watch.Running | None:
     try:
         noted = json_file.read(_path(name))

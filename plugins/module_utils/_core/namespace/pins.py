@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .. import kinds
+from .. import kinds, once
 from ..errors import Refused
 from ..host_paths import (
     BASE,
@@ -73,6 +73,7 @@ def path_now(name: str, kind: str) -> str:
     return f"{kept_in(name)}/{kind}"
 
 
+@once.kept
 def names() -> list[str]:
     """The names that have a directory, sorted; whether a namespace lives there is pinned()."""
     found: set[str] = set()
@@ -149,6 +150,7 @@ def files(name: str) -> dict[str, int]:
     return {kind: number for kind, number in sorted(_listed(name).items()) if kind in kinds.KINDS}
 
 
+@once.kept
 def _listed(name: str) -> dict[str, int]:
     """The ids of the namespaces on the files in its directory; 0 where none is on one.
 

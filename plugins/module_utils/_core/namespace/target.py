@@ -13,7 +13,7 @@ import errno
 import os
 import time
 
-from .. import host_paths, kinds
+from .. import host_paths, kinds, once
 from ..errors import KernelError, Refused
 from ..process import proc
 from ..process.become_root import become_root
@@ -56,6 +56,7 @@ class Handles:
 
         At once by pidfd where the target is a process (Linux 5.8), else one by one.
         """
+        once.forget()
         privileged = os.geteuid() == 0
         if self._pidfd >= 0 and self._fds:
             try:

@@ -19,7 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
 
-    _Run = t.Callable[[str, t.Sequence[str]], int]
+    from .arguments import Given, Verb
+
+    _Run = t.Callable[[str, Given], int]
 
 # Of the command itself; `exec` and `enter` end with the program's own.
 FAILED = 1
@@ -27,7 +29,15 @@ WRONG_USAGE = 2
 # What env(1), timeout(1) and others that become a program use for their own failures.
 NOT_STARTED = 125
 
+# In the order of the manual.
+VERBS = (
+    *("list", "show", "tree", "top", "diff", "why", "check"),
+    *("enter", "exec", "service", "logs"),
+    *("up", "down", "apply", "rollback", "export", "adopt"),
+)
 _ENTERING = ("exec", "enter", "service")
+# They say what a plain user may see.
+_OF_ANYBODY = ("check",)
 
 
 def main(words: t.Sequence[str]) -> int:
@@ -37,23 +47,25 @@ def main(words: t.Sequence[str]) -> int:
         from . import manual
 
         return manual.show(words[1] if verb == "help" and len(words) > 1 else verb)
-    run = _verb(verb)
-    if run is None:
+    found = known(verb)
+    if found is None:
         return complain("", f"no verb {verb!r}" if verb else "name a verb", WRONG_USAGE)
     failed = NOT_STARTED if verb in _ENTERING else FAILED
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and verb not in _OF_ANYBODY:
         return complain(verb, "this takes root", failed)
     from ..errors import Refused, StepFailed, in_words
-    from .arguments import WrongUsage
+    from .arguments import WrongUsage, parse
 
+    described, run = found
     try:
-        if verb in _ENTERING:
-            code = run(verb, words[1:])
+        given = parse(described, words[1:])
+        if verb in _ENTERING or os.geteuid() != 0:
+            code = run(verb, given)
         else:
             from ..namespace.host_mounts import Joined
 
             with Joined():
-                code = run(verb, words[1:])
+                code = run(verb, given)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -67,48 +79,84 @@ def main(words: t.Sequence[str]) -> int:
         return complain(verb, in_words(error), failed)
 
 
-def _verb(name: str) -> _Run | None:
+def known(name: str) -> tuple[Verb, _Run] | None:
+    """What the verb is, and what carries it out; None where there is no such verb."""
     if name in ("exec", "enter"):
-        from . import exec_enter
+        from . import exec_enter, exec_words
 
-        return exec_enter.run
+        return exec_words.EXEC if name == "exec" else exec_words.ENTER, exec_enter.run
     if name == "service":
         from . import service
 
-        return service.run
+        return service.VERB, service.run
     if name == "list":
         from . import list_names
 
-        return list_names.run
+        return list_names.VERB, list_names.run
     if name == "show":
         from . import show
 
-        return show.run
+        return show.VERB, show.run
+    if name == "tree":
+        from . import tree
+
+        return tree.VERB, tree.run
+    if name == "top":
+        from . import top
+
+        return top.VERB, top.run
+    if name == "diff":
+        from . import diff
+
+        return diff.VERB, diff.run
+    if name == "why":
+        from . import why
+
+        return why.VERB, why.run
+    if name == "check":
+        from . import check
+
+        return check.VERB, check.run
     if name == "logs":
         from . import logs
 
-        return logs.run
+        return logs.VERB, logs.run
     if name in ("up", "down"):
         from . import up_down
 
-        return up_down.run
-    if name in ("apply", "diff"):
+        return up_down.UP if name == "up" else up_down.DOWN, up_down.run
+    if name == "apply":
         from . import apply
 
-        return apply.run
+        return apply.VERB, apply.run
     if name == "rollback":
         from . import rollback
 
-        return rollback.run
-    if name == "adopt":
-        from . import adopt
-
-        return adopt.run
+        return rollback.VERB, rollback.run
     if name == "export":
         from . import export
 
-        return export.run
+        return export.VERB, export.run
+    if name == "adopt":
+        from . import adopt
+
+        return adopt.VERB, adopt.run
     return None
+
+
+def write_pages() -> None:
+    """Write the manual and the completion of shells to where they are installed. Raises OSError."""
+    from ..host_paths import BASH_COMPLETION, MANUAL_PAGE, ZSH_COMPLETION
+    from ..install import pages
+    from . import completion, page
+
+    pages.write(
+        {
+            MANUAL_PAGE: page.text(),
+            BASH_COMPLETION: completion.bash(),
+            ZSH_COMPLETION: completion.zsh(),
+        }
+    )
 
 
 def say(*lines: str) -> None:

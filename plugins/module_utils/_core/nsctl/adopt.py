@@ -20,18 +20,58 @@ from ..install import host_command
 from ..namespace.target import Target
 from ..printable import in_sentence
 from . import remark, say_data
-from .arguments import WrongUsage, parse
+from .arguments import Given, Option, Verb, WrongUsage
 
-_SOURCES = ("from", "pid", "unit", "machine", "fstab")
+VERB = Verb(
+    "adopt",
+    "what is there already as the definition of a named namespace",
+    operands="NAME",
+    usage=(
+        "NAME --from FILE [--keep]",
+        "NAME --pid PID [--keep]",
+        "NAME --machine MACHINE [--keep]",
+        "NAME --unit UNIT",
+        "NAME --fstab FILE",
+    ),
+    text="""\
+Prints what somebody else has made as a file for `nsctl apply`, which makes
+its like under NAME. What of it cannot be said so is told on standard error,
+line by line.
+""",
+    options=(
+        Option("from", "FILE", "A namespace file, as those of `ip netns` in /run/netns."),
+        Option("pid", "PID", "The namespaces that a process has and the host has not."),
+        Option(
+            "machine", "MACHINE", "Those of the first process of a machine of systemd-machined."
+        ),
+        Option("unit", "UNIT", "A service of systemd: its sandbox, its root and its program."),
+        Option("fstab", "FILE", "The mounts of a file in the form of fstab(5)."),
+        Option(
+            "keep",
+            "",
+            (
+                "Have these very namespaces under NAME, and record them, instead of\n"
+                "having others made: what lives in them lives on."
+            ),
+        ),
+    ),
+    form="Always: the file that `nsctl apply` takes.",
+    exits="0 when printed, 1 where nothing can be adopted, 2 for wrong usage.",
+    examples=(
+        "nsctl adopt blue --from /run/netns/blue --keep",
+        "nsctl adopt web --unit nginx.service > web.json",
+    ),
+)
+
+_SOURCES = tuple(option.word for option in VERB.options if option.takes)
 # Of these there is something to keep.
 _LIVING = ("from", "pid", "machine")
 # Of a pid: they have far fewer.
 _MOST_DIGITS = 18
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, given: Given) -> int:
     """The verb. Raises WrongUsage, Refused, StepFailed, OSError."""
-    given = parse(words, switches=("keep",), values=_SOURCES)
     named = [each for each in _SOURCES if each in given.values]
     if len(given.operands) != 1 or len(named) != 1:
         raise WrongUsage(

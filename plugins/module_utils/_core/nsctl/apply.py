@@ -2,7 +2,7 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""nsctl apply and diff: named namespaces as a file says that they are to be.
+"""nsctl apply: named namespaces as a file says that they are to be.
 
 The file is what `nsctl export` writes, and what ns_definition takes.
 PRIVATE to the collection linux.namespaces.
@@ -18,36 +18,104 @@ from .. import nsctl
 from ..errors import Refused, sentence
 from ..operations import definition_list
 from ..operations.definition_list import Result
-from ..operations.definition_request import How, differing
+from ..operations.definition_request import How, Outcome
 from ..options import definition, table
 from . import FAILED, complain, remark, say, say_data
-from .arguments import WrongUsage, parse
+from .arguments import CHECK, JSON, Given, Option, Verb, WrongUsage
+
+FORM = """\
+A list of dictionaries: name, actions, before and after (dictionaries of what
+differs), warnings, failure (reason, hint; null for none).
+"""
+
+VERB = Verb(
+    "apply",
+    "make named namespaces what a file says",
+    operands="FILE",
+    text="""\
+Reads FILE, or standard input for -, and brings the namespaces that it lists
+to what it says of them: their kinds and settings, their root, mounts, files
+and services. What is there beside that inside of them goes. It is what the
+module ns_definition does, whose options the file has in JSON:
+
+    {"namespaces": [{"name": "shop", "kinds": ["mnt", "net"]}]}
+
+`nsctl export` prints such a file. With "exclusive": true beside the list
+all named namespaces that are not in it are removed.
+
+All of it is read before anything is changed: what is wrong is said with the
+place where it stands. A namespace that fails leaves the others done, and
+one that is new is whole or not there. For each a line says what was done.
+""",
+    options=(
+        CHECK,
+        Option(
+            "recreate",
+            "",
+            (
+                "Remove a namespace first that cannot be changed into what is\n"
+                "wanted, with its services, and make it anew."
+            ),
+        ),
+        Option("force", "", "End the processes that are in the way of a removal."),
+        JSON,
+    ),
+    form=FORM,
+    exits="""\
+0 when all are as wanted, 1 when one failed or the file makes no sense, 2
+for wrong usage.
+""",
+    examples=(
+        "nsctl export shop > shop.json",
+        "nsctl apply --check shop.json",
+        "ssh host2 nsctl apply - < shop.json",
+    ),
+)
 
 _LOCK_TIMEOUT = 60.0
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
-    """The verbs. Raises WrongUsage, Refused, StepFailed, OSError."""
-    is_diff = verb == "diff"
-    given = parse(words, switches=("json", "recreate", "force", *(() if is_diff else ("check",))))
+def run(verb: str, given: Given) -> int:
+    """The verb. Raises WrongUsage, Refused, StepFailed, OSError."""
     if len(given.operands) != 1:
         raise WrongUsage("name one file, or - for standard input")
-    wish = wish_of(_read(given.operands[0]))
-    check = is_diff or "check" in given.switches
-    how = How(check, "recreate" in given.switches, "force" in given.switches)
-    results, host = definition_list.run(wish, how, nsctl)
-    for each in host if "json" not in given.switches and not is_diff else ():
+    results, host = carried_out(given.operands[0], given, check="check" in given.switches)
+    for each in host if "json" not in given.switches else ():
         say(each)
-    return said(verb, results, as_data="json" in given.switches, is_diff=is_diff)
+    return said(verb, results, given)
 
 
-def said(verb: str, results: t.Sequence[Result], *, as_data: bool, is_diff: bool = False) -> int:
+def carried_out(path: str, given: Given, *, check: bool) -> tuple[list[Result], list[str]]:
+    """What becomes of each that the file lists, and of the host. Raises Refused, StepFailed, OSError."""
+    how = How(check, "recreate" in given.switches, "force" in given.switches)
+    return definition_list.run(wish_of(_read(path)), how, nsctl)
+
+
+def said(
+    verb: str,
+    results: t.Sequence[Result],
+    given: Given,
+    lines_of: t.Callable[[Outcome], t.Sequence[str]] | None = None,
+) -> int:
     """Say what became of each; the exit code."""
-    if as_data:
+    if "json" in given.switches:
         say_data([_as_data(result) for result in results])
     for result in results:
-        _say(verb, result, is_diff=is_diff, quiet=as_data)
+        outcome = result.outcome
+        for warning in outcome.warnings:
+            remark(verb, f"{outcome.name}: {warning}")
+        if result.failure:
+            why = sentence(result.failure["reason"], result.failure["hint"])
+            complain(verb, f"{outcome.name}: {why}", FAILED)
+        elif "json" not in given.switches:
+            lines = (lines_of or _done)(outcome)
+            if lines:
+                say(*lines)
     return FAILED if any(result.failure for result in results) else 0
+
+
+def _done(outcome: Outcome) -> list[str]:
+    return [f"{outcome.name}: {'; '.join(outcome.actions) or 'as it should be'}"]
 
 
 def wish_of(data: t.Any) -> definition_list.Wish:
@@ -97,33 +165,3 @@ def _as_data(result: Result) -> dict[str, t.Any]:
         "warnings": outcome.warnings,
         "failure": result.failure or None,
     }
-
-
-def _say(verb: str, result: Result, *, is_diff: bool, quiet: bool) -> None:
-    outcome = result.outcome
-    for warning in outcome.warnings:
-        remark(verb, f"{outcome.name}: {warning}")
-    if result.failure:
-        why = sentence(result.failure["reason"], result.failure["hint"])
-        complain(verb, f"{outcome.name}: {why}", FAILED)
-    elif quiet:
-        return
-    elif not is_diff:
-        say(f"{outcome.name}: {'; '.join(outcome.actions) or 'as it should be'}")
-    else:
-        before, after = differing(outcome.before, outcome.after)
-        lines = []
-        for key in {**before, **after}:
-            lines += _lines("-", key, before[key]) if key in before else []
-            lines += _lines("+", key, after[key]) if key in after else []
-        if not lines:
-            lines = [f"+ {action}" for action in outcome.actions]
-        if lines:
-            say(f"{outcome.name}:", *(f"  {line}" for line in lines))
-
-
-def _lines(sign: str, key: str, value: t.Any) -> list[str]:
-    """A value in a diff. One line, unless it is a tuple: those lie below its title."""
-    if isinstance(value, tuple):
-        return [f"{sign} {key}:", *(f"{sign}   {each}" for each in value)]
-    return [f"{sign} {key}: {value}"]

@@ -2,21 +2,93 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Reading a command line: long options, operands, and the words of a program after them.
+"""The command line of a verb: what it is, and reading it.
 
-argparse(3) would take longer to load than everything else that `nsctl exec` does.
+Each verb says in its own file what its options, its operands and its manual are. By that its words are
+read, and of that `nsctl --help`, the page nsctl(8) and the completion of shells are made (manual.py,
+page.py, completion.py). argparse would take longer to load than all that `nsctl exec` does.
 PRIVATE to the collection linux.namespaces.
 """
 
 from __future__ import annotations
 
+from ..values import Value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
 
+# What operands and the values of options are called, of which a shell knows more than a word.
+NAME = "NAME"
+SERVICE = "SERVICE"
+FILE = "FILE"
+PATH = "PATH"
+KINDS = "KIND[,KIND...]"
+
 
 class WrongUsage(Exception):
     """The command line makes no sense: the argument says why."""
+
+
+class Option(Value):
+    """An option of a verb: its word, what it takes, and what the manual says of it."""
+
+    __slots__ = ("takes", "text", "word")
+
+    def __init__(self, word: str, takes: str, text: str) -> None:
+        # Without the dashes.
+        self.word = word
+        # The name of its value; empty where it takes none.
+        self.takes = takes
+        # What the manual says of it; without that it shares what is said of the next option.
+        self.text = text
+
+
+class Verb(Value):
+    """A verb of nsctl, all that can be known of it without carrying it out."""
+
+    __slots__ = (
+        *("name", "does", "operands", "text", "options", "form", "exits", "examples", "usage"),
+        "program_after",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        does: str,
+        *,
+        operands: str,
+        text: str,
+        exits: str,
+        options: tuple[Option, ...] = (),
+        form: str = "",
+        examples: tuple[str, ...] = (),
+        usage: tuple[str, ...] = (),
+        program_after: int | None = None,
+    ) -> None:
+        self.name = name
+        # In a few words, for the head of the manual and the list of verbs.
+        self.does = does
+        # What stands behind the options: "NAME...", "NAME SERVICE", "FILE".
+        self.operands = operands
+        # The description. A paragraph that begins a line with a space, or has two of them between words,
+        # stays as it is, in lines of 76 characters at most.
+        self.text = text
+        # What --json prints.
+        self.form = form
+        # Its exit codes.
+        self.exits = exits
+        self.options = options
+        # Whole command lines.
+        self.examples = examples
+        # What stands behind the verb in the synopsis, where that does not follow from the rest.
+        self.usage = usage
+        # After so many operands the words are those of a program.
+        self.program_after = program_after
+
+
+JSON = Option("json", "", "Print it as JSON, in the form that is said below.")
+CHECK = Option("check", "", "Only say what would be done.")
 
 
 class Given:
@@ -37,18 +109,13 @@ class Given:
         return self.values[name][-1] if name in self.values else None
 
 
-def parse(
-    words: t.Sequence[str],
-    *,
-    switches: t.Container[str] = (),
-    values: t.Container[str] = (),
-    operands: int | None = None,
-) -> Given:
-    """Read ``words``: options named in ``switches``, and in ``values`` those that take a value.
+def parse(verb: Verb, words: t.Sequence[str]) -> Given:
+    """Read ``words``, by the options that the verb has.
 
-    Both `--name value` and `--name=value` are a value. Options end at `--`, and, when there
-    are to be ``operands`` of them, where the words of a program begin. Raises WrongUsage.
+    Both `--name value` and `--name=value` are a value. Options end at `--`, and where the words of a
+    program begin. Raises WrongUsage.
     """
+    takes = {option.word: option.takes for option in verb.options}
     given = Given()
     rest = list(words)
     while rest:
@@ -58,23 +125,23 @@ def parse(
             break
         if not word.startswith("-") or word == "-":
             given.operands.append(word)
-            if operands is not None and len(given.operands) > operands:
+            if verb.program_after is not None and len(given.operands) > verb.program_after:
                 given.operands.extend(rest)
                 break
             continue
-        name, equals, value = word[2:].partition("=")
         if not word.startswith("--"):
             raise WrongUsage(f"no option {word}")
-        if name in switches and not equals:
-            given.switches.add(name)
-        elif name in values:
-            if not equals and not rest:
-                raise WrongUsage(f"--{name} takes a value")
-            given.values.setdefault(name, []).append(value if equals else rest.pop(0))
-        elif name in switches:
-            raise WrongUsage(f"--{name} takes no value")
-        else:
+        name, equals, value = word[2:].partition("=")
+        if name not in takes:
             raise WrongUsage(f"no option --{name}")
+        if not takes[name]:
+            if equals:
+                raise WrongUsage(f"--{name} takes no value")
+            given.switches.add(name)
+            continue
+        if not equals and not rest:
+            raise WrongUsage(f"--{name} takes a value")
+        given.values.setdefault(name, []).append(value if equals else rest.pop(0))
     return given
 
 

@@ -22,10 +22,10 @@ from ..namespace import host_mounts
 from ..namespace.target import Handles, Target
 from ..process import import_guard, proc
 from ..process.execute import become, with_variables
-from ..process.program import FLAG, LIST, OPTIONS, Program
+from ..process.program import LIST, OPTIONS, Program
 from ..syscalls import namespaces, processes
 from . import NOT_STARTED, complain, streams
-from .arguments import Given, WrongUsage, parse
+from .arguments import Given, WrongUsage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,25 +35,18 @@ if TYPE_CHECKING:
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
-_FLAGS = [option.word for option in OPTIONS if option.form is FLAG]
-SWITCHES = ("clear-env", "hand-over", "incomplete", "keep-fds", *_FLAGS)
-VALUES = (
-    *("pid", "path", "kinds", "new", "env"),
-    *[option.word for option in OPTIONS if option.form is not FLAG],
-)
 # What systemd tells of the sockets that it passes (sd_listen_fds(3)).
 _LISTEN_PID = "LISTEN_PID"
 _LISTEN_FDS = "LISTEN_FDS"
 LISTEN = (_LISTEN_PID, _LISTEN_FDS, "LISTEN_FDNAMES")
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, given: Given) -> int:
     """The verbs; return only where the program was not started, or was a child.
 
     Raises WrongUsage, Refused, KernelError.
     """
     streams.secure()
-    given = parse(words, switches=SWITCHES, values=VALUES, operands=1)
     target, argv = _target(given)
     if not argv and verb == "exec":
         raise WrongUsage("name a program")

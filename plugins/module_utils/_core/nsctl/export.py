@@ -18,12 +18,27 @@ from ..operations import definition_files, restore
 from ..options import export
 from ..service import supervisor
 from . import say_data
-from .arguments import WrongUsage, parse
+from .arguments import Given, Verb, WrongUsage
+
+VERB = Verb(
+    "export",
+    "named namespaces as a file for nsctl apply",
+    operands="NAME...",
+    text="""\
+Prints what the namespaces are, however they were made, in the form that
+`nsctl apply`, `nsctl diff` and the module ns_definition take. What has its
+default is left out. To apply it changes nothing on this host, and makes the
+same namespaces on another one that has what they are made of.
+
+It holds the secrets of their services, as they are.
+""",
+    form="Always: the file that `nsctl apply` takes.",
+    exits="0 when printed, 1 where a name is unknown, 2 for wrong usage.",
+)
 
 
-def run(_verb: str, words: t.Sequence[str]) -> int:
+def run(_verb: str, given: Given) -> int:
     """The verb. Raises WrongUsage, Refused."""
-    given = parse(words)
     if not given.operands:
         raise WrongUsage("name namespaces")
     say_data({"namespaces": [exported(name) for name in given.operands]})

@@ -11,45 +11,81 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import Refused, StepFailed, defect, in_words
+from ..facts import named, states
 from ..operations import namespace_state
-from ..process import pool
-from . import FAILED, complain, say, say_data, states, summary
-from .arguments import parse
-from .columns import columns
+from . import FAILED, complain, say, say_data, screen
+from .arguments import JSON, Given, Verb
+from .columns import columns, wrapped
 
-# Far more than a name takes. One with a file system that does not answer is not waited for.
-LIMIT = 10.0
+VERB = Verb(
+    "list",
+    "the named namespaces of this host",
+    operands="[NAME...]",
+    text="""\
+Prints a line for each name, those with problems first, or only for those
+given, in their order. On a terminal the reason has a line of its own.
+
+STATE      up: all is there that its definition says. partial: not all of
+           it is, or a file system in it does not answer. down: none of its
+           kinds is there, but `nsctl up` can bring them. failed: the last
+           attempt to bring it up failed, or its definition is damaged.
+KINDS      The kinds that are there; net@front is shared, and that of front.
+PROCESSES  How many processes live in one of them.
+ROOT       The new root of the last pivot, as it was named before it.
+GENERATION Of those with a root of their own which one it is, and what
+           digest that was made of has. Left out where none has one.
+AT BOOT    Whether it comes back after a reboot.
+REASON     Why it failed, what of it is missing, or why the generation
+           that was tried last does not serve.
+""",
+    options=(JSON,),
+    form="""\
+A list of dictionaries: name, state, reason, kinds (by kind: id, path, and
+shared_with where it is that of another name), processes (a list of pid, uid,
+command), persistent, root, and generation (number, made_of, failed, and
+before: a list of number, made_of; null without a root of its own).
+""",
+    exits="0 whatever the states are, 1 where a name is unknown, 2 for wrong usage.",
+)
+
+# The worst first.
+_ORDER = (states.FAILED, states.PARTIAL, states.DOWN, states.UP)
 _TITLES = ("NAME", "STATE", "KINDS", "PROCESSES", "ROOT", "GENERATION", "AT BOOT", "REASON")
 # sha256: and 12 digits, which are enough to tell one from another.
 _LONGEST_DIGEST = 19
+_INDENT = "    "
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
-    """The verb. Raises WrongUsage, OSError."""
-    given = parse(words, switches=("json",), operands=None)
+def run(verb: str, given: Given) -> int:
+    """The verb. Raises OSError."""
     chosen = given.operands or namespace_state.known_names()
-    answers = {name: _attempt(name, summary.at_once) for name in chosen}
-    # Few, if any: what is entered may hang, and is to keep no other waiting.
-    entered = [name for name, answer in answers.items() if answer is None]
-    looked = pool.run(len(entered), lambda each: _attempt(entered[each]), limit=LIMIT)
-    answers.update(zip(entered, looked))
     summaries = []
-    for name in chosen:
-        answer = answers[name]
+    for answer in named.of_many(chosen):
         if isinstance(answer, str):
             return complain(verb, answer, FAILED)
-        summaries.append(answer or unanswered(name))
+        summaries.append(answer)
+    if not given.operands:
+        summaries.sort(key=lambda each: (_ORDER.index(each["state"]), each["name"]))
     if "json" in given.switches:
         say_data(summaries)
-        return 0
+    elif summaries:
+        say(*_shown(summaries))
+    return 0
+
+
+def _shown(summaries: t.Sequence[dict[str, t.Any]]) -> list[str]:
     rows: list[tuple[str, ...]] = [_TITLES, *map(_row, summaries)]
     if not any(each["generation"] for each in summaries):
         at = _TITLES.index("GENERATION")
         rows = [(*row[:at], *row[at + 1 :]) for row in rows]
-    if summaries:
-        say(*columns(rows))
-    return 0
+    if not screen.width():
+        return [*columns(rows, has_titles=True)]
+    # A reason is long: it stands below what it is about.
+    title, *lines = columns([row[:-1] for row in rows], has_titles=True)
+    shown: list[str] = [title]
+    for line, found in zip(lines, summaries):
+        shown += [line, *(wrapped(found["reason"], indent=_INDENT) if found["reason"] else ())]
+    return shown
 
 
 def _row(found: dict[str, t.Any]) -> tuple[str, ...]:
@@ -76,24 +112,3 @@ def _generation_shown(found: dict[str, t.Any] | None) -> str:
 def _kind_shown(item: tuple[str, dict[str, t.Any]]) -> str:
     kind, pin = item
     return f"{kind}@{pin['shared_with']}" if "shared_with" in pin else kind
-
-
-def unanswered(name: str) -> dict[str, t.Any]:
-    """What there is to say of a namespace that was not looked into within LIMIT."""
-    reason = (
-        f"looking into it took more than {LIMIT:g} seconds: a file system in it does not answer,"
-        " most likely"
-    )
-    return summary.of_unreadable(name, states.PARTIAL, reason)
-
-
-def _attempt(
-    name: str, look: t.Callable[[str], dict[str, t.Any] | None] = summary.of
-) -> dict[str, t.Any] | str | None:
-    """What it says, or that there is none of this name."""
-    try:
-        return look(name)
-    except (Refused, StepFailed, OSError) as error:
-        return in_words(error)
-    except Exception as error:  # a mistake that concerns one is not to harm the others
-        return summary.of_unreadable(name, states.FAILED, defect(error))

@@ -23,14 +23,34 @@ from ..errors import Refused
 from ..service import log_file
 from ..syscalls import regular_files
 from . import say_text
-from .arguments import WrongUsage, parse
+from .arguments import Given, Option, Verb, WrongUsage
+
+VERB = Verb(
+    "logs",
+    "what a service has written",
+    operands="NAME SERVICE",
+    text="""\
+Prints what SERVICE in the namespace NAME has written to its standard output
+and standard error, the oldest first: from the journal where systemd
+keeps the service running, by journalctl(1), else from its files. These
+hold up to 50 MiB in five parts; what is older is gone. Characters that
+could steer a terminal are escaped.
+""",
+    options=(
+        Option("follow", "", "Go on with what it writes from then on, until interrupted."),
+        Option("lines", "NUMBER", "Begin with the last lines alone. By default with the first."),
+    ),
+    exits="""\
+0 when printed, 1 when there is nothing, 2 for wrong usage; with the journal
+that of journalctl(1).
+""",
+)
 
 _PAUSE = 0.1
 
 
-def run(_verb: str, words: t.Sequence[str]) -> int:
+def run(_verb: str, given: Given) -> int:
     """The verb. Raises WrongUsage, Refused, OSError."""
-    given = parse(words, switches=("follow",), values=("lines",))
     if len(given.operands) != 2:
         raise WrongUsage("name a namespace and a service of it")
     namespace, name = map(host_paths.checked_name, given.operands)

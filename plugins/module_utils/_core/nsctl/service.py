@@ -28,11 +28,53 @@ from ..process import accounts, signals, watch
 from ..process.execute import identity_of, with_variables
 from ..process.program import Program
 from . import complain, exec_enter, streams
-from .arguments import WrongUsage, parse
+from .arguments import Given, Option, Verb, WrongUsage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing as t
+
+VERB = Verb(
+    "service",
+    "become the program of a service",
+    operands="NAME SERVICE",
+    usage=("[--reload | --clear] NAME SERVICE",),
+    text="""\
+What the units of services run, that linux.namespaces.ns_service writes.
+What the program of SERVICE in the namespace NAME is, and its environment,
+is read from the file of the service, and exists on the host nowhere else.
+The process joins the namespaces, puts the credentials of the service into
+place, and becomes the program. In a pid namespace it has it as a child,
+and tells systemd that this is the main process of the unit.
+
+The program has the environment of the service alone, HOME, USER and
+LOGNAME of its user where that does not set them, and of what systemd
+tells: INVOCATION_ID, JOURNAL_STREAM, the sockets that it passes
+(LISTEN_FDS), WATCHDOG_USEC, and where the service tells that it is ready
+NOTIFY_SOCKET. Environment= of a unit or a drop-in is that of nsctl itself.
+Limits and the umask are what systemd has set.
+""",
+    options=(
+        Option(
+            "reload",
+            "",
+            (
+                "Run the program of the service that reloads it, in the\n"
+                "namespaces of its main process ($MAINPID), or send that the\n"
+                "signal."
+            ),
+        ),
+        Option(
+            "clear",
+            "",
+            (
+                "Take the credentials of the service away, and note why its\n"
+                "program ended ($SERVICE_RESULT), for ns_service to tell."
+            ),
+        ),
+    ),
+    exits="The program's own; 125, 126, 127 and 250 as said in `nsctl --help`.",
+)
 
 # What systemd tells a program of the unit (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED
 # PROCESSES), but for the paths of the host's, and what it tells those that control it.
@@ -47,13 +89,12 @@ _WATCHDOG_PID = "WATCHDOG_PID"
 _MAIN = "MAINPID"
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, given: Given) -> int:
     """The verb; returns only where the program was not started, or was a child.
 
     Raises WrongUsage, Refused, KernelError.
     """
     streams.secure()
-    given = parse(words, switches=("reload", "clear"))
     if len(given.operands) != 2 or len(given.switches) > 1:
         raise WrongUsage("name a namespace and a service of it")
     namespace, name = given.operands

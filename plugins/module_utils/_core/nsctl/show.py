@@ -12,148 +12,118 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .. import redact
 from ..definition import file as definitions
-from ..definition import service_end, service_file, service_note
-from ..errors import Refused, StepFailed, in_words
-from ..mount import table
-from ..operations import namespace_share, restore
-from ..process import pool
-from ..service import supervisor
-from . import FAILED, complain, drift, list_names, say, say_data, states, summary
-from .arguments import WrongUsage, parse
-from .columns import columns
+from ..definition.properties import Properties
+from ..facts import drift, named, states
+from ..printable import Shown
+from . import FAILED, compared, complain, say, say_data, screen
+from .arguments import JSON, Given, Verb, WrongUsage
+from .columns import columns, wrapped
+
+VERB = Verb(
+    "show",
+    "one named namespace, what it should be and what it is",
+    operands="NAME",
+    text="""\
+Prints what is wrong with it first, then its kinds with their ids (as in lsns(8)) and pins, its root, its
+properties, who shares a kind of it, the processes inside, its services, and
+its interfaces and mounts, wanted and observed side by side. Of a service of
+systemd it says how often systemd has started it again, and how it ended
+last. Paths are named as they are inside now. A mount's state, and likewise
+that of an interface, is
+
+ok         It is as wanted.
+missing    Nothing is mounted there.
+differs    Something else is mounted there, or with other options.
+surplus    Nobody asked for it, and it did not come from the host.
+left out   Nothing is mounted there, and need not be: its source does not
+           exist and it has nofail, or it has noauto.
+""",
+    options=(JSON,),
+    form="""\
+A dictionary: what `nsctl list` has, and properties, shared_by (names),
+changes (what `nsctl up` would do), mounts (state, path, wanted, observed,
+remark), links (state, name, wanted, observed, peer), files (state, path: those
+that somebody has changed), services (name, namespace, state, pid, supervisor,
+changes, and by supervisor enabled, unit, log, restarts, ended).
+""",
+    exits="0 whatever differs, 1 where the name is unknown, 2 for wrong usage.",
+)
 
 _MARGIN = 12
-# What is said of one that cannot be looked into, beside its summary.
-_NOTHING: dict[str, t.Any] = {
-    "properties": {},
-    "shared_by": [],
-    "services": [],
-    "changes": [],
-    "mounts": [],
-    "links": [],
-}
-
-_SERVICE = ("STATE", "NAME", "PID", "RESTARTS", "LAST END")
+_GAP = "  "
+_BESIDE = _MARGIN + len(_GAP)
+_SERVICES = ("STATE", "NAME", "PID", "RESTARTS", "LAST END")
+_LINKS = ("STATE", "NAME", "WANTED", "OBSERVED")
+_MOUNTS = ("STATE", "PATH", "WANTED", "OBSERVED")
+_FILES = ("STATE", "PATH")
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
-    """The verb. Raises WrongUsage, Refused, OSError."""
-    given = parse(words, switches=("json",))
+def run(verb: str, given: Given) -> int:
+    """The verb. Raises WrongUsage, OSError."""
     if len(given.operands) != 1:
         raise WrongUsage("name one namespace")
-    name = given.operands[0]
-    (answer,) = pool.run(1, lambda _only: _attempt(name), limit=list_names.LIMIT)
-    if answer is None:
-        unanswered = {**list_names.unanswered(name), **_NOTHING}
-        answer = {"data": unanswered, "lines": _shown(unanswered)}
+    (answer,) = named.of_many(given.operands, named.PARTS)
     if isinstance(answer, str):
         return complain(verb, answer, FAILED)
+    found = _flat(answer)
     if "json" in given.switches:
-        say_data(answer["data"])
+        say_data(found)
     else:
-        say(*answer["lines"])
+        say(*_shown(found))
     return 0
 
 
-def _attempt(name: str) -> dict[str, t.Any] | str:
-    """What is said as data and as lines, or why nothing is."""
-    try:
-        found = _found(name)
-    except (Refused, StepFailed, OSError) as error:
-        return in_words(error)
-    data = {**found, "mounts": [_as_data(row) for row in found["mounts"]]}
-    return {"data": data, "lines": _shown(found)}
-
-
-def _found(name: str) -> dict[str, t.Any]:
-    found = summary.of(name)
-    found.update(_NOTHING, services=_services(name), shared_by=namespace_share.sharers(name))
-    try:
-        definition = definitions.load(name)
-        if definition is None:
-            return found
-        seen = drift.of(restore.checked(definition))
-    except (Refused, StepFailed, OSError) as error:
-        return {**found, "state": states.FAILED, "reason": found["reason"] or in_words(error)}
-    properties = definition.properties.shown()
-    del properties["kinds"]
-    found.update(properties=properties, changes=seen.changes, mounts=seen.mounts, root=seen.root)
-    if definition.links:
-        # 30 ms to compile, with what it loads, for what most do not have.
-        from ..operations import link_drift
-
-        found["links"] = link_drift.of(definition)
-    return found
-
-
-def _services(name: str) -> list[dict[str, t.Any]]:
-    every = {*service_file.names(name), *service_note.names(name)}
-    return [_service(name, each) for each in sorted(every)]
-
-
-def _service(namespace: str, name: str) -> dict[str, t.Any]:
-    try:
-        found = supervisor.look_at(namespace, name)
-    except (Refused, StepFailed, OSError) as error:
-        known = {"name": name, "namespace": namespace, "pid": None}
-        return {**known, "state": states.FAILED, "reason": in_words(error)}
-    found.pop("argv", None)  # which may have secrets among its words
-    return found
-
-
-def _as_data(row: drift.Row) -> dict[str, t.Any]:
-    observed = table.as_data(row.observed) if row.observed is not None else None
-    return {
-        "state": row.state,
-        "path": row.path,
-        "wanted": row.wanted.step().shown().to_data() if row.wanted is not None else None,
-        "observed": observed,
-        "remark": row.remark,
-    }
+def _flat(found: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What there is to say of a name, with what differs beside the rest."""
+    definition, differences = found.pop(named.DEFINITION) or {}, found.pop(named.DRIFT)
+    properties = {key: definition[key] for key in Properties.__slots__ if key in definition}
+    properties.pop("kinds", None)
+    lacking = {each["name"]: each["changes"] for each in differences.pop("services")}
+    for each in found[named.SERVICES]:
+        each["changes"] = lacking.get(each["name"], [])
+    return {**found, "properties": properties, **differences}
 
 
 def _shown(found: dict[str, t.Any]) -> list[str]:
-    kinds = [_kind_shown(kind, pin) for kind, pin in found["kinds"].items()]
-    record = definitions.path_of(found["name"])
-    processes = [
-        (str(each["pid"]), str(each["uid"]), each["command"]) for each in found["processes"]
-    ]
-    lines = [f"{found['name']}: {found['state']}"]
+    lines: list[str] = [Shown(f"{screen.heading(found['name'])}: {screen.painted(found['state'])}")]
     if found["reason"]:
         lines += _section("reason", [found["reason"]])
-    lines += _section("kinds", columns(kinds))
+    if found["changes"]:
+        lines.append(f"`nsctl up {found['name']}` would:")
+        for change in found["changes"]:
+            lines += wrapped(change, indent="  ")
+    tables = [
+        _table("services", _SERVICES, map(_service, found["services"])),
+        _table("files", _FILES, map(_file, found["files"])),
+        _table("links", _LINKS, map(_link, found["links"])),
+        _table("mounts", _MOUNTS, map(_mount, found["mounts"])),
+    ]
+    for is_wrong, table in tables:
+        lines += table if is_wrong else ()
+    lines += _of_all(found)
+    for is_wrong, table in tables:
+        lines += table if not is_wrong else ()
+    return lines
+
+
+def _of_all(found: dict[str, t.Any]) -> list[str]:
+    """What every one has."""
+    lines = _section("kinds", _columns([_kind(*item) for item in found["kinds"].items()]))
     lines += _section("root", [found["root"]])
     if found["generation"] is not None:
         lines += _section("generation", _generations_shown(found["generation"]))
+    record = definitions.path_of(found["name"])
     lines += _section("at boot", [f"restored from {record}" if found["persistent"] else "gone"])
     for key, value in found["properties"].items():
         text = value if isinstance(value, str) else json.dumps(value)
         lines += _section(key.replace("_", " "), [text])
     if found["shared_by"]:
         lines += _section("shared by", [", ".join(found["shared_by"])])
-    lines += _section("processes", columns(processes))
-    if found["services"]:
-        services = [_SERVICE, *map(_service_shown, found["services"])]
-        lines += _section("services", columns(services))
-    if found["links"]:
-        links = [
-            (each["state"], each["name"], each["wanted"], each["observed"] or "-")
-            for each in found["links"]
-        ]
-        lines += _section("links", columns([("STATE", "NAME", "WANTED", "OBSERVED"), *links]))
-    if found["mounts"]:
-        header = ("STATE", "PATH", "WANTED", "OBSERVED")
-        rows = [
-            (row.state, row.path, row.wanted.line if row.wanted else "-", _observed(row))
-            for row in found["mounts"]
-        ]
-        lines += _section("mounts", columns([header, *rows]))
-    if found["changes"]:
-        lines.append(f"`nsctl up {found['name']}` would:")
-        lines += [f"  {change}" for change in found["changes"]]
-    return lines
+    processes = [
+        (str(each["pid"]), str(each["uid"]), each["command"]) for each in found["processes"]
+    ]
+    return lines + _section("processes", _columns(processes))
 
 
 def _generations_shown(found: dict[str, t.Any]) -> list[str]:
@@ -161,37 +131,60 @@ def _generations_shown(found: dict[str, t.Any]) -> list[str]:
     return [f"{found['number']} {found['made_of']}", *before[::-1]]
 
 
-def _kind_shown(kind: str, pin: dict[str, t.Any]) -> tuple[str, ...]:
+def _kind(kind: str, pin: dict[str, t.Any]) -> tuple[str, ...]:
     whose = f"of {pin['shared_with']}" if "shared_with" in pin else ""
     return kind, str(pin["id"]), pin["path"], whose
 
 
-def _service_shown(found: dict[str, t.Any]) -> tuple[str, ...]:
-    ended = found.get("ended")
+# Whether something has to be done about it, and its cells.
+_Row = tuple[bool, tuple[str, ...]]
+
+
+def _service(found: dict[str, t.Any]) -> _Row:
     restarts = found.get("restarts")
-    return (
+    return bool(found["changes"]) or found["state"] == states.FAILED, (
         found["state"],
         found["name"],
         str(found["pid"] or "-"),
         "-" if restarts is None else str(restarts),
-        found.get("reason") or ("-" if ended is None else service_end.in_words(ended)),
+        compared.last_end(found) or "-",
     )
 
 
+def _file(found: dict[str, t.Any]) -> _Row:
+    return True, (found["state"], found["path"])
+
+
+def _link(found: dict[str, t.Any]) -> _Row:
+    cells = found["state"], found["name"], found["wanted"] or "-", found["observed"] or "-"
+    return compared.is_wrong(found), cells
+
+
+def _mount(found: dict[str, t.Any]) -> _Row:
+    observed = compared.observed_mount(found)
+    if not observed and found["state"] == drift.LEFT_OUT and found["remark"]:
+        observed = f"({found['remark']})"
+    cells = found["state"], found["path"], compared.wanted_mount(found) or "-", observed or "-"
+    return compared.is_wrong(found), cells
+
+
+def _table(title: str, titles: tuple[str, ...], rows: t.Iterable[_Row]) -> tuple[bool, list[str]]:
+    """A section of these rows, those first that something has to be done about; and whether there are any."""
+    ordered = sorted(rows, key=lambda row: not row[0])
+    if not ordered:
+        return False, []
+    lines = _columns([titles, *[cells for _is_wrong, cells in ordered]], has_titles=True)
+    return ordered[0][0], _section(title, lines)
+
+
+def _columns(rows: t.Sequence[t.Sequence[str]], *, has_titles: bool = False) -> list[Shown]:
+    return columns(rows, beside=_BESIDE, has_titles=has_titles)
+
+
 def _section(title: str, content: t.Sequence[str]) -> list[str]:
-    margin = " " * _MARGIN + "  "
-    return [
-        (title.rjust(_MARGIN) + "  " if index == 0 else margin) + line
-        for index, line in enumerate(content)
-    ]
-
-
-def _observed(row: drift.Row) -> str:
-    mount = row.observed
-    if mount is None:
-        return f"({row.remark})" if row.state == drift.LEFT_OUT and row.remark else "-"
-    known = ",".join(redact.words(table.words_of(mount)))
-    words = [mount.fstype, redact.address(mount.src) or "none", known]
-    if mount.root != "/":
-        words[1] += f"[{mount.root}]"
-    return " ".join([*words, mount.propagation])
+    """Lines below a title at their side; those that nobody has fitted yet are wrapped."""
+    lines: list[Shown] = []
+    for line in content:
+        lines += [line] if isinstance(line, Shown) else wrapped(line, beside=_BESIDE)
+    heads = [screen.heading(title.rjust(_MARGIN)), *[" " * _MARGIN] * (len(lines) - 1)]
+    return [Shown(f"{head}{_GAP}{line}") for head, line in zip(heads, lines)]

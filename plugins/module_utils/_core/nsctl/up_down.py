@@ -23,7 +23,68 @@ from ..operations import definition_before_up, namespace_removal, namespace_shar
 from ..process import pool
 from ..storage import lock
 from . import FAILED, complain, remark, say, say_data
-from .arguments import Given, WrongUsage, parse, seconds
+from .arguments import CHECK, JSON, Given, Option, Verb, WrongUsage, seconds
+
+UP = Verb(
+    "up",
+    "make named namespaces what their definitions say",
+    operands="NAME... | --all",
+    text="""\
+Creates what is missing, with its interfaces, and takes the recorded steps
+in their order: mounts, root file systems unpacked again from their
+archives, pivots. What is there already stays; what differs is mended. Those
+come first of which it shares kinds, or that have the other end of an
+interface; and the interfaces of the host that ns_link has made. A mount
+with noauto is left out, and one with nofail whose source does not exist. A
+namespace that fails does not keep the others from coming up. Why it failed
+is printed, and kept for `nsctl list` and `nsctl show`. With --all or
+--timeout several are brought up at the same time. Where another run changes
+a namespace, nsctl waits for up to a minute, and says for whom.
+""",
+    options=(
+        Option("all", "", "All that have a definition."),
+        CHECK,
+        Option(
+            "timeout",
+            "SECONDS",
+            (
+                "Give up on a namespace that is not up by then: after 300 seconds\n"
+                "with --all, never (0) with names."
+            ),
+        ),
+        JSON,
+    ),
+    form="A list of dictionaries: name, actions, failure (empty for none).",
+    exits="0 when all are up, 1 when one failed, 2 for wrong usage.",
+)
+
+DOWN = Verb(
+    "down",
+    "take named namespaces down",
+    operands="NAME... | --all",
+    text="""\
+Removes the pins, so that the namespaces and all that is mounted in them
+end. Their definitions stay, and `nsctl up` brings them back; what was
+mounted or changed without being recorded does not come back. Fails where
+processes live inside, where there is no definition, and while others that
+are up share a kind of it. Of several names those that share go first.
+""",
+    options=(
+        Option("all", "", "All that have a definition."),
+        CHECK,
+        Option(
+            "force",
+            "",
+            (
+                "End the services of systemd as they want to end, and kill all\n"
+                "other processes inside."
+            ),
+        ),
+        JSON,
+    ),
+    form="A list of dictionaries: name, actions, failure (empty for none).",
+    exits="0 when all are down, 1 when one failed, 2 for wrong usage.",
+)
 
 _LOCK_TIMEOUT = 60.0
 # As long as systemd gives a service by default, and more: an archive may have to be unpacked.
@@ -40,11 +101,10 @@ class Result(t.NamedTuple):
     failure: str = ""
 
 
-def run(verb: str, words: t.Sequence[str]) -> int:
+def run(verb: str, given: Given) -> int:
     """The verbs. Raises WrongUsage."""
     lock.announce = functools.partial(remark, verb)
     if verb == "up":
-        given = parse(words, switches=("all", "check", "json"), values=("timeout",))
         # A single name is waited for by somebody, who can end it.
         limit = seconds(given.last("timeout") or (str(_LIMIT) if "all" in given.switches else "0"))
         chosen = _chosen(given)
@@ -56,7 +116,6 @@ def run(verb: str, words: t.Sequence[str]) -> int:
         if "check" not in given.switches:
             instance.start([result.name for result in results if not result.failure])
     else:
-        given = parse(words, switches=("all", "check", "force", "json"))
         chosen = _chosen(given)
         take_down = functools.partial(
             namespace_removal.down,

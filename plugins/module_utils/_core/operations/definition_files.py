@@ -107,6 +107,16 @@ def _shown(content: bytes, *, is_secret: bool) -> str | tuple[str, ...]:
     return tuple(content.decode("utf-8", "replace").removesuffix("\n").split("\n"))
 
 
+def drift_of(home: str, file: HostFile) -> str:
+    """How a file is not what was put there; empty where it is, as far as was noted."""
+    if file.is_directory or not file.written:
+        return ""
+    found = _content(home, file)
+    if found is None:
+        return "missing"
+    return "" if digest_of(found) == file.written else "differs"
+
+
 def digest_of(content: bytes) -> str:
     """What tells one content from another."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -116,7 +126,10 @@ def recorded(request: DefinitionRequest, definition: Definition) -> tuple[HostFi
     """The files as they are to be recorded: what was read of them stays."""
     was = {(each.dest, each.service): each.read for each in definition.files}
     return tuple(
-        each.file.replace(read=was.get((each.file.dest, each.file.service), ""))
+        each.file.replace(
+            read=was.get((each.file.dest, each.file.service), ""),
+            written="" if each.file.is_directory else digest_of(each.content),
+        )
         for each in request.files
     )
 

@@ -20,7 +20,7 @@ import typing as t
 from .. import host_paths, kinds
 from ..errors import KernelError
 from ..mount import table
-from ..namespace import netnsid, nsfs
+from ..namespace import inhabitants, netnsid, nsfs
 from ..namespace.target import Target
 from ..process import proc
 from ..syscalls import namespaces as calls
@@ -85,30 +85,10 @@ def ids_of(target: Target) -> set[int] | None:
 
 
 def _with_processes() -> dict[int, Namespace]:
-    # The texts of the links are as good as the ids they hold until it is known which differ.
-    counts: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    readlink = os.readlink
-    for pid in sorted(proc.all_pids()):
-        directory = f"/proc/{pid}/ns/"
-        for kind in kinds.NAMES:
-            try:
-                link = readlink(directory + kind)
-            except FileNotFoundError:  # the kernel lacks the kind; or a zombie, which lacks most
-                continue
-            except (PermissionError, ProcessLookupError):
-                break
-            if link in counts:
-                counts[link] += 1
-            else:
-                counts[link] = 1
-                lowest[link] = pid
-    found = {}
-    for link, count in counts.items():
-        number = proc.parse_link(link)
-        kind = link.partition(":")[0]
-        found[number] = Namespace(number, kind, processes=count, pid=lowest[link])
-    return found
+    return {
+        number: Namespace(number, kind, processes=len(pids), pid=pids[0])
+        for (kind, number), pids in inhabitants.by_namespace().items()
+    }
 
 
 def _add_pinned(found: dict[int, Namespace], mounts: t.Iterable[table.Mount]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..definition.link import Link
 from ..definition.model import Definition
 from ..errors import Refused
 from ..link.observe import Interface
@@ -22,7 +23,7 @@ AS_WANTED, MISSING, DIFFERS, SURPLUS = "ok", "missing", "differs", "surplus"
 
 
 def of(definition: Definition) -> list[dict[str, t.Any]]:
-    """Each interface: its name, how it is, what it is to be, and what there is in its place.
+    """Each interface: its name, how it is, what it is to be, what there is in its place, and its other end.
 
     Raises Refused, KernelError, OSError.
     """
@@ -42,13 +43,27 @@ def of(definition: Definition) -> list[dict[str, t.Any]]:
             state = DIFFERS
         observed = link_lines.of_found(seen) if seen is not None else ""
         wanted = link_lines.of_wanted(link)
-        found.append({"name": link.name, "state": state, "wanted": wanted, "observed": observed})
+        row = {"name": link.name, "state": state, "wanted": wanted, "observed": observed}
+        found.append({**row, "peer": _peer(link)})
     found += [
-        {"name": name, "state": SURPLUS, "wanted": "-", "observed": link_lines.of_found(seen)}
+        {
+            "name": name,
+            "state": SURPLUS,
+            "wanted": "",
+            "observed": link_lines.of_found(seen),
+            "peer": None,
+        }
         for name, seen in there.items()
         if name != "lo"
     ]
     return found
+
+
+def _peer(link: Link) -> dict[str, t.Any] | None:
+    """Its other end, and the named namespace that this is in: None for the host."""
+    if link.peer is None:
+        return None
+    return {"name": link.peer.name, "namespace": link.peer.namespace or None}
 
 
 def _would_pass_on(definition: Definition) -> bool:

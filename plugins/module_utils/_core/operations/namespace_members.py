@@ -14,10 +14,9 @@ import typing as t
 
 from .. import host_paths, kinds
 from ..definition import service_file
-from ..errors import KernelError, Refused
-from ..namespace import cgroups, nsfs, pid_holder, pins
+from ..errors import Refused
+from ..namespace import cgroups, inhabitants, pid_holder, pins
 from ..process import kill, proc, watch
-from ..syscalls import namespaces
 
 if t.TYPE_CHECKING:
     from ..definition.service_note import Note
@@ -109,12 +108,10 @@ def _living(pid: int) -> proc.ProcessFacts | None:
 
 
 def _inside(name: str) -> list[proc.ProcessFacts]:
-    members = _Members(name)
     holder_pid = pid_holder.pid_of(name)
-    pids = proc.all_pids() if members.can_be else []
     # The youngest first: those that keep forking are gone by the time that they are reached late.
-    pids.sort(reverse=True)
-    found = [_living(pid) for pid in pids if pid != holder_pid and members.have(pid)]
+    pids = sorted(_Members(name).all(), reverse=True)
+    found = [_living(pid) for pid in pids if pid != holder_pid]
     return [facts for facts in found if facts is not None]
 
 
@@ -124,56 +121,35 @@ class _Members:
     def __init__(self, name: str) -> None:
         pinned = pins.pinned(name)
         own = proc.ids_of_process("self", pinned)
+        self._own = own
         self._wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
-        self._nested = [
-            _Nested(kind, self._wanted[kind]) for kind in kinds.NESTED if kind in self._wanted
-        ]
 
-    @property
-    def can_be(self) -> bool:
-        """Whether there are namespaces to live in."""
-        return bool(self._wanted)
+    def all(self) -> set[int]:
+        """Their pids."""
+        if not self._wanted:  # there are no namespaces to live in
+            return set()
+        living = inhabitants.by_namespace()
+        found: set[int] = set()
+        for kind, number in self._wanted.items():
+            found.update(living.get((kind, number), ()))
+            if kind in kinds.NESTED:
+                for below, above in inhabitants.lines(kind).items():
+                    if number in above:
+                        found.update(living[(kind, below)])
+        return found
 
     def have(self, pid: int) -> bool:
         """Whether the process is one of them."""
         ids = proc.ids_of_process(pid, self._wanted)
-        if any(ids.get(kind) == number for kind, number in self._wanted.items()):
-            return True
-        return any(each.holds(pid, ids.get(each.kind)) for each in self._nested)
-
-
-class _Nested:
-    """Which namespaces of a kind lie somewhere below the one with this id."""
-
-    def __init__(self, kind: str, number: int) -> None:
-        self.kind = kind
-        self._known: dict[int, bool] = {number: True}
-        own = proc.ids_of_process("self", [kind])
-        self._known.update(dict.fromkeys(own.values(), False))
-
-    def holds(self, pid: int, number: int | None) -> bool:
-        """Whether the namespace ``number`` of the process ``pid`` is one of them."""
-        if number is None:
-            return False
-        if number not in self._known:
-            self._known[number] = self._looked_up(pid)
-        return self._known[number]
-
-    def _looked_up(self, pid: int) -> bool:
-        try:
-            fd = os.open(f"/proc/{pid}/ns/{self.kind}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            while nsfs.id_of(fd) not in self._known:
-                above = namespaces.parent(fd)
-                os.close(fd)
-                fd = above
-            return self._known[nsfs.id_of(fd)]
-        except KernelError:  # EPERM: there is none above that we could see
-            return False
-        finally:
-            os.close(fd)
+        return any(
+            ids.get(kind) == number
+            or (
+                kind in kinds.NESTED
+                and ids.get(kind) != self._own.get(kind)
+                and number in inhabitants.line(f"/proc/{pid}/ns/{kind}")
+            )
+            for kind, number in self._wanted.items()
+        )
 
 
 def kill_all(name: str, *, patience: float = 10.0) -> None:

@@ -25,6 +25,7 @@ import signal
 import time
 import typing as t
 
+from .. import once
 from ..errors import KernelError
 from ..syscalls import processes
 from . import kill as killing
@@ -44,6 +45,7 @@ class _Tree(t.NamedTuple):
     root: str
 
 
+@once.kept
 def _trees() -> list[_Tree]:
     """The trees that group processes, where they are mounted first (proc_pid_mountinfo(5))."""
     found: dict[str, _Tree] = {}
@@ -69,6 +71,7 @@ def _directory(tree: _Tree, name: str) -> str | None:
     return next((place for place in places if os.path.isdir(place)), None)
 
 
+@once.kept
 def _of_manager(tree: _Tree) -> str | None:
     """The cgroup that systemd has all of its own below, from the top on; None where there is none."""
     for line in proc.text_of("/proc/1/cgroup").splitlines():
@@ -109,6 +112,42 @@ def processes_in(name: str) -> list[int]:
     """The pids of all that live in it, those that have ended left out."""
     found = _listed(directories(name))
     return sorted(pid for pid in found if not killing.has_ended(pid))
+
+
+class Usage(t.NamedTuple):
+    """What has been used in a cgroup of version 2 (cgroups: Documentation/admin-guide/cgroup-v2.rst)."""
+
+    # In bytes; None where the memory of its own is not counted.
+    memory: int | None
+    # In seconds.
+    cpu: float
+
+
+def usage_of(place: str) -> Usage | None:
+    """What all in this directory have used; None where it is not one of version 2."""
+    times = dict(line.split() for line in proc.text_of(f"{place}/cpu.stat").splitlines())
+    if "usage_usec" not in times:
+        return None
+    memory = proc.text_of(f"{place}/memory.current").strip()
+    return Usage(int(memory) if memory else None, int(times["usage_usec"]) / 1e6)
+
+
+def places_of(pid: int) -> list[str]:
+    """The directories of the cgroup of version 2 that a process is in, and of those above; the last is its own."""
+    top = next((tree for tree in _trees() if not tree.name), None)
+    path = next(
+        (
+            line[3:]
+            for line in proc.text_of(f"/proc/{pid}/cgroup").splitlines()
+            if line.startswith("0::/")
+        ),
+        "",
+    )
+    root = top.root.rstrip("/") if top is not None else ""
+    if top is None or not path.startswith(root):
+        return []
+    parts = path[len(root) :].strip("/").split("/")
+    return [f"{top.top}/{'/'.join(parts[:length])}" for length in range(1, len(parts) + 1)]
 
 
 def _listed(places: t.Iterable[str]) -> set[int]:

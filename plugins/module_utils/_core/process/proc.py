@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 
-from .. import kinds
+from .. import kinds, once
 from ..errors import KernelError
 from ..values import Value
 
@@ -43,18 +43,29 @@ def ids_of_process(pid: int | str, names: t.Iterable[str] = kinds.NAMES) -> dict
     return ids
 
 
-def all_pids() -> list[int]:
+@once.kept
+def all_pids() -> tuple[int, ...]:
     """The pids of all processes that /proc shows."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return tuple(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 class ProcessFacts(Value):
     """What /proc/PID says of a process (proc_pid_stat(5))."""
 
-    __slots__ = ("command", "parent", "pid", "session", "start", "state", "uid")
+    __slots__ = ("command", "pages", "parent", "pid", "session", "start", "state", "ticks", "uid")
 
     def __init__(
-        self, *, pid: int, parent: int, session: int, state: str, start: int, uid: int, command: str
+        self,
+        *,
+        pid: int,
+        parent: int,
+        session: int,
+        state: str,
+        ticks: int,
+        start: int,
+        pages: int,
+        uid: int,
+        command: str,
     ) -> None:
         self.pid = pid
         # The pid of its parent.
@@ -63,14 +74,19 @@ class ProcessFacts(Value):
         self.session = session
         # A letter: "Z" and "X" are those of a process that has ended.
         self.state = state
+        # How long it has kept processors busy, in clock ticks.
+        self.ticks = ticks
         # In clock ticks since boot: tells it from a later process with the same pid.
         self.start = start
+        # How much of it is in memory, in pages.
+        self.pages = pages
         # Its effective uid.
         self.uid = uid
         # Its arguments with spaces between them; the name of its file where it has none.
         self.command = command
 
 
+@once.kept
 def process_facts(pid: int) -> ProcessFacts | None:
     """The facts of a process, or None when it has ended."""
     try:
@@ -97,7 +113,9 @@ def process_facts(pid: int) -> ProcessFacts | None:
         parent=int(fields[1]),
         session=int(fields[3]),
         state=fields[0],
+        ticks=int(fields[11]) + int(fields[12]),
         start=int(fields[19]),
+        pages=int(fields[21]),
         uid=uid,
         command=" ".join(words) or stat_line[stat_line.index("(") + 1 : name_end],
     )

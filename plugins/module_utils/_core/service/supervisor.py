@@ -189,14 +189,21 @@ def known(namespace: str, name: str) -> tuple[str, Observed]:
     )
 
 
-def look_at(namespace: str, name: str) -> dict[str, t.Any]:
-    """The service as results of ns_service show it, whichever supervisor has it.
+def look_at(namespace: str, name: str) -> tuple[dict[str, t.Any], list[str]]:
+    """The service as results of ns_service show it, whichever supervisor has it; and what it lacks.
 
-    Raises Refused where its note is damaged, and OSError.
+    That is what has to be done to have one that is enabled, or runs, run as its files say. Raises Refused
+    where its note is damaged, and OSError.
     """
-    spec = ServiceSpec(namespace, name, Program(()))
-    request = ServiceRequest(spec, gives_program=False, state="stopped")
-    return _described(request, known(namespace, name)[1])
+    request = ServiceRequest(ServiceSpec(namespace, name, Program(())), gives_program=False)
+    known_to = {each: kind(request) for each, kind in SUPERVISORS.items()}
+    seen = {each: supervisor.look() for each, supervisor in known_to.items()}
+    own = next((each for each, found in seen.items() if found.is_known), "none")
+    found = seen[own]
+    described = {**_described(request, found), "supervisor": own if found.is_known else None}
+    if not found.is_known or not (found.runs or found.facts.get("enabled")):
+        return described, []
+    return described, [each.name for each in plan(request, known_to[own], found)]
 
 
 def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:

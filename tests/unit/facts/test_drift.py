@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import drift
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import observe
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import (
     table as mount_table,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
-from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import drift
 
 HOST = mount_table.parse(
     """\

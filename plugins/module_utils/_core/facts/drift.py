@@ -51,6 +51,17 @@ class Row(t.NamedTuple):
     remark: str = ""
 
 
+def as_data(row: Row) -> dict[str, t.Any]:
+    """The row as results show it."""
+    return {
+        "state": row.state,
+        "path": row.path,
+        "wanted": row.wanted.step().shown().to_data() if row.wanted is not None else None,
+        "observed": table.as_data(row.observed) if row.observed is not None else None,
+        "remark": row.remark,
+    }
+
+
 class Drift(t.NamedTuple):
     """How a namespace differs from its definition."""
 
