@@ -49,7 +49,7 @@ demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
 PARTS := integration lint sanity unit molecule
 .PHONY: test
 test: setup ## every check and test: lint sanity unit integration molecule
-	@tests/setup-os-packages headers programs networks rootfs molecule
+	@tests/setup-os-packages headers programs networks rootfs molecule browser
 	@$(MAKE) --jobs=2 --keep-going --output-sync=recurse $(PARTS:%=part-%) && echo "== all passed"
 
 # Two at a time, each with its output in one piece at its end.
@@ -97,14 +97,14 @@ PYTEST_BY_TWO := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder 
 
 .PHONY: integration
 integration: setup
-	@tests/setup-os-packages programs networks rootfs
+	@tests/setup-os-packages programs networks rootfs browser
 	$(PYTEST_BY_TWO) tests/integration
 	$(PYTEST_BY_TWO) --older-kernel tests/integration/mount/test_named.py tests/integration/whole/test_plain_user.py
 	$(PYTEST_BY_TWO) tests/fuzz
 
 .PHONY: integration-older
 integration-older: setup
-	@tests/setup-os-packages programs networks rootfs
+	@tests/setup-os-packages programs networks rootfs browser
 	$(PYTEST_BY_TWO) --older-kernel tests/integration
 
 # How many times as many cases as the part of `make test`; FUZZ_SEED=... tries those of another run again.

@@ -42,6 +42,17 @@ def forget() -> None:
     _answers = None
 
 
+def note(key: tuple[t.Any, ...], answer: t.Any) -> None:
+    """Keep what was read in another way, for noted()."""
+    if _answers is not None:
+        _answers[key] = answer
+
+
+def noted(key: tuple[t.Any, ...]) -> t.Any:
+    """What note() has kept in this look; None where it has not."""
+    return None if _answers is None else _answers.get(key)
+
+
 def kept(function: _Function) -> _Function:
     """The function, which reads once in a look. Who calls it does not change what it returns."""
 

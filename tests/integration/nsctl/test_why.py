@@ -537,8 +537,8 @@ def test_nothing_is_read_twice(
     assert len(tables) <= len(spaces) + 1
 
 
-def test_it_is_fast_among_many(nsctl: Nsctl, data: pathlib.Path) -> None:
-    """60 namespaces and 300 processes, on a machine that may be busy."""
+def test_among_many(nsctl: Nsctl, data: pathlib.Path) -> None:
+    """60 namespaces and 300 processes."""
     script = (
         "import ctypes, os, signal\n"
         "for number in range(300):\n"
@@ -548,10 +548,6 @@ def test_it_is_fast_among_many(nsctl: Nsctl, data: pathlib.Path) -> None:
     )
     with running(script, start_new_session=True) as pid:
         try:
-            begun = time.monotonic()
-            found = nsctl.data("why", str(data))
-            took = time.monotonic() - begun
-            assert len(found["mounts"]) >= 60
-            assert took < 5
+            assert len(nsctl.data("why", str(data))["mounts"]) >= 60
         finally:
             os.killpg(pid, signal.SIGKILL)

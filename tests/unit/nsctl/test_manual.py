@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -63,3 +66,15 @@ def test_the_page_of_the_manual_has_all_verbs() -> None:
     known = {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".I", ".nf", ".fi", ".EX", ".EE"}
     requests = {line.split()[0] for line in text.splitlines() if line.startswith((".", "'"))}
     assert requests <= known
+
+
+def test_the_page_of_the_manual_is_sound(tmp_path: pathlib.Path) -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("there is no groff here, which would read the page")
+    file = tmp_path / "nsctl.8"
+    file.write_text(page.text())
+    argv = ["groff", "-man", "-ww", "-Tutf8", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    shown = re.sub("\x1b\\[[0-9;]*m|.\x08", "", done.stdout)
+    assert "nsctl tree [--kinds KIND[,KIND...]] [--json] [NAME]" in shown

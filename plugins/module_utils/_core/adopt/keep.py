@@ -77,7 +77,7 @@ def _record(found: Adopted, handles: Handles) -> None:
     definition = restore.loaded(name)
     pivot = next((step for step in steps if isinstance(step, PivotStep)), None)
     if pivot is not None:
-        number, listed = restore.called_inside(definition, lambda view: _root_ids(view.root))
+        number, listed = restore.called_inside(name, lambda view: _root_ids(view.root))
         definition = definition.replace(pivoted=(PivotNote(pivot.new_root, number, listed),))
         instance.keep(definition)
     if "net" in found.kinds:

@@ -15,11 +15,11 @@ PRIVATE to the collection linux.namespaces.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, once
 from ..errors import Refused
+from ..process import proc
 from ..storage import atomic, json_file
 from .data import Fields, unreadable
 
@@ -36,6 +36,7 @@ def path_of(namespace: str, name: str) -> str:
     return f"{DIRECTORY}/{host_paths.checked_name(namespace)}:{host_paths.checked_name(name)}.json"
 
 
+@once.kept
 def names(namespace: str) -> list[str]:
     """The names of the services of a namespace that have a file or a unit, sorted."""
     found, above = set(), host_paths.file_name(namespace)
@@ -44,13 +45,14 @@ def names(namespace: str) -> list[str]:
         (host_paths.UNITS, host_paths.unit_name(above, "")[: -len(".service")], ".service"),
     ):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for listed in os.listdir(directory):
+            for listed in proc.listed(directory):
                 each = listed.removesuffix(".new")  # what a killed run was writing
                 if each.startswith(first) and each.endswith(last):
                     found.add(each[len(first) : -len(last)])
     return sorted(name for name in found if host_paths.is_name(name))
 
 
+@once.kept
 def read(namespace: str, name: str) -> ServiceSpec | None:
     """The service that is kept, None where there is none. Raises Refused where it is damaged."""
     path = path_of(namespace, name)

@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, once
 from ..errors import Refused
+from ..process import proc
 from ..process.watch import Running
 from ..storage import atomic, json_file
 from .data import Fields, unreadable
@@ -80,17 +81,19 @@ def path_of(namespace: str, name: str) -> str:
     return f"{host_paths.services(namespace)}/{host_paths.checked_name(name)}.json"
 
 
+@once.kept
 def names(namespace: str) -> list[str]:
     """The names of the services that are noted in the namespace, sorted."""
     notes = host_paths.services(namespace)
     try:
-        found = os.listdir(notes) if host_paths.is_directory(notes) else []
+        found = proc.listed(notes) if host_paths.is_directory(notes) else ()
     except FileNotFoundError:
         return []
     every = [name[:-5] for name in found if name.endswith(".json")]
     return sorted(name for name in every if host_paths.is_name(name))
 
 
+@once.kept
 def read(namespace: str, name: str) -> Note | None:
     """The note of a service, None where there is none. Raises Refused where it is damaged."""
     path = path_of(namespace, name)

@@ -26,6 +26,7 @@ from ..namespace import pins
 from ..namespace.target import Target
 from ..operations import restore
 from ..operations.mount import MountRequest, run
+from ..operations.mount_result import MountResult
 from ..syscalls import files
 
 AS_WANTED = "ok"
@@ -80,7 +81,17 @@ def of(definition: Definition) -> Drift:
     within, beyond = _mount_steps(definition, pivoted)
     if view is None:
         within, beyond = [], within + beyond
-    rows = _compared(definition.name, within, layout)
+    compared: dict[tuple[t.Any, ...], Row] = {}
+
+    def tell(steps: t.Sequence[MountStep], result: MountResult) -> None:
+        rows = _rows(tuple(map(WantedMount.of, steps)), result, layout)
+        compared.update(zip((step.key() for step in steps), rows))
+
+    changes = _changes(definition, tell)
+    # Those that nobody mounts unless asked, and what could not be looked at together.
+    left = [step for step in within if step.key() not in compared]
+    compared.update(zip((step.key() for step in left), _compared(definition.name, left, layout)))
+    rows = [compared[step.key()] for step in within]
     rows += [Row(MISSING, step.path, WantedMount.of(step)) for step in beyond]
     if view is not None:
         kept_roots = [
@@ -96,7 +107,7 @@ def of(definition: Definition) -> Drift:
             is_pivoted=bool(pivoted),
         )
         rows += found if pivoted else _without_inherited(definition, found)
-    return Drift(rows, _changes(definition), pivoted[-1] if pivoted else "/")
+    return Drift(rows, changes, pivoted[-1] if pivoted else "/")
 
 
 def _mount_steps(
@@ -126,6 +137,10 @@ def _compared(name: str, recorded: t.Sequence[MountStep], layout: Layout) -> lis
             state = LEFT_OUT if wanted[0].only_if_asked else MISSING
             return [Row(state, path, wanted[0], remark=in_words(error))]
         return [row for step in recorded for row in _compared(name, [step], layout)]
+    return _rows(wanted, result, layout)
+
+
+def _rows(wanted: t.Sequence[WantedMount], result: MountResult, layout: Layout) -> list[Row]:
     rows = []
     for each, found, seen in zip(wanted, result.wanted, result.observed):
         changes = [change.name for change in result.planned if change.wanted == found]
@@ -189,7 +204,7 @@ def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
     def look(view: TargetView) -> list[bool]:
         return [_is_older(view, row.observed, newest) for row in rows]
 
-    older = restore.called_inside(definition, look)
+    older = restore.called_inside(definition.name, look)
     return [row for row, is_older in zip(rows, older) if not is_older]
 
 
@@ -207,8 +222,8 @@ def _is_below_any(path: str, above: t.Iterable[str]) -> bool:
     return any(is_below(path, each) for each in above)
 
 
-def _changes(definition: Definition) -> list[str]:
+def _changes(definition: Definition, tell: restore.Compared) -> list[str]:
     try:
-        return restore.plan(definition, check=True, timeout=0)
+        return restore.plan(definition, check=True, timeout=0, tell=tell)
     except (Refused, StepFailed) as error:
         return [in_words(error)]

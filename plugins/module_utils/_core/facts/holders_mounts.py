@@ -97,7 +97,7 @@ def mounted_below(
                 found += [
                     (space, each)
                     for each in space.mounts
-                    if _is_on(each, mount) and is_below(each.path, within)
+                    if each.id not in shown and _is_on(each, mount) and is_below(each.path, within)
                 ]
     return found
 

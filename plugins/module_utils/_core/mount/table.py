@@ -24,6 +24,7 @@ import typing as t
 
 from .. import once, redact
 from ..definition.layout import ancestors
+from ..process import proc
 
 # Of a table in which a number stands twice: 3 of 3,000 readings beside a process that only mounts.
 _READINGS = 10
@@ -107,9 +108,7 @@ def pairs_of(options: t.Iterable[str]) -> list[tuple[str, str | None]]:
     return [(key, value if sign else None) for key, sign, value in split]
 
 
-def read(
-    path: str = "/proc/self/mountinfo", *, dir_fd: int | None = None, only: str = ""
-) -> list[Mount]:
+def read(path: str = proc.OWN_MOUNTS, *, dir_fd: int | None = None, only: str = "") -> list[Mount]:
     """The mounts in a file of /proc, which may be named from an open directory.
 
     With ``only``, those whose line has this text. The number of a mount that was taken away while it
@@ -135,6 +134,9 @@ def _read(path: str, dir_fd: int | None, only: str) -> list[Mount]:
 
 
 def _read_once(path: str, dir_fd: int | None, only: str) -> list[Mount]:
+    if dir_fd is None and path == proc.OWN_MOUNTS:
+        text = proc.own_mounts()
+        return parse("\n".join(line for line in text.split("\n") if only in line) if only else text)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
     # A mount point may have a carriage return in its name, which the kernel does not escape.
     with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as table:

@@ -53,8 +53,16 @@ class Found(t.NamedTuple):
 class TargetView:
     """What a target looks like from inside. Create it in the process that has joined the target."""
 
-    def __init__(self, host_proc: int, layout: Layout, where: Where = NAMED) -> None:
+    def __init__(
+        self,
+        host_proc: int,
+        layout: Layout,
+        where: Where = NAMED,
+        mounts: list[table.Mount] | None = None,
+    ) -> None:
         self.host_proc = host_proc
+        # What this look at the host has read of its mounts already; None where nobody has.
+        self._mounts = mounts
         # For people.
         self.where = where
         self._self_fd = os.open(
@@ -91,7 +99,9 @@ class TargetView:
         self.root = _open_root()
 
     def mounts(self) -> list[table.Mount]:
-        """The mount table, as read now."""
+        """The mount table, as read now, or before in the same look."""
+        if self._mounts is not None:
+            return [*self._mounts]
         return table.read("self/mountinfo", dir_fd=self.host_proc)
 
     def identity_of(self, fd: int) -> str:

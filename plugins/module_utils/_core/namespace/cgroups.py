@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 
+from .. import once
 from ..host_paths import kept_in
 from ..process import cgroup
 from ..storage import atomic
@@ -33,6 +34,7 @@ def _directory(name: str) -> str:
     return f"{kept_in(name)}/cgroups"
 
 
+@once.kept
 def _noted(name: str, owner: str | None) -> dict[str, str]:
     """The cgroups of that owner, or with None all, by the files that note them."""
     try:

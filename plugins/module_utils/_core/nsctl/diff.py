@@ -127,7 +127,9 @@ def _differences(found: dict[str, t.Any]) -> list[str]:
     for row in found["services"]:
         lines.append(f"  - service {row['name']}: {row['state']}")
         lines += [f"  + {change}" for change in row["changes"]]
-    return lines + [f"  + {change}" for change in found["changes"]]
+    if found["changes"]:
+        lines.append(f"  `nsctl up {found['name']}` would:")
+    return lines + [f"    {change}" for change in found["changes"]]
 
 
 _OF_FILES = {"missing": "it is not there", "differs": "it was changed since it was written"}

@@ -9,10 +9,9 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
-import os
 import typing as t
 
-from .. import host_paths, kinds
+from .. import host_paths, kinds, once
 from ..definition import service_file
 from ..errors import Refused
 from ..namespace import cgroups, inhabitants, pid_holder, pins
@@ -72,10 +71,11 @@ def _notes(name: str) -> t.Iterator[Note | Refused]:
                 yield note
 
 
+@once.kept
 def _has_services(name: str) -> bool:
     notes = host_paths.services(name)
     try:
-        return host_paths.is_directory(notes) and bool(os.listdir(notes))
+        return host_paths.is_directory(notes) and bool(proc.listed(notes))
     except FileNotFoundError:
         return False
 

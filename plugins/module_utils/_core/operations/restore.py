@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import typing as t
 
-from .. import host_paths
+from .. import host_paths, once
 from ..definition import boot
 from ..definition import file as definitions
 from ..definition.model import Definition
@@ -31,6 +31,7 @@ from ..rootfs import record
 from ..rootfs.progress import Progress, silent
 from ..rootfs.request import RootRequest
 from . import mount, namespace, namespace_share, pivot_root, rootfs, session
+from .mount_result import MountResult
 
 # Of what is said of a part of a definition, in characters: it is data.
 _LONGEST = 500
@@ -176,17 +177,30 @@ def _check_host(definition: Definition) -> None:
         )
 
 
+# Told of mounts of the definition what was found in their places.
+Compared = t.Callable[[t.Sequence[MountStep], MountResult], None]
+
+
+def _not_told(_steps: t.Sequence[MountStep], _result: MountResult) -> None:
+    """Where nobody wants to know."""
+
+
 def plan(
-    definition: Definition, *, check: bool, timeout: float, warn: Progress = silent
+    definition: Definition,
+    *,
+    check: bool,
+    timeout: float,
+    warn: Progress = silent,
+    tell: Compared = _not_told,
 ) -> list[str]:
     """The steps from what is there to what the definition says; taken, unless ``check``.
 
-    ``warn`` is as in up(). Raises Refused, StepFailed, OSError.
+    ``warn`` is as in up(); ``tell`` is told of mounts as they were before. Raises Refused, StepFailed, OSError.
     """
     request = _request_of(definition, timeout)
     actions = namespace.brought(request, check=check).actions
     try:
-        _take_steps(definition, actions, check=check, timeout=timeout, warn=warn)
+        _take_steps(definition, actions, check=check, timeout=timeout, warn=warn, tell=tell)
         return actions
     except BaseException:
         if not check:
@@ -221,14 +235,21 @@ def complete(name: str, *, check: bool, timeout: float, warn: Progress) -> tuple
 
 
 def _take_steps(
-    definition: Definition, actions: list[str], *, check: bool, timeout: float, warn: Progress
+    definition: Definition,
+    actions: list[str],
+    *,
+    check: bool,
+    timeout: float,
+    warn: Progress,
+    tell: Compared = _not_told,
 ) -> None:
     """Take the steps that are left, or say them; each that was taken is added to ``actions``."""
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
     view = look(current)
     for lasts, batch in _batches(current, view.pivoted if view is not None else ()):
-        how = _How(Target(namespace=current.name), None if lasts else False, check, timeout, warn)
+        target = Target(namespace=current.name)
+        how = _How(target, None if lasts else False, check, timeout, warn, tell)
         actions += _TAKE[type(batch[0])](batch, how)
 
 
@@ -293,6 +314,8 @@ class _How(t.NamedTuple):
     timeout: float
     # Told what is left out.
     warn: Progress = silent
+    # Told of mounts what was found in their places.
+    tell: Compared = _not_told
 
 
 def _wanted(step: MountStep, _how: _How) -> WantedMount:
@@ -332,6 +355,7 @@ def _mount(steps: list[MountStep], how: _How) -> list[str]:
         lock_timeout=how.timeout,
     )
     result = mount.run(request, check=how.check)
+    how.tell(steps, result)
     for reason in result.left_out:
         how.warn(reason)
     return result.actions
@@ -357,15 +381,21 @@ _TAKE: dict[type, t.Callable[[list[t.Any], _How], list[str]]] = {
 
 def look(definition: Definition) -> View | None:
     """The namespace as it is, or None where it has no mount namespace now."""
-    if "mnt" not in pins.pinned(definition.name):
+    return _looked_at(definition.name)
+
+
+@once.kept
+def _looked_at(name: str) -> View | None:
+    if "mnt" not in pins.pinned(name):
         return None
-    view: View = called_inside(definition, lambda view: View(view.layout.pivoted, view.mounts()))
+    view: View = called_inside(name, lambda view: View(view.layout.pivoted, view.mounts()))
+    once.note(("mounts", pins.pinned(name)["mnt"]), view.mounts)
     return view
 
 
-def called_inside(definition: Definition, function: t.Callable[[TargetView], t.Any]) -> t.Any:
-    """What the function answers in the mount namespace of the definition."""
-    target = Target(namespace=definition.name)
+def called_inside(name: str, function: t.Callable[[TargetView], t.Any]) -> t.Any:
+    """What the function answers in the mount namespace of the name."""
+    target = Target(namespace=name)
     with session.opened(target, check=True, lock_timeout=0) as opened:
         return opened.call(function)
 

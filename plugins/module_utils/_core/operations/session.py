@@ -13,10 +13,10 @@ import contextlib
 import os
 import typing as t
 
-from .. import kinds
+from .. import kinds, once
 from ..definition.layout import Layout
 from ..errors import Refused
-from ..mount import where
+from ..mount import table, where
 from ..mount.view import TargetView, open_host_proc
 from ..mount.where import Where
 from ..namespace import enter, gate
@@ -43,9 +43,9 @@ class Session(t.NamedTuple):
     # Whether what is done to it is to be there again after a reboot.
     persistent: bool
 
-    def view(self) -> TargetView:
-        """The view of the target, for the process that has joined it."""
-        return TargetView(self.host_proc, self.layout, self.where)
+    def view(self, mounts: list[table.Mount] | None = None) -> TargetView:
+        """The view of the target, for the process that has joined it; ``mounts`` are those that are known."""
+        return TargetView(self.host_proc, self.layout, self.where, mounts)
 
     @property
     def where(self) -> Where:
@@ -56,7 +56,10 @@ class Session(t.NamedTuple):
 
     def call(self, function: t.Callable[[TargetView], t.Any]) -> t.Any:
         """What the function answers in the target. Raises what it raises, KernelError."""
-        return enter.run_inside(lambda: function(self.view()), joins=self.handles)
+        mounts = None
+        if "mnt" in self.handles.kinds:
+            mounts = once.noted(("mounts", self.handles.id_of("mnt")))
+        return enter.run_inside(lambda: function(self.view(mounts)), joins=self.handles)
 
     def save(self, definition: Definition) -> None:
         """Write what the definition is now. Raises OSError, SystemctlFailed."""

@@ -49,7 +49,10 @@ class _Tree(t.NamedTuple):
 def _trees() -> list[_Tree]:
     """The trees that group processes, where they are mounted first (proc_pid_mountinfo(5))."""
     found: dict[str, _Tree] = {}
-    for line in proc.text_of("/proc/self/mountinfo").splitlines():
+    text = ""
+    with contextlib.suppress(OSError):  # there is no /proc
+        text = proc.own_mounts()
+    for line in text.split("\n")[:-1]:
         place, _dash, kind = line.partition(" - ")
         fstype, _source, words = kind.split(" ", 2)
         root, top = place.split(" ")[3:5]
@@ -72,9 +75,14 @@ def _directory(tree: _Tree, name: str) -> str | None:
 
 
 @once.kept
+def _groups_of_init() -> list[str]:
+    return proc.text_of("/proc/1/cgroup").splitlines()
+
+
+@once.kept
 def _of_manager(tree: _Tree) -> str | None:
     """The cgroup that systemd has all of its own below, from the top on; None where there is none."""
-    for line in proc.text_of("/proc/1/cgroup").splitlines():
+    for line in _groups_of_init():
         _number, name, path = line.split(":", 2)
         if name.rpartition(",")[2] == tree.name and path.endswith("/init.scope"):
             above = path[: -len("/init.scope")]
@@ -132,6 +140,7 @@ def usage_of(place: str) -> Usage | None:
     return Usage(int(memory) if memory else None, int(times["usage_usec"]) / 1e6)
 
 
+@once.kept
 def places_of(pid: int) -> list[str]:
     """The directories of the cgroup of version 2 that a process is in, and of those above; the last is its own."""
     top = next((tree for tree in _trees() if not tree.name), None)

@@ -43,6 +43,28 @@ def ids_of_process(pid: int | str, names: t.Iterable[str] = kinds.NAMES) -> dict
     return ids
 
 
+OWN_MOUNTS = "/proc/self/mountinfo"
+
+
+@once.kept
+def own_mounts() -> str:
+    """The mount table of this process (proc_pid_mountinfo(5)). Raises OSError.
+
+    A mount point may have a carriage return in its name, which the kernel does not escape.
+    """
+    with open(OWN_MOUNTS, encoding="utf-8", errors="surrogateescape", newline="\n") as table:
+        return table.read()
+
+
+@once.kept
+def listed(directory: str) -> tuple[str, ...]:
+    """The names in a directory of the host; none where that is not there. Raises OSError."""
+    try:
+        return tuple(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
 @once.kept
 def all_pids() -> tuple[int, ...]:
     """The pids of all processes that /proc shows."""

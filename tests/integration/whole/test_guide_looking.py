@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guide on looking at a host and at a fleet, as a reader follows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import guides
+from command import Nsctl
+from module_server import CHECKOUT
+from results import RunModule
+
+GUIDE = CHECKOUT / "docs/docsite/rst/guide_looking.rst"
+LOCAL = {
+    "ansible_python_interpreter": "/usr/bin/python3",
+    "ansible_connection": "local",
+    "ansible_become": False,
+}
+
+
+def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
+    hosts = {"all": {"hosts": {"host1": LOCAL}}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
+    paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path), os.environ["PATH"]]
+    env = {
+        **os.environ,
+        "PATH": ":".join(paths),
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_GATHERING": "explicit",
+    }
+    try:
+        guides.follow(guides.blocks_of(GUIDE), tmp_path, env)
+    finally:
+        listed = [{"name": name} for name in ("shop", "front")]
+        gone = run_module("ns_definition", {"namespaces": listed, "state": "absent", "force": True})
+        subprocess.run(["umount", "/data"], check=False, stderr=subprocess.DEVNULL)
+        os.rmdir("/data")
+    assert not gone.get("failed"), gone
