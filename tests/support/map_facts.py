@@ -21,6 +21,16 @@ NEW = digest_of("nginx 1.28")
 OLD = digest_of("nginx 1.26")
 
 
+LACKING: Facts = {
+    "name": "vrf interfaces",
+    "required": False,
+    "state": "missing",
+    "found": "this kernel has none",
+    "needed_for": "ns_link, links of ns_definition: interfaces of the kind",
+    "remedy": "Boot a kernel that was built with CONFIG_NET_VRF.",
+}
+
+
 def mount(
     path: str, src: str, *, state: str = "ok", fstype: str = "ext4", remark: str = ""
 ) -> Facts:
@@ -165,14 +175,7 @@ def host(named: list[Facts], *, checks: t.Sequence[Facts] = (), os: str = "12") 
                 "needed_for": "all",
                 "remedy": "",
             },
-            {
-                "name": "vrf interfaces",
-                "required": False,
-                "state": "missing",
-                "found": "this kernel has none",
-                "needed_for": "ns_link",
-                "remedy": "Boot a kernel that was built with CONFIG_NET_VRF.",
-            },
+            LACKING,
             *checks,
         ],
     }
@@ -278,9 +281,10 @@ def three() -> Results:
 def many(hosts: int = 500, namespaces: int = 10) -> Results:
     """So many hosts, each with so many namespaces; some of them are not as they should be."""
     found: Results = {}
+    checks = [{**LACKING, "name": f"thing {at}"} for at in range(7)]
     for number in range(1, hosts + 1):
         named = [_one_of_many(number, at) for at in range(namespaces)]
-        found[f"host{number:03}.example.org"] = host(named)
+        found[f"host{number:03}.example.org"] = host(named, checks=checks)
     for number in (17, 230):
         down = {"unreachable": True, "msg": REFUSED.format(f"10.0.0.{number}"), "changed": False}
         found[f"host{number:03}.example.org"] = down
