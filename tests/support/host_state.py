@@ -8,6 +8,9 @@ import pathlib
 
 from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 
+# Where the manual of nsctl and the completion of shells come, with directories that are made for them.
+_SHARED = ("man", "bash-completion", "zsh")
+
 
 def names_below(path: str) -> list[str]:
     """Everything below a directory, at any depth."""
@@ -24,4 +27,7 @@ def host_state() -> dict[str, list[str]]:
         "output": names_below(host_paths.LOGS),
         "units": names_below("/etc/systemd/system"),
         "nsctl": [*names_below("/usr/local/lib/linux-namespaces"), *os.listdir("/usr/local/sbin")],
+        "its manual": [
+            each for above in _SHARED for each in names_below(f"/usr/local/share/{above}")
+        ],
     }

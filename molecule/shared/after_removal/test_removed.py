@@ -14,6 +14,9 @@ def test_no_file_is_left(host):
         "/run/linux-namespaces",
         "/usr/local/lib/linux-namespaces",
         "/usr/local/sbin/nsctl",
+        "/usr/local/share/man/man8/nsctl.8",
+        "/usr/local/share/bash-completion/completions/nsctl",
+        "/usr/local/share/zsh/site-functions/_nsctl",
         "/var/lib/linux-namespaces-web",
         "/var/log/linux-namespaces",
     ):

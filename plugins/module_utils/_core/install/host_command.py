@@ -6,6 +6,7 @@
 
     /usr/local/lib/linux-namespaces/DIGEST/_core/    its sources, and compiled
     /usr/local/lib/linux-namespaces/DIGEST/contents  their checksums
+    /usr/local/lib/linux-namespaces/DIGEST/pages/    the manual and the completion that are made of them
     /usr/local/lib/linux-namespaces/DIGEST/lock      held by who runs from it
     /usr/local/sbin/nsctl                            names the interpreter and DIGEST
     /usr/local/share/...                             its manual and completion: pages.py
@@ -186,8 +187,9 @@ def _install(nsctl: types.ModuleType, library: str) -> None:
         _write(f"{beside}/{compiled_copy.CONTENTS}", compiled_copy.contents_of(texts))
         _share_lock(library, beside)
         _compile(python, beside, library)
+        _make_pages(python, beside)
         atomic.put_directory(beside, library)
-    _write_pages(python, library)
+    pages.install(f"{library}/{pages.DIRECTORY}")
     atomic.make_directory(os.path.dirname(COMMAND), mode=0o755)
     atomic.write(COMMAND, _command_text(python, library), mode=0o755)
     # Whoever has just read the command imports from there.
@@ -228,12 +230,13 @@ def _compile(python: str, directory: str, later: str) -> None:
     subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True, umask=0o022)
 
 
-def _write_pages(python: str, library: str) -> None:
-    """Have the manual and the completion written, by what they are made of. Raises OSError."""
+def _make_pages(python: str, library: str) -> None:
+    """Have the manual and the completion made, of what they are about. Raises OSError."""
     code = (
-        f"import sys; sys.path.insert(0, {library!r}); from _core import nsctl; nsctl.write_pages()"
+        f"import sys; sys.path.insert(0, {library!r}); from _core import nsctl;"
+        f" nsctl.make_pages({f'{library}/{pages.DIRECTORY}'!r})"
     )
-    argv = [python, "-I", "-S", "-c", code]
+    argv = [python, "-I", "-S", "-B", "-c", code]
     done = subprocess.run(
         argv,
         check=False,
@@ -244,7 +247,7 @@ def _write_pages(python: str, library: str) -> None:
     )
     if done.returncode:
         said = in_sentence(done.stderr.strip()[-_LONGEST:]) or f"exit code {done.returncode}"
-        raise OSError(f"the manual of nsctl could not be written: {said}")
+        raise OSError(f"the manual of nsctl could not be made: {said}")
 
 
 def _interpreter() -> str:

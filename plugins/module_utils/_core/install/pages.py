@@ -20,6 +20,9 @@ from . import ours
 _MADE = "# Directories made for it:"
 # What stands before a comment in each of them, beside the # of our own.
 _COMMENT = {MANUAL_PAGE: '.\\" ', BASH_COMPLETION: "", ZSH_COMPLETION: ""}
+# Where they wait in a library of the command, and what they are called there.
+DIRECTORY = "pages"
+_NAMES = {MANUAL_PAGE: "nsctl.8", BASH_COMPLETION: "nsctl.bash", ZSH_COMPLETION: "nsctl.zsh"}
 # What the first line of such a file has to be (zshcompsys(1)).
 _FIRST = {ZSH_COMPLETION: "#compdef nsctl\n"}
 
@@ -29,9 +32,20 @@ def are_there() -> bool:
     return all(os.path.lexists(path) for path in _COMMENT)
 
 
-def write(texts: t.Mapping[str, str]) -> None:
-    """Write them, by their paths. Raises OSError."""
+def make(directory: str, texts: t.Mapping[str, str]) -> None:
+    """Write them to where install() finds them, by where they go. Raises OSError."""
+    atomic.make_directory(directory, mode=0o755)
     for path, text in texts.items():
+        name = f"{directory}/{_NAMES[path]}"
+        with open(name, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+
+
+def install(directory: str) -> None:
+    """Put those that make() has written there into their places. Raises OSError."""
+    for path, name in _NAMES.items():
+        text = ours.text_of(f"{directory}/{name}")
         before = ours.text_of(path)
         if os.path.lexists(path) and ours.MARK not in before:
             continue

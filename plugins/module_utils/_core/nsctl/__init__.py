@@ -144,18 +144,19 @@ def known(name: str) -> tuple[Verb, _Run] | None:
     return None
 
 
-def write_pages() -> None:
-    """Write the manual and the completion of shells to where they are installed. Raises OSError."""
+def make_pages(directory: str) -> None:
+    """Write the manual and the completion of shells to where they are installed from. Raises OSError."""
     from ..host_paths import BASH_COMPLETION, MANUAL_PAGE, ZSH_COMPLETION
     from ..install import pages
     from . import completion, page
 
-    pages.write(
+    pages.make(
+        directory,
         {
             MANUAL_PAGE: page.text(),
             BASH_COMPLETION: completion.bash(),
             ZSH_COMPLETION: completion.zsh(),
-        }
+        },
     )
 
 
