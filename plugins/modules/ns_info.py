@@ -268,10 +268,9 @@ host:
 import typing as t
 
 from ansible_collections.linux.namespaces.plugins.module_utils import _module
-from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds
+from ansible_collections.linux.namespaces.plugins.module_utils._core import kinds, once
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import parts
 from ansible_collections.linux.namespaces.plugins.module_utils._core.operations import info
-
-CHOICES = ("definition", "drift", "services", "host")
 
 
 def main() -> None:
@@ -279,30 +278,29 @@ def main() -> None:
         argument_spec={
             **_module.TARGET_OPTIONS,
             "kinds": {"type": "list", "elements": "str", "choices": list(kinds.NAMES)},
-            "gather": {"type": "list", "elements": "str", "choices": list(CHOICES)},
+            "gather": {"type": "list", "elements": "str", "choices": [*parts.PARTS, parts.HOST]},
         },
         mutually_exclusive=_module.TARGET_EXCLUSIVE,
         supports_check_mode=True,
     )
-    with _module.failures_reported(module):
+    with _module.failures_reported(module), once.Look():
         names = module.params["kinds"]
-        found = info.namespaces(
-            names=kinds.NAMES if names is None else names,
-            ids=info.ids_of(_module.target_of(module.params, only_looks=True)),
-        )
-        more = _gathered(module.params["namespace"], module.params["gather"] or ())
-        namespaces = [vars(namespace) for namespace in found]
-        module.exit_json(changed=False, namespaces=namespaces, **more)
+        ids = info.ids_of(_module.target_of(module.params, only_looks=True))
+        results: dict[str, t.Any] = {}
 
+        def look() -> None:
+            found = info.namespaces(names=kinds.NAMES if names is None else names, ids=ids)
+            results["namespaces"] = [vars(namespace) for namespace in found]
 
-def _gathered(name: str | None, wanted: t.Collection[str]) -> dict[str, t.Any]:
-    """What is asked for beside the namespaces, by the key that results have it under."""
-    if not wanted:
-        return {}
-    # As much to load as all else together, for what most do not ask for.
-    from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import gather
+        if module.params["gather"]:
+            # 40 ms to compile, with what it loads, for what most do not ask for.
+            from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import gather
 
-    return gather.gathered(name, wanted)
+            wanted = module.params["gather"]
+            results.update(gather.gathered(module.params["namespace"], wanted, meanwhile=look))
+        else:
+            look()
+        module.exit_json(changed=False, **results)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition.
     ServiceSpec,
 )
 from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import named as facts
-from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import summary
+from ansible_collections.linux.namespaces.plugins.module_utils._core.facts import parts, summary
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount import table
 from ansible_collections.linux.namespaces.plugins.module_utils._core.mount.wanted import WantedMount
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import lock, pins
@@ -106,7 +106,7 @@ def tried(which: str, forms: list[Form]) -> int:
                 failed += 1
                 assert which == "failed" or str(path) in found["reason"]
             with bounded(seconds=20):
-                shown = facts._attempt("web", facts.PARTS)
+                shown = facts._attempt("web", parts.PARTS)
             assert isinstance(shown, dict), shown
             no_defect(show._shown(show._flat(json.loads(json.dumps(shown)))))
         except BaseException as error:

@@ -18,6 +18,7 @@ HOST = mount_table.parse(
 4 3 254:2 / /home/big rw - ext4 /dev/vdc rw
 """
 )
+ON_HOST = {(mount.device, mount.root) for mount in HOST}
 # A copy of it, as a new mount namespace begins.
 COPY = """\
 11 10 254:0 / / rw - ext4 /dev/vda rw
@@ -38,7 +39,7 @@ def row(text: str, path: str, *words: str) -> drift.Row:
 
 
 def surplus(text: str, *rows: drift.Row, is_pivoted: bool = False) -> list[str]:
-    found = drift.surplus(table(text), rows, HOST, is_pivoted=is_pivoted)
+    found = drift.surplus(table(text), rows, ON_HOST, is_pivoted=is_pivoted)
     assert {each.state for each in found} <= {drift.SURPLUS}
     return [each.path for each in found]
 

@@ -20,7 +20,7 @@ from ..errors import Refused
 from ..install import instance
 from ..namespace import lock, network, pins
 from ..namespace.target import Handles
-from ..operations import namespace_state, restore, whole
+from ..operations import inside, namespace_state, restore, whole
 from ..options import definition as options
 from ..options import table
 from ..syscalls import files, mounts
@@ -77,7 +77,7 @@ def _record(found: Adopted, handles: Handles) -> None:
     definition = restore.loaded(name)
     pivot = next((step for step in steps if isinstance(step, PivotStep)), None)
     if pivot is not None:
-        number, listed = restore.called_inside(name, lambda view: _root_ids(view.root))
+        number, listed = inside.called_inside(name, lambda view: _root_ids(view.root))
         definition = definition.replace(pivoted=(PivotNote(pivot.new_root, number, listed),))
         instance.keep(definition)
     if "net" in found.kinds:

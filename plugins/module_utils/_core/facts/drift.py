@@ -24,7 +24,7 @@ from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import pins
 from ..namespace.target import Target
-from ..operations import restore
+from ..operations import as_defined, inside, restore
 from ..operations.mount import MountRequest, run
 from ..operations.mount_result import MountResult
 from ..syscalls import files
@@ -35,6 +35,10 @@ DIFFERS = "differs"
 SURPLUS = "surplus"
 LEFT_OUT = "left out"
 _NOT_ASKED = "noauto: it is mounted by the task that names it"
+
+
+# The devices, and what of them, that the host has mounted somewhere.
+_OnHost = t.Collection[tuple[str, str]]
 
 
 class Row(t.NamedTuple):
@@ -73,9 +77,32 @@ class Drift(t.NamedTuple):
     root: str
 
 
+def of_many(every: t.Sequence[Definition]) -> list[Drift | None]:
+    """How these differ from their definitions, where it is for certain that they do not; None: of() has to look.
+
+    They are entered one after the other, by one process. Raises KernelError, OSError.
+    """
+    host = {(mount.device, mount.root) for mount in table.read()}
+    return [
+        _as_defined(look, host) if look is not None else None for look in as_defined.looks(every)
+    ]
+
+
+def _as_defined(look: as_defined.Look, host: _OnHost) -> Drift | None:
+    layout = Layout(pivoted=look.pivoted)
+    rows = [
+        Row(AS_WANTED, layout.now(wanted.path), wanted, mount)
+        for wanted, mount in zip(look.wanted, look.observed)
+    ]
+    found = surplus(look.mounts, rows, host, is_pivoted=bool(look.pivoted))
+    if found and not look.pivoted:  # which may have come from the host
+        return None
+    return Drift(rows + found, [], look.pivoted[-1] if look.pivoted else "/")
+
+
 def of(definition: Definition) -> Drift:
     """Compare the namespace with its definition. Raises KernelError, OSError."""
-    view = restore.look(definition)
+    view = inside.look(definition)
     pivoted = view.pivoted if view is not None else ()
     layout = Layout(pivoted=pivoted)
     within, beyond = _mount_steps(definition, pivoted)
@@ -102,7 +129,7 @@ def of(definition: Definition) -> Drift:
         found = surplus(
             view.mounts,
             rows,
-            table.read(),
+            {(mount.device, mount.root) for mount in table.read()},
             kept_roots=kept_roots,
             is_pivoted=bool(pivoted),
         )
@@ -156,7 +183,7 @@ def _rows(wanted: t.Sequence[WantedMount], result: MountResult, layout: Layout) 
 def surplus(
     mounts: t.Sequence[Mount],
     rows: t.Sequence[Row],
-    host: t.Iterable[Mount],
+    on_host: _OnHost,
     *,
     kept_roots: t.Sequence[str] = (),
     is_pivoted: bool,
@@ -170,7 +197,6 @@ def surplus(
     expected = {row.observed.id for row in rows if row.observed is not None}
     places = [row.path for row in rows if row.wanted is not None and row.path != "/"]
     bound = [row.path for row in rows if row.wanted and row.wanted.options.bind_recursive]
-    on_host = {(mount.device, mount.root) for mount in host}
     found = []
     for mount in table.reachable(mounts):
         if mount.id in expected or mount.path == "/":
@@ -204,7 +230,7 @@ def _without_inherited(definition: Definition, rows: list[Row]) -> list[Row]:
     def look(view: TargetView) -> list[bool]:
         return [_is_older(view, row.observed, newest) for row in rows]
 
-    older = restore.called_inside(definition.name, look)
+    older = inside.called_inside(definition.name, look)
     return [row for row, is_older in zip(rows, older) if not is_older]
 
 

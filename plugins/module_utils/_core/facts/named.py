@@ -9,6 +9,7 @@ PRIVATE to the collection linux.namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .. import once, redact
@@ -18,15 +19,20 @@ from ..definition.model import Definition
 from ..definition.root import home_of
 from ..definition.steps import MountStep
 from ..errors import Refused, StepFailed, defect, in_words
-from ..operations import definition_files, namespace_share, restore
+from ..mount import table
+from ..namespace import pid_holder
+from ..operations import namespace_share, restore
 from ..process import pool
-from ..service import supervisor
-from . import drift, states, summary
+from . import states, summary
+from .parts import DEFINITION, DRIFT, SERVICES
 
-DEFINITION, DRIFT, SERVICES = "definition", "drift", "services"
-PARTS = (DEFINITION, DRIFT, SERVICES)
+if t.TYPE_CHECKING:
+    from .drift import Drift
+
 # Far more than a name takes. One with a file system that does not answer is not waited for.
 LIMIT = 10.0
+# So many are entered by one process.
+_BATCH = 32
 _NOTHING: dict[str, t.Any] = {
     DEFINITION: None,
     DRIFT: {"changes": [], "mounts": [], "links": [], "files": [], "services": []},
@@ -36,22 +42,91 @@ _NOTHING: dict[str, t.Any] = {
 
 # A service as it is shown, and what has to be done to have it as it should be.
 _Service = tuple[dict[str, t.Any], list[str]]
+# What drift.Drift says, as data.
+_Drift = dict[str, t.Any]
 
 
-def of_many(names: t.Sequence[str], parts: t.Collection[str] = ()) -> list[dict[str, t.Any] | str]:
+def of_many(
+    names: t.Sequence[str],
+    parts: t.Collection[str] = (),
+    *,
+    meanwhile: t.Callable[[], object] = bool,
+) -> list[dict[str, t.Any] | str]:
     """What there is to say of each: its summary with the parts that are asked for; or that there is none.
 
-    What has to be entered for that is looked at by others, each for LIMIT at most.
+    What has to be entered for that is looked at by others, for LIMIT at most: first all at once, by one
+    that goes through many, then those by themselves that are not as defined for certain. ``meanwhile`` is
+    done while the others look.
     """
-    answers: dict[str, t.Any] = {}
     with once.Look():
-        if not parts:
-            answers = {name: _attempt(name, (), enters=False) for name in names}
-        # Without parts few, if any: what is entered may hang, and is to keep no other waiting.
-        entered = [name for name in names if answers.get(name) is None]
+        if parts:
+            namespace_share.sharers_of_all()  # before others look, who know it then
+        with _settling(names if DRIFT in parts else ()) as settling:
+            answers = {name: _attempt(name, parts, enters=False) for name in names}
+            meanwhile()
+            settled = settling()
+        for name, seen in settled.items():
+            _settle(answers[name], seen)
+        # Few, if any: what is entered may hang, and is to keep no other waiting.
+        entered = [
+            name
+            for name in names
+            if answers[name] is None or (DRIFT in parts and name not in settled)
+        ]
         looked = pool.run(len(entered), lambda each: _attempt(entered[each], parts), limit=LIMIT)
         answers.update(zip(entered, looked))
     return [answers[name] or _unanswered(name, parts) for name in names]
+
+
+@contextlib.contextmanager
+def _settling(names: t.Iterable[str]) -> t.Iterator[t.Callable[[], dict[str, _Drift]]]:
+    """Have others look who of these is as its definition says; what is yielded waits for what their mounts are."""
+    found = []
+    for name in names:
+        with contextlib.suppress(Refused, OSError):
+            definition = definitions.load(name)
+            found += [definition] if definition is not None else []
+    # What both read, they and we, is read before.
+    table.read()
+    for definition in found:
+        if "pid" in definition.properties.kinds:
+            pid_holder.pid_of(definition.name)
+    batches = [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
+
+    def look(number: int) -> list[_Drift | None]:
+        # 30 ms to compile, with what it loads, while we do something else.
+        from . import drift
+
+        try:
+            seen = drift.of_many(batches[number])
+        except (Refused, StepFailed, OSError):
+            return [None] * len(batches[number])
+        return [None if each is None else _drift_data(each) for each in seen]
+
+    with pool.begun(len(batches), look, limit=LIMIT) as answers:
+        yield lambda: {
+            definition.name: answer
+            for batch, answered in zip(batches, answers())
+            for definition, answer in zip(batch, answered or ())
+            if answer is not None
+        }
+
+
+def _settle(found: t.Any, seen: _Drift) -> None:
+    """Set what was seen of one that was found to be as its definition says."""
+    if isinstance(found, dict) and isinstance(found.get(DRIFT), dict):
+        found["root"] = seen.pop("root")
+        found[DRIFT].update(seen)
+
+
+def _drift_data(seen: Drift) -> _Drift:
+    from . import drift  # who has seen something has loaded it
+
+    return {
+        "changes": seen.changes,
+        "mounts": [drift.as_data(row) for row in seen.mounts],
+        "root": seen.root,
+    }
 
 
 def _unanswered(name: str, parts: t.Collection[str]) -> dict[str, t.Any]:
@@ -65,21 +140,28 @@ def _unanswered(name: str, parts: t.Collection[str]) -> dict[str, t.Any]:
 def _attempt(
     name: str, parts: t.Collection[str], *, enters: bool = True
 ) -> dict[str, t.Any] | str | None:
-    """What it says, or that there is none of this name; None where it has to be entered for that."""
+    """What it says, or that there is none of this name; None where it has to be entered for that.
+
+    Of one that is not entered the mounts are left out.
+    """
     try:
         with once.Look():
-            return _found(name, parts) if enters else summary.at_once(name)
+            found = (
+                summary.of(name) if enters else summary.at_once(name, is_as_defined=DRIFT in parts)
+            )
+            return None if found is None else _found(found, parts, enters=enters)
     except (Refused, StepFailed, OSError) as error:
         return in_words(error)
     except Exception as error:  # a mistake that concerns one is not to harm the others
         return _with_nothing(summary.of_unreadable(name, states.FAILED, defect(error)), parts)
 
 
-def _found(name: str, parts: t.Collection[str]) -> dict[str, t.Any]:
-    found = _with_nothing(summary.of(name), parts)
+def _found(found: dict[str, t.Any], parts: t.Collection[str], *, enters: bool) -> dict[str, t.Any]:
     if not parts:
         return found
-    found["shared_by"] = namespace_share.sharers(name)
+    name = found["name"]
+    found = _with_nothing(found, parts)
+    found["shared_by"] = namespace_share.sharers_of_all().get(name, [])
     services = _services(name) if {SERVICES, DRIFT}.intersection(parts) else []
     if SERVICES in parts:
         found[SERVICES] = [described for described, _lacking in services]
@@ -87,13 +169,16 @@ def _found(name: str, parts: t.Collection[str]) -> dict[str, t.Any]:
         definition = definitions.load(name)
         if definition is None:
             return found
-        restore.checked(definition)
+        if found["state"] == states.FAILED:  # else its summary has found it to make sense
+            restore.checked(definition)
         if DEFINITION in parts:
             found[DEFINITION] = _definition_shown(definition)
         if DRIFT in parts:
-            seen = drift.of(definition)
-            found[DRIFT] = _drift_of(definition, seen, services)
-            found["root"] = seen.root
+            found[DRIFT] = {**_NOTHING[DRIFT], **_beside_mounts(definition, services)}
+            if enters:
+                from . import drift  # see _settling()
+
+                _settle(found, _drift_data(drift.of(definition)))
     except (Refused, StepFailed, OSError) as error:
         found.update(state=states.FAILED, reason=found["reason"] or in_words(error))
     return found
@@ -128,9 +213,8 @@ def _definition_shown(definition: Definition) -> dict[str, t.Any]:
     }
 
 
-def _drift_of(
-    definition: Definition, seen: drift.Drift, services: t.Sequence[_Service]
-) -> dict[str, t.Any]:
+def _beside_mounts(definition: Definition, services: t.Sequence[_Service]) -> dict[str, t.Any]:
+    """What of its interfaces, files and services is not as it should be, and all interfaces."""
     links = []
     if definition.links:
         # 30 ms to compile, with what it loads, for what most do not have.
@@ -138,14 +222,14 @@ def _drift_of(
 
         links = link_drift.of(definition)
     home = definition.own_root.home if definition.own_root is not None else home_of(definition.name)
-    files = [
-        {"path": file.dest, "state": state}
-        for file in definition.files
-        if (state := definition_files.drift_of(home, file))
-    ]
+    files = []
+    if definition.files:
+        from ..operations import definition_files  # likewise
+
+        for file in definition.files:
+            state = definition_files.drift_of(home, file)
+            files += [{"path": file.dest, "state": state}] if state else []
     return {
-        "changes": seen.changes,
-        "mounts": [drift.as_data(row) for row in seen.mounts],
         "links": links,
         "files": files,
         "services": [
@@ -161,6 +245,9 @@ def _services(name: str) -> list[_Service]:
 
 
 def _service(namespace: str, name: str) -> _Service:
+    # 30 ms to compile, with what it loads, for what most do not have.
+    from ..service import supervisor
+
     try:
         found, lacking = supervisor.look_at(namespace, name)
     except (Refused, StepFailed, OSError) as error:

@@ -18,7 +18,6 @@ from ..definition.steps import Step
 from ..errors import Refused, StepFailed, in_words
 from ..namespace import gate, pid_holder, pins
 from ..operations import definition_made_of, namespace_state, restore, untaken
-from . import drift
 from .states import DOWN, FAILED, PARTIAL, UP
 
 # Of a reason, in characters.
@@ -33,14 +32,17 @@ def of(name: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", _of(name, enters=True))
 
 
-def at_once(name: str) -> dict[str, t.Any] | None:
-    """The same where that takes not to enter it, else None."""
-    return _of(name, enters=False)
+def at_once(name: str, *, is_as_defined: bool = False) -> dict[str, t.Any] | None:
+    """The same where that takes not to enter it, else None.
+
+    With ``is_as_defined`` somebody else looks whether it is, and what its root is.
+    """
+    return _of(name, enters=False, is_as_defined=is_as_defined)
 
 
-def _of(name: str, *, enters: bool) -> dict[str, t.Any] | None:
+def _of(name: str, *, enters: bool, is_as_defined: bool = False) -> dict[str, t.Any] | None:
     try:
-        return _of_readable(name, enters)
+        return _of_readable(name, enters, is_as_defined)
     except (Refused, StepFailed, OSError) as error:
         if not is_known(name):
             raise
@@ -69,7 +71,7 @@ def of_unreadable(name: str, state: str, reason: str) -> dict[str, t.Any]:
     }
 
 
-def _of_readable(name: str, enters: bool) -> dict[str, t.Any] | None:
+def _of_readable(name: str, enters: bool, is_as_defined: bool) -> dict[str, t.Any] | None:
     definition = definitions.load(name)
     if definition is None:
         if name not in pins.names():
@@ -79,7 +81,7 @@ def _of_readable(name: str, enters: bool) -> dict[str, t.Any] | None:
         return {**found, "generation": None, "state": PARTIAL, "reason": why}
     restore.checked(definition)
     seen = None
-    if definition.all_steps and "mnt" in pins.pinned(name):
+    if definition.all_steps and "mnt" in pins.pinned(name) and not is_as_defined:
         seen = untaken.seen(definition, enters=enters)
         if not enters and (seen is None or seen.doubtful):
             return None
@@ -132,6 +134,9 @@ def _state(
 
 
 def _is_mended(definition: Definition) -> bool:
+    # 30 ms to compile, with what it loads, for one that could not be brought up.
+    from . import drift
+
     with contextlib.suppress(OSError, Refused, StepFailed):
         return not drift.of(definition).changes
     return False

@@ -104,6 +104,11 @@ class TargetView:
             return [*self._mounts]
         return table.read("self/mountinfo", dir_fd=self.host_proc)
 
+    def keep_mounts(self) -> list[table.Mount]:
+        """The mount table, as read now and known from here on: for who changes nothing meanwhile."""
+        self._mounts = self.mounts()
+        return self._mounts
+
     def identity_of(self, fd: int) -> str:
         """What tells the mount that ``fd`` lies on from all others, also from later ones at its path.
 

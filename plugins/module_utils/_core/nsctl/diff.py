@@ -14,7 +14,7 @@ import os
 import typing as t
 
 from ..definition import file as definitions
-from ..facts import named, summary
+from ..facts import named, parts, summary
 from ..operations import namespace_state
 from ..operations.definition_request import Outcome, differing
 from . import FAILED, apply, compared, complain, say, say_data
@@ -71,7 +71,7 @@ def run(verb: str, given: Given) -> int:
     if given.switches - {"json"}:
         raise WrongUsage("--recreate and --force are for a file")
     found = []
-    for answer in named.of_many(given.operands or namespace_state.known_names(), named.PARTS):
+    for answer in named.of_many(given.operands or namespace_state.known_names(), parts.PARTS):
         if isinstance(answer, str):
             return complain(verb, answer, FAILED)
         found.append(_differing(answer))
@@ -92,7 +92,7 @@ def _is_file(word: str) -> bool:
 
 def _differing(found: dict[str, t.Any]) -> dict[str, t.Any]:
     """What of a namespace is not as it should be."""
-    drift = found[named.DRIFT]
+    drift = found[parts.DRIFT]
     return {
         "name": found["name"],
         "since": _written_at(found["name"]),

@@ -14,7 +14,7 @@ import typing as t
 
 from ..definition import file as definitions
 from ..definition.properties import Properties
-from ..facts import drift, named, states
+from ..facts import drift, named, parts, states
 from ..printable import Shown
 from . import FAILED, compared, complain, say, say_data, screen
 from .arguments import JSON, Given, Verb, WrongUsage
@@ -63,7 +63,7 @@ def run(verb: str, given: Given) -> int:
     """The verb. Raises WrongUsage, OSError."""
     if len(given.operands) != 1:
         raise WrongUsage("name one namespace")
-    (answer,) = named.of_many(given.operands, named.PARTS)
+    (answer,) = named.of_many(given.operands, parts.PARTS)
     if isinstance(answer, str):
         return complain(verb, answer, FAILED)
     found = _flat(answer)
@@ -76,11 +76,11 @@ def run(verb: str, given: Given) -> int:
 
 def _flat(found: dict[str, t.Any]) -> dict[str, t.Any]:
     """What there is to say of a name, with what differs beside the rest."""
-    definition, differences = found.pop(named.DEFINITION) or {}, found.pop(named.DRIFT)
+    definition, differences = found.pop(parts.DEFINITION) or {}, found.pop(parts.DRIFT)
     properties = {key: definition[key] for key in Properties.__slots__ if key in definition}
     properties.pop("kinds", None)
     lacking = {each["name"]: each["changes"] for each in differences.pop("services")}
-    for each in found[named.SERVICES]:
+    for each in found[parts.SERVICES]:
         each["changes"] = lacking.get(each["name"], [])
     return {**found, "properties": properties, **differences}
 

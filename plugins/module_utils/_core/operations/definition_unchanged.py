@@ -2,11 +2,9 @@
 # BSD-2-Clause license (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Whether named namespaces are what is wanted already, many of them at once.
+"""Whether named namespaces are what is wanted already, many of them at once: see as_defined.py.
 
-To enter one takes a process, and to fork one takes longer than all the rest. So one process goes through
-many, from one to the next: it never comes back. Where that leaves a doubt, the answer is no, and the
-operations look again, one by one.
+Where that leaves a doubt, the answer is no, and the operations look again, one by one.
 PRIVATE to the collection linux.namespaces.
 """
 
@@ -18,44 +16,16 @@ import typing as t
 from ..definition import file as definitions
 from ..definition import service_names
 from ..definition.model import Definition
-from ..definition.steps import MountStep, PivotStep, Step
+from ..definition.steps import Step
 from ..errors import Refused, StepFailed
-from ..mount import sources as of_mounts
-from ..mount import table, words
-from ..mount.compare import Source
-from ..mount.wanted import WantedMount
-from ..namespace import enter, gate
-from ..namespace.settings import Setting
-from ..namespace.target import Handles, Target
+from ..mount import table
 from ..process import pool
-from ..syscalls import processes
-from . import (
-    definition_files,
-    mount,
-    mount_look,
-    mount_meanings,
-    namespace,
-    session,
-)
+from . import as_defined, definition_files
+from .as_defined import Prepared
 from .definition_request import DefinitionRequest
 
 # So many are open at once, with some descriptors each.
 _BATCH = 32
-_FOR_SETTINGS = ("uts", "net", "ipc")
-
-
-class _Prepared(t.NamedTuple):
-    """One that is as wanted as far as it shows from outside."""
-
-    opened: session.Session
-    wanted: tuple[WantedMount, ...]
-    recorded: dict[int, MountStep]
-    sources: dict[int, Source]
-    notes: mount_meanings.Notes
-    pivots: tuple[str, ...]
-    settings: list[Setting]
-    # Of the kinds that the settings belong to.
-    set_in: Handles
 
 
 def among(requests: t.Sequence[DefinitionRequest]) -> list[bool]:
@@ -83,27 +53,20 @@ def _look(requests: t.Sequence[DefinitionRequest]) -> list[bool]:
     host_mounts = table.read()
     with contextlib.ExitStack() as stack:
         prepared = [_prepared(request, host_mounts, stack) for request in requests]
-        devices = table.paths_by_device(host_mounts)
-        answers: list[bool] = enter.run_inside(lambda: _enter_all(prepared, devices))
-        return answers
+        return as_defined.entered(prepared, host_mounts, lambda look: look is not None)
 
 
 def _prepared(
     request: DefinitionRequest, host_mounts: t.Sequence[table.Mount], stack: contextlib.ExitStack
-) -> _Prepared | None:
+) -> Prepared | None:
     """What is left to be looked at inside; None where it is not certain to be as wanted."""
     try:
         definition = definitions.load(request.name)
         if definition is None or not _is_recorded(request, definition):
             return None
-        if gate.is_closed(request.name) or "user" in definition.properties.kinds:
-            return None  # from a user namespace there is no way to the next
         if {*service_names.known(request.name)} - {each.name for each in request.services}:
             return None
-        settings = namespace.settings_of(definition.properties)
-        if namespace.changes(request.namespace, definition, but_settings=True):
-            return None
-        return _opened(request, definition, settings, host_mounts, stack)
+        return as_defined.prepared_of(request.namespace, definition, host_mounts, stack)
     except (Refused, StepFailed, OSError):
         return None
 
@@ -121,90 +84,5 @@ def _is_recorded(request: DefinitionRequest, definition: Definition) -> bool:
         and definition_files.are_as_wanted(request, definition)
         and not definition.missing
         and every == wanted
-        and all(
-            isinstance(step, MountStep) or (isinstance(step, PivotStep) and not step.put_old)
-            for step, _lasts in every
-        )
+        and all(as_defined.is_seen(step) for step, _lasts in every)
     )
-
-
-def _opened(
-    request: DefinitionRequest,
-    definition: Definition,
-    settings: list[Setting],
-    host_mounts: t.Sequence[table.Mount],
-    stack: contextlib.ExitStack,
-) -> _Prepared | None:
-    target = Target(namespace=request.name)
-    mounts = [step for step in definition.all_steps if isinstance(step, MountStep)]
-    if any(words.have_names(step.words) or step.only_if_asked for step in mounts):
-        return None
-    own = definition.properties.kinds
-    set_in = Handles({})
-    if settings:
-        set_in = target.open([kind for kind in _FOR_SETTINGS if kind in own], closed_too=True)
-    stack.callback(set_in.close)
-    if "mnt" not in own:
-        return None if mounts else _Prepared(
-            session.Session(target, definition, definition.layout, Handles({}), -1, False, True),
-            (), {}, {}, {}, (), settings, set_in,
-        )  # fmt: skip
-    opened = stack.enter_context(session.opened(target, check=True, lock_timeout=0))
-    wanted = mount_look.looked_up([WantedMount.of(step) for step in mounts], may_be_missing=False)
-    sources = of_mounts.on_host(wanted, host_mounts, opened.host_proc, may_be_missing=False)
-    return _Prepared(
-        opened=opened,
-        wanted=wanted,
-        recorded=dict(enumerate(mounts)),
-        sources=sources,
-        notes=mount_meanings.read(opened),
-        pivots=tuple(step.path for step in definition.all_steps if isinstance(step, PivotStep)),
-        settings=settings,
-        set_in=set_in,
-    )
-
-
-def _enter_all(
-    prepared: t.Sequence[_Prepared | None], host_devices: t.Mapping[str, t.Collection[str]]
-) -> list[bool]:
-    """Look at all of them, from one to the next, in a process that ends with this."""
-    # Whoever lives inside may not trace us or open our /proc/PID/exe (CVE-2019-5736).
-    processes.prctl(processes.PR_SET_DUMPABLE, 0)
-    # First what is read in the host's /proc.
-    are_set = [each is not None and _are_set(each) for each in prepared]
-    return [
-        each is not None and is_set and _is_as_wanted(each, host_devices)
-        for each, is_set in zip(prepared, are_set)
-    ]
-
-
-def _are_set(prepared: _Prepared) -> bool:
-    try:
-        if prepared.settings:
-            prepared.set_in.join()
-        return all(setting.is_set() for setting in prepared.settings)
-    except OSError:
-        return False
-
-
-def _is_as_wanted(prepared: _Prepared, host_devices: t.Mapping[str, t.Collection[str]]) -> bool:
-    opened = prepared.opened
-    if "mnt" not in opened.handles.kinds:
-        return True
-    try:
-        opened.handles.only(["mnt"]).join()
-        view = opened.view()
-        if view.layout.pivoted != prepared.pivots:
-            return False
-        seen = mount_look.look(
-            view,
-            wanted=prepared.wanted,
-            exclusive_below="",
-            sources=prepared.sources,
-            host_devices=host_devices,
-            own_kinds=opened.handles.kinds,
-            notes=prepared.notes,
-        )
-        return mount.are_as_wanted(prepared.wanted, seen, prepared.recorded)
-    except (Refused, OSError, mount_look.Unseen):
-        return False

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import typing as t
 
+from .. import once
 from ..actions import Action
 from ..definition import file as definitions
 from ..definition.properties import SHARABLE, Properties
@@ -271,3 +272,18 @@ def removal_order(names: t.Sequence[str]) -> dict[str, set[str]]:
         for other in shared_by(name):
             before.setdefault(other, set()).add(name)
     return before
+
+
+@once.kept
+def sharers_of_all() -> dict[str, list[str]]:
+    """Of each name who has a kind of it, as sharers() tells, from one look at all of them."""
+    found: dict[str, set[str]] = {}
+    for name in pins.names():
+        for other, _id in pins.shared(name).values():
+            found.setdefault(other, set()).add(name)
+    for name in definitions.names():
+        with contextlib.suppress(Refused):  # nobody knows what it needs
+            definition = definitions.load(name)
+            for other in definition.properties.share.values() if definition is not None else ():
+                found.setdefault(other, set()).add(name)
+    return {other: sorted(names) for other, names in found.items()}

@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import typing as t
 
-from .. import host_paths, once
+from .. import host_paths
 from ..definition import boot
 from ..definition import file as definitions
 from ..definition.model import Definition
@@ -22,27 +22,19 @@ from ..definition.steps import MountStep, PivotStep, RootStep, Step
 from ..errors import Refused, StepFailed, in_words
 from ..install import instance
 from ..mount import table
-from ..mount.table import Mount
-from ..mount.view import TargetView
 from ..mount.wanted import WantedMount
 from ..namespace import gate, lock, pins
 from ..namespace.target import Target
-from ..rootfs import record
 from ..rootfs.progress import Progress, silent
-from ..rootfs.request import RootRequest
-from . import mount, namespace, namespace_share, pivot_root, rootfs, session
-from .mount_result import MountResult
+from . import inside, namespace, namespace_share
+
+if t.TYPE_CHECKING:
+    from ..rootfs.request import RootRequest
+    from .mount_result import MountResult
+    from .pivot_root import PivotRequest
 
 # Of what is said of a part of a definition, in characters: it is data.
 _LONGEST = 500
-
-
-class View(t.NamedTuple):
-    """A namespace as it is."""
-
-    # The new roots that it was pivoted to.
-    pivoted: tuple[str, ...]
-    mounts: list[Mount]
 
 
 def loaded(name: str) -> Definition:
@@ -178,7 +170,7 @@ def _check_host(definition: Definition) -> None:
 
 
 # Told of mounts of the definition what was found in their places.
-Compared = t.Callable[[t.Sequence[MountStep], MountResult], None]
+Compared = t.Callable[[t.Sequence[MountStep], "MountResult"], None]
 
 
 def _not_told(_steps: t.Sequence[MountStep], _result: MountResult) -> None:
@@ -246,7 +238,7 @@ def _take_steps(
     """Take the steps that are left, or say them; each that was taken is added to ``actions``."""
     # In a namespace that has just been created the steps that were not recorded are gone.
     current = definition if check else loaded(definition.name)
-    view = look(current)
+    view = inside.look(current)
     for lasts, batch in _batches(current, view.pivoted if view is not None else ()):
         target = Target(namespace=current.name)
         how = _How(target, None if lasts else False, check, timeout, warn, tell)
@@ -259,7 +251,7 @@ def _close(name: str) -> None:
         return
     with contextlib.suppress(Refused, StepFailed, OSError):
         definition = loaded(name)
-        view = look(definition)
+        view = inside.look(definition)
         within = definition.within_reach(view.pivoted if view is not None else ())
         lasts = definition.lasting()
         lasting = [step for step in within if lasts(step)]
@@ -323,13 +315,19 @@ def _wanted(step: MountStep, _how: _How) -> WantedMount:
 
 
 def _root_request(step: RootStep, how: _How) -> RootRequest:
+    # 15 ms to compile, with what it loads, for what most do not have.
+    from ..rootfs import record
+    from . import rootfs
+
     request = record.request_of(
         step, how.target, persistent=how.persistent, lock_timeout=how.timeout
     )
     return rootfs.checked(request)
 
 
-def _pivot_request(step: PivotStep, how: _How) -> pivot_root.PivotRequest:
+def _pivot_request(step: PivotStep, how: _How) -> PivotRequest:
+    from . import pivot_root  # likewise
+
     return pivot_root.PivotRequest(
         target=how.target,
         new_root=step.new_root,
@@ -348,6 +346,8 @@ _AS_REQUEST: dict[type, t.Callable[[t.Any, _How], t.Any]] = {
 
 
 def _mount(steps: list[MountStep], how: _How) -> list[str]:
+    from . import mount  # 15 ms to compile, with what it loads, for who does not compare
+
     request = mount.MountRequest(
         target=how.target,
         wanted=tuple(_wanted(step, how) for step in steps),
@@ -362,11 +362,15 @@ def _mount(steps: list[MountStep], how: _How) -> list[str]:
 
 
 def _unpack(steps: list[RootStep], how: _How) -> list[str]:
+    from . import rootfs  # see _root_request()
+
     (step,) = steps
     return rootfs.run(_root_request(step, how), check=how.check, progress=silent).actions
 
 
 def _pivot(steps: list[PivotStep], how: _How) -> list[str]:
+    from . import pivot_root  # see _pivot_request()
+
     (step,) = steps
     return pivot_root.run(_pivot_request(step, how), check=how.check).actions
 
@@ -377,27 +381,6 @@ _TAKE: dict[type, t.Callable[[list[t.Any], _How], list[str]]] = {
     RootStep: _unpack,
     PivotStep: _pivot,
 }
-
-
-def look(definition: Definition) -> View | None:
-    """The namespace as it is, or None where it has no mount namespace now."""
-    return _looked_at(definition.name)
-
-
-@once.kept
-def _looked_at(name: str) -> View | None:
-    if "mnt" not in pins.pinned(name):
-        return None
-    view: View = called_inside(name, lambda view: View(view.layout.pivoted, view.mounts()))
-    once.note(("mounts", pins.pinned(name)["mnt"]), view.mounts)
-    return view
-
-
-def called_inside(name: str, function: t.Callable[[TargetView], t.Any]) -> t.Any:
-    """What the function answers in the mount namespace of the name."""
-    target = Target(namespace=name)
-    with session.opened(target, check=True, lock_timeout=0) as opened:
-        return opened.call(function)
 
 
 def keep_reason(name: str, text: str) -> None:

@@ -23,7 +23,7 @@ from ..mount.table import Mount
 from ..mount.wanted import WantedMount
 from ..namespace import pins
 from ..syscalls import files, statmount
-from . import restore
+from . import inside
 
 
 class Seen(t.NamedTuple):
@@ -77,7 +77,7 @@ def _from_outside(definition: Definition) -> _Found | None:
 
 
 def _from_inside(definition: Definition) -> _Found | None:
-    view = restore.look(definition)
+    view = inside.look(definition)
     if view is None:
         return None
     host = {(mount.path, mount.device, mount.root) for mount in table.read()}

@@ -44,6 +44,15 @@ def run(
     not waited for: one that hangs in the kernel does not even end when it is killed. SIGTERM then
     ends all of them, and this with the answers that there are; so call it in the main thread.
     """
+    with begun(jobs, do, limit=limit) as answers:
+        return answers()
+
+
+@contextlib.contextmanager
+def begun(
+    jobs: int, do: t.Callable[[int], t.Any], *, limit: float | None = None
+) -> t.Iterator[t.Callable[[], list[t.Any | None]]]:
+    """The same, for who has something else to do until then: what is yielded waits for the answers."""
     answers: list[t.Any | None] = [None] * jobs
     waiting = collections.deque(range(jobs))
     at_once = _A_PROCESSOR * len(os.sched_getaffinity(0))
@@ -51,12 +60,20 @@ def run(
     with contextlib.ExitStack() as stack:
         told = -1 if limit is None else stack.enter_context(_told_of_sigterm())
         pool = stack.enter_context(_Pool(do, math.inf if limit is None else limit, told))
-        while not pool.is_over and (waiting or pool.busy):
+
+        def give() -> None:
             while waiting and len(pool.busy) < at_once:
                 pool.give(waiting.popleft())
-            for job, answer in pool.answered():
-                answers[job] = answer
-    return answers
+
+        def wait() -> list[t.Any | None]:
+            while not pool.is_over and (waiting or pool.busy):
+                for job, answer in pool.answered():
+                    answers[job] = answer
+                give()
+            return answers
+
+        give()
+        yield wait
 
 
 @contextlib.contextmanager

@@ -27,9 +27,7 @@ from ..definition.service import (
 from ..definition.service_note import Note
 from ..definition.service_socket import Socket
 from ..errors import Refused
-from ..launch import credential_files, start
-from ..launch.setup import Surroundings
-from ..launch.start import Started
+from ..launch import credential_files
 from ..namespace import cgroups, id_map
 from ..namespace.target import Handles, Target
 from ..process import kill, pipes, proc, signals, watch
@@ -37,6 +35,10 @@ from ..process.program import Program
 from ..process.watch import Running
 from . import log_file, ready, socket_files, sockets
 from .model import Observed, ServiceRequest
+
+if t.TYPE_CHECKING:
+    from ..launch.setup import Surroundings
+    from ..launch.start import Started
 
 # How long what a program has written may take to be in its log, in seconds.
 _WRITING = 5.0
@@ -300,6 +302,9 @@ class Plain:
 
     def _started(self, program: Program, log: log_file.Written, **how: t.Any) -> Started:
         """Start the program, which has nothing to read, and writes to the log."""
+        # 20 ms to compile, for who only looks.
+        from ..launch import start
+
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             streams = pipes.Streams(null, log.fd, log.fd)
@@ -327,6 +332,8 @@ def _has_left_behind(note: Note) -> bool:
 
 def _surroundings(kinds: t.Collection[str]) -> Surroundings:
     """What a program finds in namespaces of its own: lo is up, and /proc is of its own pids."""
+    from ..launch.setup import Surroundings  # see _started()
+
     return Surroundings(
         propagation="private" if "mnt" in kinds else "",
         mount_proc=None if {"mnt", "pid"} <= set(kinds) else False,
