@@ -67,11 +67,12 @@ def of_many(
             settled = settling()
         for name, seen in settled.items():
             _settle(answers[name], seen)
+        unsettled = {*names} - {*settled} if DRIFT in parts else set()
         # Few, if any: what is entered may hang, and is to keep no other waiting.
         entered = [
             name
             for name in names
-            if answers[name] is None or (DRIFT in parts and name not in settled)
+            if answers[name] is None or (isinstance(answers[name], dict) and name in unsettled)
         ]
         looked = pool.run(len(entered), lambda each: _attempt(entered[each], parts), limit=LIMIT)
         answers.update(zip(entered, looked))
@@ -86,8 +87,9 @@ def _settling(names: t.Iterable[str]) -> t.Iterator[t.Callable[[], dict[str, _Dr
         with contextlib.suppress(Refused, OSError):
             definition = definitions.load(name)
             found += [definition] if definition is not None else []
-    # What both read, they and we, is read before.
-    table.read()
+    if found:
+        # What both read, they and we, is read before.
+        table.read()
     for definition in found:
         if "pid" in definition.properties.kinds:
             pid_holder.pid_of(definition.name)
