@@ -43,8 +43,10 @@ class Opened:
 def chromium() -> t.Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_OPTIONS)
-        yield browser
-        browser.close()
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @contextlib.contextmanager
@@ -58,7 +60,9 @@ def opened(
 ) -> t.Iterator[Opened]:
     """The page of this file in a window of this width, with a fragment such as "#web@host1"."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    found = Opened(context.new_page())
-    found.page.goto(f"{path.as_uri()}{fragment}")
-    yield found
-    context.close()
+    try:
+        found = Opened(context.new_page())
+        found.page.goto(f"{path.as_uri()}{fragment}")
+        yield found
+    finally:
+        context.close()

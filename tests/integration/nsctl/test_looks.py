@@ -15,8 +15,10 @@ import pytest
 from command import Nsctl
 from processes_inside import inside
 from results import RunModule
+from stub_systemd import StubSystemd, stub_systemd
 from terminals import Terminal
 
+from ansible_collections.linux.namespaces.plugins.module_utils._core import host_paths
 from ansible_collections.linux.namespaces.plugins.module_utils._core import nsctl as package
 from ansible_collections.linux.namespaces.plugins.module_utils._core.definition import (
     file as definitions,
@@ -24,6 +26,8 @@ from ansible_collections.linux.namespaces.plugins.module_utils._core.definition 
 from ansible_collections.linux.namespaces.plugins.module_utils._core.namespace import pins
 from ansible_collections.linux.namespaces.plugins.module_utils._core.nsctl import manual
 from ansible_collections.linux.namespaces.plugins.module_utils._core.syscalls import mounts
+
+__all__ = ["stub_systemd"]
 
 NewName = t.Callable[[], str]
 
@@ -251,3 +255,37 @@ def test_the_form_of_json_is_documented(nsctl: Nsctl, site: Site, verb: str) -> 
             assert re.search(rf"\b{key}\b", form), (verb, key)
     assert verb in package.VERBS
     json.dumps(found)
+
+
+def test_a_service_that_was_changed_by_hand(
+    nsctl: Nsctl, run_module: RunModule, new_name: NewName, stub_systemd: StubSystemd
+) -> None:
+    stub_systemd.run_units()
+    name = new_name()
+    env = {**os.environ, **stub_systemd.env}
+    assert run_module("ns_namespace", {"name": name, "kinds": ["uts"]}, env=stub_systemd.env)[
+        "changed"
+    ]
+    service = {"namespace": name, "name": "idle", "argv": ["/bin/sleep", "1000"], "enabled": True}
+    assert run_module("ns_service", service, env=stub_systemd.env)["changed"]
+    unit = host_paths.unit_name(name, "idle")
+    try:
+        assert nsctl("diff", name, env=env).stdout == ""
+        systemctl = ["systemctl", "--no-ask-password"]
+        subprocess.run([*systemctl, "stop", unit], check=True, env=env)
+        lines = nsctl("diff", name, env=env).stdout.splitlines()
+        assert lines[1:] == ["  - service idle: stopped", "  + start service idle"]
+        file = pathlib.Path(host_paths.UNITS, unit)
+        file.write_text(file.read_text() + "\n[Service]\nNice=5\n")
+        lines = nsctl("diff", name, env=env).stdout.splitlines()
+        assert "  + write the unit of service idle" in lines
+        shown = json.loads(nsctl("show", name, "--json", env=env).stdout)
+        (found,) = shown["services"]
+        assert found["changes"] == [line[4:] for line in lines if line.startswith("  + ")]
+        # One that is to be stopped is as it should be.
+        off = {**service, "state": "stopped", "enabled": False}
+        assert run_module("ns_service", off, env=stub_systemd.env)["changed"]
+        assert nsctl("diff", name, env=env).stdout == ""
+    finally:
+        gone = {"namespace": name, "name": "idle", "state": "absent"}
+        assert not run_module("ns_service", gone, env=stub_systemd.env).get("failed")
