@@ -89,6 +89,8 @@ def of_many(every: t.Sequence[Definition]) -> list[Drift | None]:
 
 
 def _as_defined(look: as_defined.Look, host: _OnHost) -> Drift | None:
+    if None in look.observed:  # what was left out is told with the reason
+        return None
     layout = Layout(pivoted=look.pivoted)
     rows = [
         Row(AS_WANTED, layout.now(wanted.path), wanted, mount)

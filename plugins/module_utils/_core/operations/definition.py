@@ -226,7 +226,9 @@ def _settle(work: Work, steps: t.Sequence[Step]) -> None:
     definition = definitions.load(work.name)
     if definition is not None:  # in check mode it may be still to come
         after = _settled(work, definition, steps)
-        work.is_to_record = work.is_to_record or after != definition
+        # What was written to files is told with them.
+        is_other = definition_files.but_written(after) != definition_files.but_written(definition)
+        work.is_to_record = work.is_to_record or is_other
         if after != definition and not work.check:
             actions.run(_RECORD, functools.partial(instance.keep, after))
     if work.is_to_record:

@@ -134,6 +134,11 @@ def recorded(request: DefinitionRequest, definition: Definition) -> tuple[HostFi
     )
 
 
+def but_written(definition: Definition) -> Definition:
+    """The definition without what was written to its files."""
+    return definition.replace(files=tuple(each.replace(written="") for each in definition.files))
+
+
 def are_as_wanted(request: DefinitionRequest, definition: Definition) -> bool:
     """Whether all are recorded, and as they are to be."""
     return definition.files == recorded(request, definition) and all(
