@@ -36,6 +36,11 @@ class Look:
             forget()
 
 
+def is_looking() -> bool:
+    """Whether somebody only looks."""
+    return _answers is not None
+
+
 def forget() -> None:
     """From here on nothing is kept any more: another namespace is joined."""
     global _answers

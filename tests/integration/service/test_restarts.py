@@ -71,7 +71,7 @@ def test_nsctl_shows_how_often_and_why(systemd: Systemd, nsctl: Nsctl) -> None:
         return nsctl("show", systemd.web.name, *words, env={**os.environ, **systemd.env}).stdout
 
     (found,) = json.loads(shown("--json"))["services"]
-    assert found == seen(systemd)
+    assert found == {**seen(systemd), "supervisor": "systemd", "changes": []}
     assert (found["restarts"], found["ended"]["signal"]) == (1, "KILL")
     lines = [line.split() for line in shown().splitlines()]
     assert ["services", "STATE", "NAME", "PID", "RESTARTS", "LAST", "END"] in lines

@@ -109,9 +109,15 @@ def _living(pid: int) -> proc.ProcessFacts | None:
 
 def _inside(name: str) -> list[proc.ProcessFacts]:
     holder_pid = pid_holder.pid_of(name)
-    # The youngest first: those that keep forking are gone by the time that they are reached late.
-    pids = sorted(_Members(name).all(), reverse=True)
-    found = [_living(pid) for pid in pids if pid != holder_pid]
+    members = _Members(name)
+    if once.is_looking():
+        pids: t.Iterable[int] = members.all()
+    else:
+        # The youngest first, and each at once: those that keep forking are gone by the time that they are
+        # reached late.
+        every = sorted(proc.all_pids() if members.can_be else (), reverse=True)
+        pids = filter(members.have, every)
+    found = (_living(pid) for pid in pids if pid != holder_pid)
     return [facts for facts in found if facts is not None]
 
 
@@ -124,9 +130,14 @@ class _Members:
         self._own = own
         self._wanted = {kind: number for kind, number in pinned.items() if own.get(kind) != number}
 
+    @property
+    def can_be(self) -> bool:
+        """Whether there are namespaces to live in."""
+        return bool(self._wanted)
+
     def all(self) -> set[int]:
-        """Their pids."""
-        if not self._wanted:  # there are no namespaces to live in
+        """Their pids, by one pass for all names."""
+        if not self.can_be:
             return set()
         living = inhabitants.by_namespace()
         found: set[int] = set()
