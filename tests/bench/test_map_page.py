@@ -10,7 +10,10 @@ import browser
 import map_facts
 import map_pages
 import pytest
+from browser import chromium
 from playwright.sync_api import Browser
+
+__all__ = ["chromium"]
 
 # Seconds. The best of some tries counts: the machine may do other things as well.
 TRIES = 12
@@ -36,12 +39,6 @@ ANSWERED_AFTER = """(words) => {
   document.documentElement.offsetHeight;
   return (performance.now() - start) / 1000;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> t.Iterator[Browser]:
-    with browser.chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

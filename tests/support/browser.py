@@ -7,6 +7,7 @@ import contextlib
 import pathlib
 import typing as t
 
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
@@ -39,8 +40,9 @@ class Opened:
         assert all(url.startswith("file://") for url in self.requests), self.requests
 
 
-@contextlib.contextmanager
+@pytest.fixture(scope="session")
 def chromium() -> t.Iterator[Browser]:
+    """It runs, without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_OPTIONS)
         try:

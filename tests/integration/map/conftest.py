@@ -11,16 +11,12 @@ import browser
 import map_facts
 import map_pages
 import pytest
-from browser import Opened
+from browser import Opened, chromium
 from playwright.sync_api import Browser
 
+__all__ = ["chromium"]
+
 Open = t.Callable[..., Opened]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> t.Iterator[Browser]:
-    with browser.chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -181,12 +181,8 @@ def known(namespace: str, name: str) -> tuple[str, Observed]:
 
     Raises Refused where its note is damaged, and OSError.
     """
-    spec = ServiceSpec(namespace, name, Program(()))
-    request = ServiceRequest(spec, gives_program=False, state="stopped")
-    seen = {each: kind(request).look() for each, kind in SUPERVISORS.items()}
-    return next(
-        ((each, found) for each, found in seen.items() if found.is_known), ("auto", seen["none"])
-    )
+    kind, _supervisor, seen = _having(_any_state(namespace, name))
+    return kind if seen.is_known else "auto", seen
 
 
 def look_at(namespace: str, name: str) -> tuple[dict[str, t.Any], list[str]]:
@@ -195,15 +191,25 @@ def look_at(namespace: str, name: str) -> tuple[dict[str, t.Any], list[str]]:
     That is what has to be done to have one that is enabled, or runs, run as its files say. Raises Refused
     where its note is damaged, and OSError.
     """
-    request = ServiceRequest(ServiceSpec(namespace, name, Program(())), gives_program=False)
-    known_to = {each: kind(request) for each, kind in SUPERVISORS.items()}
-    seen = {each: supervisor.look() for each, supervisor in known_to.items()}
-    own = next((each for each, found in seen.items() if found.is_known), "none")
-    found = seen[own]
-    described = {**_described(request, found), "supervisor": own if found.is_known else None}
-    if not found.is_known or not (found.runs or found.facts.get("enabled")):
+    request = _any_state(namespace, name)
+    kind, supervisor, seen = _having(request)
+    described = {**_described(request, seen), "supervisor": kind if seen.is_known else None}
+    if not seen.is_known or not (seen.runs or seen.facts.get("enabled")):
         return described, []
-    return described, [each.name for each in plan(request, known_to[own], found)]
+    return described, [each.name for each in plan(request, supervisor, seen)]
+
+
+def _any_state(namespace: str, name: str) -> ServiceRequest:
+    """The request for a service of which nothing is known yet: that it runs as it is known to."""
+    return ServiceRequest(ServiceSpec(namespace, name, Program(())), gives_program=False)
+
+
+def _having(request: ServiceRequest) -> tuple[str, Supervisor, Observed]:
+    """The supervisor that has the service, with its name and what it sees; `none` where nobody has."""
+    every = {name: kind(request) for name, kind in SUPERVISORS.items()}
+    seen = {name: supervisor.look() for name, supervisor in every.items()}
+    own = next((name for name, found in seen.items() if found.is_known), "none")
+    return own, every[own], seen[own]
 
 
 def chosen(name: str, among: t.Mapping[str, type[Supervisor]]) -> type[Supervisor]:
