@@ -14,6 +14,8 @@ from command import Nsctl
 from module_server import CHECKOUT
 from results import RunModule
 
+# What is gone from the host is looked for by its path in all namespaces, also in those of tests that run
+# beside this one: so no other test has anything at /stock.
 GUIDE = CHECKOUT / "docs/docsite/rst/guide_looking.rst"
 LOCAL = {
     "ansible_python_interpreter": "/usr/bin/python3",
@@ -37,6 +39,6 @@ def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) 
     finally:
         listed = [{"name": name} for name in ("shop", "front")]
         gone = run_module("ns_definition", {"namespaces": listed, "state": "absent", "force": True})
-        subprocess.run(["umount", "/data"], check=False, stderr=subprocess.DEVNULL)
-        os.rmdir("/data")
+        subprocess.run(["umount", "/stock"], check=False, stderr=subprocess.DEVNULL)
+        os.rmdir("/stock")
     assert not gone.get("failed"), gone
