@@ -90,30 +90,40 @@ def test_a_server_that_goes_and_comes_back() -> None:
     assert seen.gap_began < (gone + back) / 2 < back <= seen.gap_began + seen.gap
 
 
+@contextlib.contextmanager
+def answering(answer: t.Callable[[threading.Event], None]) -> t.Iterator[threading.Event]:
+    """Have it answer beside us, until the end or until the event is set."""
+    ends = threading.Event()
+    thread = threading.Thread(target=answer, args=(ends,))
+    thread.start()
+    try:
+        yield ends
+    finally:
+        ends.set()
+        thread.join()
+
+
 def test_connections_that_wait_are_slow_and_do_not_fail() -> None:
     """A listening socket that nobody serves for a while: what sockets are held for."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         port = listener.getsockname()[1]
 
-        def answer(for_seconds: float) -> None:
-            deadline = time.monotonic() + for_seconds
+        def answer(until: threading.Event) -> None:
             listener.settimeout(0.05)
-            while time.monotonic() < deadline:
+            while not until.is_set():
                 with contextlib.suppress(TimeoutError):
                     client, _address = listener.accept()
                     with client:
                         client.sendall(b"one\n")
 
-        thread = threading.Thread(target=answer, args=(AWAY * 2,))
-        thread.start()
-        with Load(f"127.0.0.1:{port}", "line") as load:
-            thread.join()
+        with answering(answer) as first, Load(f"127.0.0.1:{port}", "line") as load:
+            first.set()
+            time.sleep(AWAY)
             gone = time.monotonic()
             time.sleep(AWAY)
-            thread = threading.Thread(target=answer, args=(AWAY * 2,))
-            thread.start()
-            seen = load.stop()
-            thread.join()
+            with answering(answer):
+                time.sleep(AWAY)
+                seen = load.stop()
         assert seen.failed == {}
         assert seen.slowest >= AWAY * 0.9
         assert seen.gap >= AWAY * 0.9

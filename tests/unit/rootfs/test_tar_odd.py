@@ -108,10 +108,10 @@ LARGE = {
 
 @pytest.mark.parametrize("content", LARGE.values(), ids=LARGE)
 def test_time_and_memory_are_bounded(content: bytes) -> None:
-    before = time.monotonic()
+    before = time.process_time()  # other programs are not to count
     with contextlib.suppress(Refused):
         read_on(content)
-    assert time.monotonic() - before < 10
+    assert time.process_time() - before < 10
     tracemalloc.start()
     try:
         with contextlib.suppress(Refused):
