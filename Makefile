@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet test-gap test-networks bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-pythons test-images test-fleet test-gap test-networks bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -17,7 +17,7 @@ PYTHON = $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$
 
 BUILD := $(CURDIR)/.build
 TREE := .build/collections/ansible_collections/linux/namespaces
-SCRIPTS := .ci/run molecule/nspawn-instance molecule/networks/files/look tests/guests/run tests/login-tools tests/cores tests/nginx-archive tests/sanity tests/setup-os-packages
+SCRIPTS := .ci/run docs/site/build molecule/nspawn-instance molecule/networks/files/look tests/guests/run tests/login-tools tests/cores tests/nginx-archive tests/sanity tests/setup-os-packages
 
 # Tools keep their caches and settings in the checkout, not in the home directory.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -46,9 +46,9 @@ demo: .venv/ready-for-demo $(TREE) ## nginx on this host in its own mount namesp
 demo-clean: .venv/ready-for-demo $(TREE) ## remove everything the demo made
 	$(PLAY) linux.namespaces.nginx -e nginx_state=absent
 
-PARTS := integration lint sanity unit molecule
+PARTS := integration lint docs sanity unit molecule
 .PHONY: test
-test: setup ## every check and test: lint sanity unit integration molecule
+test: setup ## every check and test: lint docs sanity unit integration molecule
 	@tests/setup-os-packages headers programs networks rootfs molecule browser
 	@$(MAKE) --jobs=2 --keep-going --output-sync=recurse $(PARTS:%=part-%) && echo "== all passed"
 
@@ -70,6 +70,10 @@ lint: setup
 	HOME=$(BUILD)/home antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
 	antsibull-changelog lint
 	shellcheck --external-sources $(SCRIPTS)
+
+.PHONY: docs
+docs: setup $(TREE) ## the documentation site: .build/docs/html/index.html
+	@ANSIBLE_COLLECTIONS_PATH=$(BUILD)/collections docs/site/build $(BUILD)/docs
 
 .PHONY: schema
 schema: setup ## docs/definition.schema.json anew, from the tables of options
@@ -164,6 +168,12 @@ test-connection: setup ## whole plays inside, over each connection: some minutes
 .PHONY: test-cores
 test-cores: setup ## the inventory and the connections with each supported ansible-core: some minutes
 	tests/cores
+
+# The newest Debian is booted for its Python; those of this machine are shown to it. See PYENV_ROOT.
+.PHONY: test-pythons
+test-pythons: setup ## every module and nsctl with each Python 3 that is here, from 3.6 on: some minutes
+	@tests/setup-os-packages molecule
+	pytest -s tests/pythons
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping

@@ -21,6 +21,12 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _PROMPT = re.compile(r"^[$#] ", re.MULTILINE)
+# The variables of a host of a guide that is the one which the tests run on.
+THIS_HOST = {
+    "ansible_python_interpreter": "/usr/bin/python3",
+    "ansible_connection": "local",
+    "ansible_become": False,
+}
 
 
 class Block(t.NamedTuple):

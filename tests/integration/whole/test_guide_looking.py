@@ -17,15 +17,10 @@ from results import RunModule
 # What is gone from the host is looked for by its path in all namespaces, also in those of tests that run
 # beside this one: so no other test has anything at /stock.
 GUIDE = CHECKOUT / "docs/docsite/rst/guide_looking.rst"
-LOCAL = {
-    "ansible_python_interpreter": "/usr/bin/python3",
-    "ansible_connection": "local",
-    "ansible_become": False,
-}
 
 
 def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
-    hosts = {"all": {"hosts": {"host1": LOCAL}}}
+    hosts = {"all": {"hosts": {"host1": guides.THIS_HOST}}}
     (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
     paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path), os.environ["PATH"]]
     env = {
