@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-pythons test-images test-fleet test-gap test-networks bench
+NEED_ROOT := demo demo-clean test integration integration-older fuzz soak molecule test-connection test-cores test-images test-fleet test-gap test-networks bench
 ifneq ($(shell id -u),0)
 ifneq ($(filter $(NEED_ROOT),$(MAKECMDGOALS)),)
 $(error make $(firstword $(filter $(NEED_ROOT),$(MAKECMDGOALS))) needs root: it makes namespaces and mounts on this host (try: sudo make $(MAKECMDGOALS)))
@@ -168,12 +168,6 @@ test-connection: setup ## whole plays inside, over each connection: some minutes
 .PHONY: test-cores
 test-cores: setup ## the inventory and the connections with each supported ansible-core: some minutes
 	tests/cores
-
-# The newest Debian is booted for its Python; those of this machine are shown to it. See PYENV_ROOT.
-.PHONY: test-pythons
-test-pythons: setup ## every module and nsctl with each Python 3 that is here, from 3.6 on: some minutes
-	@tests/setup-os-packages molecule
-	pytest -s tests/pythons
 
 .PHONY: bench
 bench: setup ## what a task costs, beside ansible.builtin.ping
