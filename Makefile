@@ -72,7 +72,7 @@ lint: setup
 	shellcheck --external-sources $(SCRIPTS)
 
 .PHONY: docs
-docs: setup $(TREE) ## the documentation site: .build/docs/html/index.html
+docs: setup ## the documentation site: .build/docs/html/index.html
 	@ANSIBLE_COLLECTIONS_PATH=$(BUILD)/collections docs/site/build $(BUILD)/docs
 
 .PHONY: schema

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 import typing as t
 
@@ -19,6 +20,8 @@ MADE = (
     ("Connections", "connection"),
     ("Inventory", "inventory"),
 )
+
+_MARKUP = re.compile(r"[\\*_|]")
 
 
 def main(directory: pathlib.Path) -> None:
@@ -61,7 +64,7 @@ def _nsctl() -> t.Iterator[str]:
 
 
 def _verb(verb: Verb) -> t.Iterator[str]:
-    yield from (f".. _nsctl_{verb.name}:", "", *_titled(f"nsctl {verb.name}", "-"))
+    yield from _titled(f"nsctl {verb.name}", "-")
     yield from (f"{verb.does[0].upper()}{verb.does[1:]}.", "")
     yield from _set([f"nsctl {usage}" for usage in manual.usages(verb)])
     yield from _text(verb.text)
@@ -93,8 +96,10 @@ def _defined(rows: t.Iterable[tuple[str, str]]) -> t.Iterator[str]:
 
 def _plain(text: str) -> str:
     """A paragraph in which nothing is markup, but for what stands between backquotes: that is code."""
-    parts = text.replace("\\", "\\\\").replace("*", "\\*").replace("_", "\\_").split("`")
-    return "``".join(parts).replace("|", "\\|") if len(parts) % 2 else text.replace("`", "\\`")
+    parts = text.split("`")
+    return "``".join(
+        part if number % 2 else _MARKUP.sub(r"\\\g<0>", part) for number, part in enumerate(parts)
+    )
 
 
 if __name__ == "__main__":

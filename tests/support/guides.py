@@ -8,11 +8,17 @@ language console: what stands after ``$`` or ``#`` is run, and the lines below a
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
 import re
 import subprocess
+import sys
 import textwrap
 import typing as t
+
+from command import Nsctl
+from module_server import CHECKOUT
 
 _BLOCK = re.compile(
     r"^( *)\.\. code-block:: (?P<language>\w+)\n"
@@ -66,6 +72,23 @@ def commands_of(block: Block) -> list[Command]:
             line = f"{line[:-1]}{more.strip()}"
         found.append(Command(line, printed.strip("\n") or None))
     return found
+
+
+def environment(nsctl: Nsctl, path: str = "") -> dict[str, str]:
+    """That of a reader, who finds Ansible, nsctl and the commands that are in the path: by default in ours."""
+    paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path)]
+    return {
+        **os.environ,
+        "PATH": ":".join([*paths, path or os.environ["PATH"]]),
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_GATHERING": "explicit",
+    }
+
+
+def write_hosts(directory: pathlib.Path) -> None:
+    """The hosts.yml of a reader whose controller is host1 as well."""
+    hosts = {"all": {"hosts": {"host1": THIS_HOST}}}
+    (directory / "hosts.yml").write_text(json.dumps(hosts))
 
 
 def follow(blocks: t.Iterable[Block], directory: pathlib.Path, env: dict[str, str]) -> None:

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
 import subprocess
-import sys
 import typing as t
 
 import guides
@@ -20,11 +17,6 @@ from results import RunModule
 from traffic import answering, other_host, seen_by
 
 GUIDE = CHECKOUT / "docs/docsite/rst/guide_networks.rst"
-LOCAL = {
-    "ansible_python_interpreter": "/usr/bin/python3",
-    "ansible_connection": "local",
-    "ansible_become": False,
-}
 NAMES = ["shop", "fetcher", "front", "back"]
 
 
@@ -33,11 +25,8 @@ def reader(
     nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path
 ) -> t.Iterator[tuple[pathlib.Path, dict[str, str]]]:
     """The directory of somebody with a controller and a host, which are one here, and the environment."""
-    hosts = {"all": {"hosts": {"host1": LOCAL}}}
-    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
-    paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path), os.environ["PATH"]]
-    env = {**os.environ, "PATH": ":".join(paths), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
-    yield tmp_path, {**env, "ANSIBLE_GATHERING": "explicit"}
+    guides.write_hosts(tmp_path)
+    yield tmp_path, guides.environment(nsctl)
     listed = [{"name": name} for name in NAMES]
     gone = run_module("ns_definition", {"namespaces": listed, "state": "absent", "force": True})
     assert not gone.get("failed"), gone

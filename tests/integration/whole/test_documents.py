@@ -6,12 +6,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import typing as t
 
 import guides
@@ -64,17 +62,6 @@ class Reader(t.NamedTuple):
         return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout))
 
 
-def environment(nsctl: Nsctl, path: str) -> dict[str, str]:
-    """That of the reader, with the commands that are in the path."""
-    paths = [str(pathlib.Path(sys.executable).parent), os.path.dirname(nsctl.path)]
-    return {
-        **os.environ,
-        "PATH": ":".join([*paths, path]),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_GATHERING": "explicit",
-    }
-
-
 @pytest.fixture
 def reader(
     tmp_path: pathlib.Path, stub_systemd: StubSystemd, nsctl: Nsctl, run_module: RunModule
@@ -84,7 +71,7 @@ def reader(
     directory = tmp_path / "reader"
     directory.mkdir()
     with shop.on_this_host():
-        yield Reader(directory, environment(nsctl, stub_systemd.env["PATH"]))
+        yield Reader(directory, guides.environment(nsctl, stub_systemd.env["PATH"]))
         gone = run_module("ns_definition", NOTHING, env=stub_systemd.env)
         assert not gone.get("failed"), gone
 
@@ -95,7 +82,7 @@ def write_hosts(reader: Reader, **hosts: dict[str, t.Any]) -> None:
 
 
 PYTHON = {"ansible_python_interpreter": "/usr/bin/python3"}
-LOCAL = {**PYTHON, "ansible_connection": "local", "ansible_become": False}
+LOCAL = guides.THIS_HOST
 
 
 def test_the_first_example_of_the_readme(reader: Reader) -> None:
@@ -171,7 +158,7 @@ def test_the_guide_on_definitions(
 def test_the_guide_on_upgrades(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
     """On a host without systemd; how it is with systemd is tried on booted hosts."""
     with shop.on_this_host():
-        reader = Reader(tmp_path, environment(nsctl, os.environ["PATH"]))
+        reader = Reader(tmp_path, guides.environment(nsctl))
         write_hosts(reader, host1=LOCAL)
         try:
             guide = GUIDES / "guide_upgrade.rst"

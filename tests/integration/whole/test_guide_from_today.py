@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
-import sys
 
 import guides
 import shop
 import yaml
+from command import Nsctl
 from module_server import CHECKOUT
 from results import RunModule
 
@@ -18,7 +18,7 @@ GUIDE = CHECKOUT / "docs/docsite/rst/guide_from_today.rst"
 NAMES = ("report", "app", "jobs", "blue")
 
 
-def test_the_guide(run_module: RunModule, tmp_path: pathlib.Path) -> None:
+def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
     blocks = [block for block in guides.blocks_of(GUIDE) if block.language == "yaml"]
     tasks = [task for each in blocks if not each.caption for task in yaml.safe_load(each.text)]
     (image,) = [yaml.safe_load(each.text) for each in blocks if each.caption]
@@ -31,8 +31,8 @@ def test_the_guide(run_module: RunModule, tmp_path: pathlib.Path) -> None:
     }
     (tmp_path / "all.yml").write_text(yaml.safe_dump([play], sort_keys=False))
     (tmp_path / "image.yml").write_text(yaml.safe_dump(image))
-    argv = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "webservers,"]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
+    argv = ["ansible-playbook", "-i", "webservers,"]
+    env = guides.environment(nsctl)
     try:
         with shop.on_host():
             pathlib.Path("/srv/app").mkdir()

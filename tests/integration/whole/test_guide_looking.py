@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import guides
 from command import Nsctl
@@ -20,17 +18,9 @@ GUIDE = CHECKOUT / "docs/docsite/rst/guide_looking.rst"
 
 
 def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
-    hosts = {"all": {"hosts": {"host1": guides.THIS_HOST}}}
-    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
-    paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path), os.environ["PATH"]]
-    env = {
-        **os.environ,
-        "PATH": ":".join(paths),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_GATHERING": "explicit",
-    }
+    guides.write_hosts(tmp_path)
     try:
-        guides.follow(guides.blocks_of(GUIDE), tmp_path, env)
+        guides.follow(guides.blocks_of(GUIDE), tmp_path, guides.environment(nsctl))
     finally:
         listed = [{"name": name} for name in ("shop", "front")]
         gone = run_module("ns_definition", {"namespaces": listed, "state": "absent", "force": True})

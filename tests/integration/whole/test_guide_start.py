@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
-import sys
 
 import guides
 from command import Nsctl
@@ -17,16 +14,8 @@ GUIDE = CHECKOUT / "docs/docsite/rst/guide_start.rst"
 
 
 def test_the_guide(nsctl: Nsctl, run_module: RunModule, tmp_path: pathlib.Path) -> None:
-    hosts = {"all": {"hosts": {"host1": guides.THIS_HOST}}}
-    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
-    paths = [os.path.dirname(sys.executable), os.path.dirname(nsctl.path), os.environ["PATH"]]
-    env = {
-        **os.environ,
-        "PATH": ":".join(paths),
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_GATHERING": "explicit",
-    }
+    guides.write_hosts(tmp_path)
     try:
-        guides.follow(guides.blocks_of(GUIDE), tmp_path, env)
+        guides.follow(guides.blocks_of(GUIDE), tmp_path, guides.environment(nsctl))
     finally:
         run_module("ns_namespace", {"name": "first", "state": "absent", "force": True})

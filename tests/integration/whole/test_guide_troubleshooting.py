@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -22,7 +23,7 @@ def test_the_messages_are_those_of_the_guide(
     nsctl: Nsctl, run_module: RunModule, new_name: t.Callable[[], str], tmp_path: pathlib.Path
 ) -> None:
     """In the order of the guide."""
-    name, other, sharer, damaged, partial = (new_name() for _each in range(5))
+    name, sharer, other, damaged, partial = (new_name() for _each in range(5))
     full, place = tmp_path / "full", tmp_path / "place"
     full.mkdir()
     place.mkdir()
@@ -51,7 +52,9 @@ def test_the_messages_are_those_of_the_guide(
 
     service = {"namespace": name, "name": "clerk"}
     argv = [nsctl.path, "exec", name, "--", "sh", "-c", "cd /mnt; echo; exec sleep 1000"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen(argv, stdout=subprocess.PIPE))
+        stack.callback(process.kill)
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"
         found = [
@@ -78,9 +81,6 @@ def test_the_messages_are_those_of_the_guide(
             ),
             errors.defect(ValueError("any")),
         ]
-        process.kill()
-    for each in (sharer, other, name, damaged, partial):
-        run_module("ns_namespace", {"name": each, "state": "absent", "force": True})
     told = [block.text.strip() for block in guides.blocks_of(GUIDE) if block.language == "text"]
     assert len(told) == len(found)
     for wanted, message in zip(told, found):
